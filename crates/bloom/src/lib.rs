@@ -1,0 +1,1 @@
+//! Bloom and static filters over 64-bit hashes, with honest false-positive rates.

@@ -1,0 +1,1 @@
+//! Sharded, byte-weighted, single-flight cache.

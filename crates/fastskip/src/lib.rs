@@ -1,0 +1,1 @@
+//! Lock-free, arena-backed, multi-version skip list: the memtable of an LSM tree.

@@ -1,0 +1,1 @@
+//! Sorted block-index search: which block may hold this key, in the fewest cache lines.

@@ -1,0 +1,1 @@
+//! The CS265 key-value command language, parsed, executed and served over TCP.

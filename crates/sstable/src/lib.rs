@@ -1,0 +1,1 @@
+//! Sorted string tables: write a sorted file of keys and values, read it back fast and never wrong.

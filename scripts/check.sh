@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The one command to remember: format, lints, tidy, tests, doc tests, docs. Everything must be green.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "format";   cargo fmt --all --check
+step "lints";    cargo clippy --workspace --all-targets --locked -- -D warnings
+step "tidy";     scripts/tidy.sh
+step "tests";    cargo test --workspace --all-targets --locked --quiet
+step "doc tests"; cargo test --workspace --doc --locked --quiet
+step "docs";     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+step "all green"
