@@ -1,0 +1,101 @@
+//! What can go wrong, in plain words: every variant says where, and what was expected.
+//!
+//! Bytes from disk or from the caller give an [`Error`]; a broken invariant of ours panics.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The result of every fallible call of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong in the database.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused an operation on a file or folder.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb phrase: "create", "sync".
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: Arc<io::Error>,
+    },
+    /// A file does not hold what it must.
+    #[error("{} is damaged at byte {offset}: expected {expected}", path.display())]
+    Corruption {
+        /// The damaged file.
+        path: PathBuf,
+        /// Where in the file, in bytes from its start.
+        offset: u64,
+        /// What should have been there.
+        expected: String,
+    },
+    /// A table could not be read or written.
+    #[error(transparent)]
+    Table(Arc<sstable::Error>),
+    /// The file was written by a newer version, or uses something this build leaves out.
+    #[error("{} cannot be read by this build: {what}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The version or feature.
+        what: String,
+    },
+    /// Another process, or another handle of this one, has the folder open.
+    #[error("{} is in use by another process", path.display())]
+    Locked {
+        /// The database folder.
+        path: PathBuf,
+    },
+    /// The folder does not exist, or holds something else.
+    #[error("{} is not a database: {why}", path.display())]
+    NotADatabase {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing or foreign.
+        why: String,
+    },
+    /// The key or the value is larger than the format allows.
+    #[error("{what} of {bytes} bytes is longer than the {limit} allowed")]
+    TooLong {
+        /// "key" or "value".
+        what: &'static str,
+        /// Its length in bytes.
+        bytes: u64,
+        /// The largest length in bytes.
+        limit: u64,
+    },
+    /// An option is outside its range, or two of them contradict.
+    #[error("invalid options: {0}")]
+    InvalidOptions(String),
+    /// A write failed earlier in a way that leaves the log in doubt: no more writes are taken.
+    #[error("the database takes no more writes: {why}")]
+    WritesStopped {
+        /// The first failure, in words.
+        why: Arc<str>,
+    },
+    /// The database was closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl Error {
+    /// Wraps an operating-system error with what was tried on which path.
+    pub fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { operation, path: path.to_path_buf(), source: Arc::new(source) }
+    }
+
+    /// Says that `path` is damaged at `offset`.
+    pub fn corruption(path: &Path, offset: u64, expected: impl Into<String>) -> Self {
+        Self::Corruption { path: path.to_path_buf(), offset, expected: expected.into() }
+    }
+}
+
+impl From<sstable::Error> for Error {
+    fn from(error: sstable::Error) -> Self {
+        Self::Table(Arc::new(error))
+    }
+}
