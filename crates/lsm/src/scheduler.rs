@@ -1,0 +1,482 @@
+//! Background work: real threads, or a queue that a seed plays back one job at a time.
+//!
+//! 1. A flush never waits for compactions: threads keep one worker that takes nothing else.
+//! 2. A foreground thread waits only by [`Scheduler::wait`], so that without threads the wait
+//!    itself runs the work it waits for.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt::{self, Debug};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::random::Random;
+
+/// A piece of background work. It reports its own failures; it must not panic.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// What a job is for; earlier classes go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Writes a sealed memtable out: frees memory and log space, so writers may be waiting.
+    Flush,
+    /// Merges tables.
+    Compaction,
+    /// Anything that nobody waits for.
+    Low,
+}
+
+/// Counts events, so that a thread can wait for one that it has not seen.
+///
+/// Read [`Signal::epoch`], then look whether what you need is there, and only then wait past that
+/// epoch: an event between the look and the wait is not missed.
+#[derive(Debug, Default)]
+pub struct Signal {
+    epoch: Mutex<u64>,
+    raised: Condvar,
+}
+
+impl Signal {
+    /// No events yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Number of events so far.
+    pub fn epoch(&self) -> u64 {
+        *self.epoch.lock()
+    }
+
+    /// Reports an event and wakes all who wait.
+    pub fn notify(&self) {
+        *self.epoch.lock() += 1;
+        self.raised.notify_all();
+    }
+
+    /// Blocks until there have been more than `seen` events. Use [`Scheduler::wait`] instead
+    /// where the event comes from background work.
+    pub fn wait_past(&self, seen: u64) {
+        let mut epoch = self.epoch.lock();
+        while *epoch <= seen {
+            self.raised.wait(&mut epoch);
+        }
+    }
+}
+
+/// Runs background jobs.
+pub trait Scheduler: Send + Sync + Debug {
+    /// Queues a job.
+    fn submit(&self, class: Class, job: Job);
+
+    /// Returns once `signal` has counted more than `seen_epoch` events. Without threads this runs
+    /// queued jobs until one of them raises it.
+    /// # Panics
+    /// Without threads, if nothing is queued that could raise the signal: the caller would wait
+    /// for ever.
+    fn wait(&self, signal: &Signal, seen_epoch: u64);
+
+    /// Returns when no job is queued or running, not counting the caller's own. Jobs submitted
+    /// meanwhile are waited for too. May be called any number of times.
+    fn join(&self);
+}
+
+// ------------------------------------------------------------------------------------- threads
+
+/// Worker threads: as many as asked for, and one that runs only flushes.
+///
+/// Dropping it finishes what is running, discards what is queued and ends the threads.
+pub struct ThreadScheduler {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    queues: Mutex<Queues>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queues {
+    flushes: VecDeque<Job>,
+    compactions: VecDeque<Job>,
+    low: VecDeque<Job>,
+    running: Vec<std::thread::ThreadId>,
+    panics: u64,
+    ending: bool,
+}
+
+/// Which jobs a worker takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Flushes,
+    Everything,
+}
+
+impl Queues {
+    fn take(&mut self, takes: Takes) -> Option<Job> {
+        let flush = self.flushes.pop_front();
+        if flush.is_some() || takes == Takes::Flushes {
+            return flush;
+        }
+        self.compactions.pop_front().or_else(|| self.low.pop_front())
+    }
+
+    fn is_idle_but_for(&self, me: std::thread::ThreadId) -> bool {
+        let queued = self.flushes.len() + self.compactions.len() + self.low.len();
+        queued == 0 && self.running.iter().all(|id| *id == me)
+    }
+}
+
+impl ThreadScheduler {
+    /// Starts `threads` workers (at least one) and one more that runs only flushes.
+    /// # Errors
+    /// If the operating system gives no thread.
+    pub fn new(threads: usize) -> std::io::Result<Self> {
+        let mut scheduler = Self { shared: Arc::default(), workers: Vec::new() };
+        scheduler.spawn("lsm-flush".into(), Takes::Flushes)?;
+        for i in 0..threads.max(1) {
+            scheduler.spawn(format!("lsm-worker-{i}"), Takes::Everything)?;
+        }
+        Ok(scheduler)
+    }
+
+    /// Number of jobs that panicked; each is a bug.
+    pub fn panics(&self) -> u64 {
+        self.shared.queues.lock().panics
+    }
+
+    fn spawn(&mut self, name: String, takes: Takes) -> std::io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let worker = std::thread::Builder::new().name(name).spawn(move || shared.work(takes))?;
+        self.workers.push(worker);
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn work(&self, takes: Takes) {
+        let me = std::thread::current().id();
+        let mut queues = self.queues.lock();
+        loop {
+            if queues.ending {
+                return;
+            }
+            let Some(job) = queues.take(takes) else {
+                self.changed.wait(&mut queues);
+                continue;
+            };
+            queues.running.push(me);
+            drop(queues);
+            let outcome: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(job));
+            queues = self.queues.lock();
+            queues.running.retain(|id| *id != me);
+            queues.panics += u64::from(outcome.is_err()); // the hook has printed it
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl Scheduler for ThreadScheduler {
+    fn submit(&self, class: Class, job: Job) {
+        let mut queues = self.shared.queues.lock();
+        match class {
+            Class::Flush => queues.flushes.push_back(job),
+            Class::Compaction => queues.compactions.push_back(job),
+            Class::Low => queues.low.push_back(job),
+        }
+        drop(queues);
+        self.shared.changed.notify_all();
+    }
+
+    fn wait(&self, signal: &Signal, seen_epoch: u64) {
+        signal.wait_past(seen_epoch);
+    }
+
+    fn join(&self) {
+        let me = std::thread::current().id();
+        let mut queues = self.shared.queues.lock();
+        while !queues.is_idle_but_for(me) {
+            self.shared.changed.wait(&mut queues);
+        }
+    }
+}
+
+impl Drop for ThreadScheduler {
+    fn drop(&mut self) {
+        let mut queues = self.shared.queues.lock();
+        queues.ending = true;
+        let flushes = std::mem::take(&mut queues.flushes);
+        let compactions = std::mem::take(&mut queues.compactions);
+        let discarded = (flushes, compactions, std::mem::take(&mut queues.low));
+        drop(queues);
+        drop(discarded); // outside the lock: jobs may own things whose drop comes back here
+        self.shared.changed.notify_all();
+        let me = std::thread::current().id();
+        for worker in self.workers.drain(..) {
+            // A job may drop the last handle of its own scheduler: it cannot wait for itself.
+            if worker.thread().id() != me {
+                assert!(worker.join().is_ok(), "workers catch the panics of their jobs");
+            }
+        }
+    }
+}
+
+impl Debug for ThreadScheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queues = self.shared.queues.lock();
+        f.debug_struct("ThreadScheduler")
+            .field("workers", &self.workers.len())
+            .field("flushes", &queues.flushes.len())
+            .field("compactions", &queues.compactions.len())
+            .field("low", &queues.low.len())
+            .field("running", &queues.running.len())
+            .finish_non_exhaustive()
+    }
+}
+
+// -------------------------------------------------------------------------------------- inline
+
+/// No threads: jobs wait until somebody runs one, and the seed chooses which. One seed, one order.
+pub struct InlineScheduler {
+    state: Mutex<InlineState>,
+    finished: Signal,
+}
+
+struct InlineState {
+    jobs: Vec<(Class, Job)>,
+    running: Vec<std::thread::ThreadId>,
+    random: Random,
+}
+
+impl InlineScheduler {
+    /// An empty queue; `seed` decides the order in which jobs will run.
+    pub fn new(seed: u64) -> Self {
+        let state =
+            InlineState { jobs: Vec::new(), running: Vec::new(), random: Random::new(seed) };
+        Self { state: Mutex::new(state), finished: Signal::new() }
+    }
+
+    /// Runs one queued job to its end; false if none is queued.
+    pub fn run_one(&self) -> bool {
+        let me = std::thread::current().id();
+        let mut state = self.state.lock();
+        if state.jobs.is_empty() {
+            return false;
+        }
+        let jobs = state.jobs.len();
+        let chosen = state.random.below(jobs);
+        let (_, job) = state.jobs.swap_remove(chosen);
+        state.running.push(me);
+        drop(state);
+        let outcome = catch_unwind(AssertUnwindSafe(job));
+        let mut state = self.state.lock();
+        if let Some(at) = state.running.iter().rposition(|id| *id == me) {
+            state.running.swap_remove(at);
+        }
+        drop(state);
+        self.finished.notify();
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+        true
+    }
+
+    /// Number of jobs waiting.
+    pub fn queued(&self) -> usize {
+        self.state.lock().jobs.len()
+    }
+
+    /// Forgets what is queued, as a crash does.
+    pub fn clear(&self) {
+        let jobs = std::mem::take(&mut self.state.lock().jobs);
+        drop(jobs);
+    }
+
+    /// Whether another thread is inside a job.
+    fn others_run(&self) -> bool {
+        let me = std::thread::current().id();
+        self.state.lock().running.iter().any(|id| *id != me)
+    }
+}
+
+impl Scheduler for InlineScheduler {
+    fn submit(&self, class: Class, job: Job) {
+        self.state.lock().jobs.push((class, job));
+    }
+
+    fn wait(&self, signal: &Signal, seen_epoch: u64) {
+        while signal.epoch() <= seen_epoch {
+            let finished = self.finished.epoch();
+            if self.run_one() {
+                continue;
+            }
+            let others_run = self.others_run();
+            if signal.epoch() > seen_epoch || self.finished.epoch() > finished {
+                continue;
+            }
+            assert!(others_run, "waiting for an event that no queued job can raise");
+            self.finished.wait_past(finished);
+        }
+    }
+
+    fn join(&self) {
+        loop {
+            let finished = self.finished.epoch();
+            if self.run_one() {
+                continue;
+            }
+            if !self.others_run() {
+                return;
+            }
+            self.finished.wait_past(finished);
+        }
+    }
+}
+
+impl Debug for InlineScheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.lock();
+        let classes: Vec<Class> = state.jobs.iter().map(|(class, _)| *class).collect();
+        f.debug_struct("InlineScheduler").field("queued", &classes).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn noting(log: &Arc<Mutex<Vec<usize>>>, n: usize) -> Job {
+        let log = Arc::clone(log);
+        Box::new(move || log.lock().push(n))
+    }
+
+    #[test]
+    fn threads_run_everything_and_join_waits_for_jobs_of_jobs() {
+        let scheduler = Arc::new(ThreadScheduler::new(2).unwrap());
+        let count = Arc::new(AtomicUsize::new(0));
+        for i in 0..300_usize {
+            let class = [Class::Flush, Class::Compaction, Class::Low][i % 3];
+            let (inner, count) = (Arc::clone(&scheduler), Arc::clone(&count));
+            let job = move || {
+                count.fetch_add(1, Ordering::SeqCst);
+                let again = Arc::clone(&count);
+                inner.submit(
+                    class,
+                    Box::new(move || {
+                        again.fetch_add(1, Ordering::SeqCst);
+                    }),
+                );
+            };
+            scheduler.submit(class, Box::new(job));
+        }
+        scheduler.join();
+        scheduler.join();
+        assert_eq!(count.load(Ordering::SeqCst), 600);
+    }
+
+    #[test]
+    fn a_flush_does_not_wait_for_compactions() {
+        let scheduler = ThreadScheduler::new(1).unwrap();
+        let (blocked, flushed) = (Arc::new(Signal::new()), Arc::new(Signal::new()));
+        let gate = Arc::clone(&blocked);
+        scheduler.submit(Class::Compaction, Box::new(move || gate.wait_past(0)));
+        let done = Arc::clone(&flushed);
+        scheduler.submit(Class::Flush, Box::new(move || done.notify()));
+        scheduler.wait(&flushed, 0); // would hang
+        blocked.notify();
+        scheduler.join();
+    }
+
+    #[test]
+    fn a_panicking_job_takes_no_worker_with_it() {
+        let scheduler = ThreadScheduler::new(1).unwrap();
+        for _ in 0..4 {
+            scheduler.submit(Class::Low, Box::new(|| std::panic::resume_unwind(Box::new("test"))));
+        }
+        let log = Arc::default();
+        scheduler.submit(Class::Low, noting(&log, 1));
+        scheduler.join();
+        assert_eq!((scheduler.panics(), log.lock().len()), (4, 1));
+    }
+
+    #[test]
+    fn the_last_handle_may_go_inside_a_job() {
+        let scheduler = Arc::new(ThreadScheduler::new(1).unwrap());
+        let (go, gone) = (Arc::new(Signal::new()), Arc::new(Signal::new()));
+        let (mine, wait, done) = (Arc::clone(&scheduler), Arc::clone(&go), Arc::clone(&gone));
+        let job = move || {
+            wait.wait_past(0);
+            drop(mine);
+            done.notify();
+        };
+        scheduler.submit(Class::Low, Box::new(job));
+        drop(scheduler);
+        go.notify();
+        gone.wait_past(0);
+    }
+
+    #[test]
+    fn a_seed_decides_the_order() {
+        let order = |seed| {
+            let (scheduler, log) = (InlineScheduler::new(seed), Arc::default());
+            for n in 0..20 {
+                scheduler.submit(Class::Compaction, noting(&log, n));
+            }
+            scheduler.join();
+            let order: Vec<usize> = log.lock().clone();
+            order
+        };
+        assert_eq!(order(1), order(1));
+        assert_ne!(order(1), order(2));
+        let mut sorted = order(3);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn waiting_runs_jobs_until_one_raises_the_signal() {
+        let (scheduler, log) = (InlineScheduler::new(5), Arc::default());
+        let signal = Arc::new(Signal::new());
+        for n in 0..10 {
+            scheduler.submit(Class::Compaction, noting(&log, n));
+        }
+        let raised = Arc::clone(&signal);
+        scheduler.submit(Class::Flush, Box::new(move || raised.notify()));
+        let seen = signal.epoch();
+        scheduler.wait(&signal, seen);
+        assert_eq!(signal.epoch(), 1);
+        assert_eq!(log.lock().len() + scheduler.queued(), 10);
+    }
+
+    #[test]
+    #[should_panic(expected = "no queued job can raise")]
+    fn waiting_for_nothing_is_a_bug() {
+        InlineScheduler::new(1).wait(&Signal::new(), 0);
+    }
+
+    #[test]
+    fn a_waiter_sees_what_another_thread_runs() {
+        let scheduler = Arc::new(InlineScheduler::new(1));
+        let (go, started, raised) =
+            (Arc::new(Signal::new()), Arc::new(Signal::new()), Arc::new(Signal::new()));
+        let (wait, on, raise) = (Arc::clone(&go), Arc::clone(&started), Arc::clone(&raised));
+        let job = move || {
+            on.notify();
+            wait.wait_past(0);
+            raise.notify();
+        };
+        scheduler.submit(Class::Low, Box::new(job));
+        let other = Arc::clone(&scheduler);
+        let runner = std::thread::spawn(move || other.run_one());
+        started.wait_past(0);
+        go.notify();
+        scheduler.wait(&raised, 0);
+        assert!(runner.join().unwrap());
+    }
+}
