@@ -1,3 +1,7 @@
-//! The `lsm` command-line tool.
+//! The `lsm` command: everything is in the library beside it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lsm_cli::run()
+}
