@@ -1,30 +1,35 @@
-//! Positioned reads: all that a table needs of a file.
+//! Where the bytes of a table come from: reads at an offset, from several threads at once.
 
 use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-/// Something that can be read at any place, by several threads at once.
+/// A file that can be read at any offset through a shared reference.
 pub trait ReadAt: Send + Sync + Debug {
     /// Fills `buf` with the bytes at `offset`.
+    ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] if they do not all exist; whatever the medium answers.
+    /// [`io::ErrorKind::UnexpectedEof`] if the file ends before `buf` is full; else what the
+    /// system says.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// Length in bytes.
+    /// Returns the file's length in bytes.
+    ///
     /// # Errors
-    /// Whatever the medium answers.
+    /// What the system says.
     fn len(&self) -> io::Result<u64>;
 
-    /// Whether there are no bytes.
+    /// Returns whether the file holds no bytes.
+    ///
     /// # Errors
-    /// Whatever the medium answers.
+    /// As [`ReadAt::len`].
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
 }
 
+#[cfg(unix)]
 impl ReadAt for File {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         std::os::unix::fs::FileExt::read_exact_at(self, buf, offset)
@@ -35,62 +40,95 @@ impl ReadAt for File {
     }
 }
 
-/// Copies from a slice as a file would be read.
-fn read_slice(bytes: &[u8], buf: &mut [u8], offset: u64) -> io::Result<()> {
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    let end = start.saturating_add(buf.len());
-    let found = bytes.get(start..end).ok_or(io::ErrorKind::UnexpectedEof)?;
-    buf.copy_from_slice(found);
-    Ok(())
+#[cfg(windows)]
+impl ReadAt for File {
+    fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !buf.is_empty() {
+            match std::os::windows::fs::FileExt::seek_read(self, buf, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    buf = &mut buf[count..];
+                    offset += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}
+
+impl ReadAt for [u8] {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).ok();
+        let bytes = start
+            .and_then(|start| self.get(start..start.checked_add(buf.len())?))
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        buf.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
 }
 
 impl ReadAt for Vec<u8> {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        read_slice(self, buf, offset)
+        self.as_slice().read_exact_at(buf, offset)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.as_slice().len() as u64)
+        ReadAt::len(self.as_slice())
     }
 }
 
-impl ReadAt for Arc<[u8]> {
+impl<R: ReadAt + ?Sized> ReadAt for Arc<R> {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        read_slice(self, buf, offset)
+        (**self).read_exact_at(buf, offset)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.as_ref().len() as u64)
+        (**self).len()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
-    #[test]
-    fn slices_answer_like_files() {
-        let mut file = tempfile();
-        std::io::Write::write_all(&mut file, b"0123456789").unwrap();
-        let sources: [&dyn ReadAt; 3] =
-            [&file, &b"0123456789".to_vec(), &Arc::<[u8]>::from(*b"0123456789")];
-        for source in sources {
-            assert_eq!(source.len().unwrap(), 10);
-            assert!(!source.is_empty().unwrap());
-            for place in (0..12_usize).flat_map(|start| (1..12).map(move |n| (start, start + n))) {
-                let mut buf = vec![0; place.1 - place.0];
-                let read = source.read_exact_at(&mut buf, place.0 as u64).map_err(|e| e.kind());
-                let expected = b"0123456789".get(place.0..place.1);
-                assert_eq!(read.map(|()| &*buf), expected.ok_or(io::ErrorKind::UnexpectedEof));
+    fn check(file: &dyn ReadAt) {
+        assert_eq!(file.len().unwrap(), 10);
+        assert!(!file.is_empty().unwrap());
+        for offset in 0..=10_usize {
+            for bytes in 0..=10 - offset {
+                let mut buf = vec![0xff; bytes];
+                file.read_exact_at(&mut buf, offset as u64).unwrap();
+                assert_eq!(buf, &b"0123456789"[offset..offset + bytes]);
             }
+            let mut beyond = vec![0; 11 - offset];
+            let error = file.read_exact_at(&mut beyond, offset as u64).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }
+        assert!(file.read_exact_at(&mut [0], u64::MAX).is_err());
     }
 
-    fn tempfile() -> File {
-        let path = std::env::temp_dir().join(format!("read_at-{}", std::process::id()));
-        let options = File::options().read(true).write(true).create(true).truncate(true).clone();
-        let file = options.open(&path).unwrap();
-        std::fs::remove_file(path).unwrap();
-        file
+    #[test]
+    fn files_and_memory_answer_alike() {
+        check(&b"0123456789".to_vec());
+        check(&Arc::<[u8]>::from(&b"0123456789"[..]));
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        #[cfg(unix)]
+        assert!(ReadAt::read_exact_at(&file, &mut [0], 1 << 62).is_err());
+        let mut whole = [0; 10];
+        ReadAt::read_exact_at(&file, &mut whole, 0).unwrap();
+        assert_eq!(&whole, b"0123456789");
+        assert!(ReadAt::read_exact_at(&file, &mut whole, 1).is_err());
     }
 }
