@@ -1,0 +1,147 @@
+//! The bytes of a filter: a header of 48 bytes, then the body; all integers little-endian.
+//!
+//!   magic: u32 = "BLMF" | version: u8 | kind: u8 | probes: u8 | seed: u8
+//!   keys: u64 | units: u32 | extra: u32 | domain: u32 | zero: u32 | zero: u64 | checksum: u64
+//!   body: units * (64, 8 or as the kind says) bytes
+//!
+//! 1. `checksum` is XXH3-64 of the body, seeded with the XXH3-64 of the 40 header bytes before it.
+//! 2. `probes = 0` with no body says *maybe* to every key; `keys = 0` with no body says *no*.
+//! 3. Decoding is total: any bytes give a shape that fits them exactly, or an error.
+//!
+//! 48 and not 40 bytes: large allocations of glibc start 16 bytes into a page, which puts the body
+//! on a cache line of its own.
+
+#![deny(clippy::indexing_slicing)]
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::{DecodeError, Kind, probe};
+
+/// The version of the format that this build writes.
+pub const VERSION: u8 = 1;
+
+/// Bytes before the body.
+pub(crate) const HEADER_BYTES: usize = 48;
+
+const CHECKED_BYTES: usize = 40;
+const MAGIC: u32 = u32::from_le_bytes(*b"BLMF");
+
+/// What the header says: all that a lookup needs besides the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) kind: Kind,
+    /// Probes a key (Bloom kinds); 0 says *maybe* to all.
+    pub(crate) probes: u8,
+    /// Which hash functions were used, where a build may try several.
+    pub(crate) seed: u8,
+    /// Keys in the filter, as far as the builder could tell them apart.
+    pub(crate) keys: u64,
+    /// Size of the body in units of the kind.
+    pub(crate) units: u32,
+    /// A further number that some kinds need.
+    pub(crate) extra: u32,
+    /// What was hashed: whole keys (0) or prefixes.
+    pub(crate) domain: u32,
+}
+
+impl Shape {
+    /// A filter without a body: *no* to every key if it holds none, else *maybe*.
+    pub(crate) fn bare(kind: Kind, keys: u64) -> Self {
+        Self { kind, probes: 0, seed: 0, keys, units: 0, extra: 0, domain: 0 }
+    }
+
+    /// Bytes of the body.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        let unit = match self.kind {
+            Kind::DoubleProbe => probe::LINE_BYTES as u64,
+        };
+        u64::from(self.units) * unit
+    }
+
+    /// Fills in the header of `bytes`, whose body is complete.
+    ///
+    /// # Panics
+    /// If `bytes` has not the length that the shape calls for.
+    pub(crate) fn seal(&self, bytes: &mut [u8]) {
+        assert_eq!(bytes.len() as u64, HEADER_BYTES as u64 + self.body_bytes());
+        let (header, body) = bytes.split_at_mut(HEADER_BYTES);
+        let mut fields = Vec::with_capacity(HEADER_BYTES);
+        fields.extend_from_slice(&MAGIC.to_le_bytes());
+        fields.extend_from_slice(&[VERSION, self.kind as u8, self.probes, self.seed]);
+        fields.extend_from_slice(&self.keys.to_le_bytes());
+        fields.extend_from_slice(&self.units.to_le_bytes());
+        fields.extend_from_slice(&self.extra.to_le_bytes());
+        fields.extend_from_slice(&self.domain.to_le_bytes());
+        fields.resize(CHECKED_BYTES, 0);
+        let checksum = xxh3_64_with_seed(body, xxh3_64(&fields));
+        fields.extend_from_slice(&checksum.to_le_bytes());
+        header.copy_from_slice(&fields);
+    }
+
+    /// Reads the header of `bytes` and checks it against their number; not the checksum.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let found = bytes.len() as u64;
+        let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(DecodeError::Length { expected: HEADER_BYTES as u64, found });
+        };
+        let [magic, _, _, _, units, extra, domain, zero, ..] = words(header);
+        let [_, _, _, _, version, kind, probes, seed, ..] = *header;
+        if magic != MAGIC {
+            return Err(DecodeError::Magic);
+        }
+        if version != VERSION {
+            return Err(DecodeError::Version(version));
+        }
+        let kind = Kind::from_number(kind).ok_or(DecodeError::Kind(kind))?;
+        let [_, _, keys_low, keys_high, _, _, _, _, zero2, zero3, ..] = words(header);
+        if zero != 0 || zero2 != 0 || zero3 != 0 {
+            return Err(DecodeError::Field("reserved bytes are not zero"));
+        }
+        let keys = u64::from(keys_low) | u64::from(keys_high) << 32;
+        let shape = Self { kind, probes, seed, keys, units, extra, domain };
+        shape.check()?;
+        let expected = HEADER_BYTES as u64 + shape.body_bytes();
+        if found != expected {
+            return Err(DecodeError::Length { expected, found });
+        }
+        Ok(shape)
+    }
+
+    fn check(&self) -> Result<(), DecodeError> {
+        if (self.units == 0) != (self.probes == 0) {
+            return Err(DecodeError::Field("probes and size contradict each other"));
+        }
+        if self.units != 0 && self.keys == 0 {
+            return Err(DecodeError::Field("a body without keys"));
+        }
+        match self.kind {
+            Kind::DoubleProbe if usize::from(self.probes) > probe::DOUBLE_PROBES_MAX => {
+                Err(DecodeError::Field("more probes than the layout has"))
+            }
+            Kind::DoubleProbe => Ok(()),
+        }
+    }
+}
+
+/// Checks the checksum of bytes whose header was read.
+pub(crate) fn verify(bytes: &[u8]) -> Result<(), DecodeError> {
+    let found = bytes.len() as u64;
+    let Some((header, body)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+        return Err(DecodeError::Length { expected: HEADER_BYTES as u64, found });
+    };
+    let (fields, checksum) = header.split_at(CHECKED_BYTES);
+    if xxh3_64_with_seed(body, xxh3_64(fields)).to_le_bytes() == checksum {
+        Ok(())
+    } else {
+        Err(DecodeError::Checksum)
+    }
+}
+
+fn words(header: &[u8; HEADER_BYTES]) -> [u32; HEADER_BYTES / 4] {
+    let (words, _) = header.as_chunks::<4>();
+    let mut out = [0; HEADER_BYTES / 4];
+    for (word, bytes) in out.iter_mut().zip(words) {
+        *word = u32::from_le_bytes(*bytes);
+    }
+    out
+}
