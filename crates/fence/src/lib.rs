@@ -1,1 +1,54 @@
 //! Sorted block-index search: which block may hold this key, in the fewest cache lines.
+//!
+//! A sorted file is cut into blocks. Each block is represented by a *separator*: a byte string that
+//! is at least its last key and less than the first key of the next block. A [`Fence`] holds the
+//! separators and answers one question: the *rank* of the first separator at or above a key, that
+//! is `separators.partition_point(|s| s < key)`. Only that block may hold the key.
+//!
+//! ```
+//! use fence::{Builder, Fence, Layout};
+//!
+//! let mut builder = Builder::new(Layout::Eytzinger);
+//! for separator in ["cherry", "grape", "mango", "plum"] {
+//!     builder.push(separator.as_bytes());
+//! }
+//! let bytes = builder.finish();                    // store them anywhere
+//!
+//! let fence = Fence::decode(&bytes[..])?;          // checked, nothing copied
+//! assert_eq!(fence.find(b"apple"), 0);
+//! assert_eq!(fence.find(b"grape"), 1);
+//! assert_eq!(fence.find(b"orange"), 3);
+//! assert_eq!(fence.find(b"quince"), fence.len());  // beyond the last block
+//! assert_eq!(fence.find_range(b"grape", b"kiwi"), 1..3);
+//! # Ok::<(), fence::DecodeError>(())
+//! ```
+//!
+//! # How keys are kept
+//!
+//! The prefix that all separators share is stored once. Of what remains, the first 8 bytes become
+//! an integer that orders like the bytes (zero padded) and goes into the search array; the rest,
+//! the *tail*, lies aside and is looked at only when the integers are equal.
+//!
+//! # What is absent
+//!
+//! No files, no locks, no threads, no allocation while searching. A `Fence` is immutable and
+//! borrows or owns one buffer; it is `Send` and `Sync` when the buffer is.
+
+mod builder;
+mod error;
+mod eytzinger;
+mod fence;
+mod format;
+mod keys;
+mod layout;
+mod prefetch;
+mod standard;
+
+pub use builder::Builder;
+pub use error::DecodeError;
+pub use fence::Fence;
+pub use layout::Layout;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

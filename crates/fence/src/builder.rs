@@ -1,0 +1,78 @@
+//! Collects separators and encodes them as a fence.
+
+use crate::format;
+use crate::keys::Collected;
+use crate::{Layout, eytzinger, standard};
+
+/// Collects ascending separators and encodes them.
+///
+/// Memory while building: the separators' bytes, 8 bytes a separator, and the encoding itself.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    layout: Layout,
+    keys: Collected,
+    bounds: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Builder {
+    /// A builder without separators.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, keys: Collected::default(), bounds: None }
+    }
+
+    /// Adds the separator of the next block; equal neighbours are allowed.
+    ///
+    /// # Panics
+    /// If `separator` is below the one before it, or 4 GiB or longer.
+    pub fn push(&mut self, separator: &[u8]) {
+        assert!(u32::try_from(separator.len()).is_ok(), "separators are shorter than 4 GiB");
+        let ascends = self.keys.last().is_none_or(|last| last <= separator);
+        assert!(ascends, "separators must ascend");
+        self.keys.push(separator);
+    }
+
+    /// Stores the smallest and the largest key of the data behind the blocks, so that
+    /// [`Fence::may_contain`](crate::Fence::may_contain) can rule out keys outside of them.
+    ///
+    /// # Panics
+    /// If `smallest` is above `largest`, or one of them is 4 GiB or longer.
+    pub fn set_bounds(&mut self, smallest: &[u8], largest: &[u8]) {
+        assert!(smallest <= largest, "the smallest key must not be above the largest");
+        assert!(u32::try_from(smallest.len().max(largest.len())).is_ok(), "keys are below 4 GiB");
+        self.bounds = Some((smallest.to_vec(), largest.to_vec()));
+    }
+
+    /// How many separators were pushed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether none was pushed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of the separators pushed so far, before any packing: tells when a partition is full.
+    #[must_use]
+    pub fn key_bytes(&self) -> usize {
+        self.keys.key_bytes()
+    }
+
+    /// Encodes the fence. Equal input gives equal bytes.
+    ///
+    /// # Panics
+    /// If the encoding does not fit memory.
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        let (mut parts, integers) = self.keys.pack();
+        parts.bounds = self.bounds;
+        parts.search = match self.layout {
+            Layout::Standard => standard::encode(&integers),
+            Layout::Eytzinger => eytzinger::encode(&integers),
+        };
+        format::encode(self.layout, &parts)
+    }
+}
