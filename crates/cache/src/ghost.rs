@@ -1,4 +1,4 @@
-//! Hashes of entries lately evicted from the trial queue: a second miss on one shows that it is wanted.
+//! Hashes of entries lately evicted from the trial queue: a second miss shows one is wanted.
 //!
 //!   set := 4 * word,  word := age stamp: u32 << 32 | key hash: u32,  0 = empty
 //!

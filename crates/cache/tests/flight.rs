@@ -14,17 +14,17 @@ fn many_threads_one_load_per_key() {
     let cache = Numbers::new(1 << 20);
     let loads: Vec<AtomicUsize> = (0..200).map(|_| AtomicUsize::new(0)).collect();
     let start = Barrier::new(8);
+    let load = |key: u64, count: &AtomicUsize| {
+        count.fetch_add(1, SeqCst);
+        thread::yield_now();
+        Ok::<_, ()>((Arc::new(key * 3), 8))
+    };
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 start.wait();
-                for key in 0..200 {
-                    let value = cache.get_or_load(&key, || {
-                        loads[usize::try_from(key).unwrap()].fetch_add(1, SeqCst);
-                        thread::yield_now();
-                        Ok::<_, ()>((Arc::new(key * 3), 8))
-                    });
-                    assert_eq!(*value.unwrap(), key * 3);
+                for (key, count) in (0..).zip(&loads) {
+                    assert_eq!(cache.get_or_load(&key, || load(key, count)), Ok(Arc::new(key * 3)));
                 }
             });
         }
@@ -42,30 +42,26 @@ fn waiters_survive(
     let cache = Numbers::new(1 << 20);
     let loads = AtomicUsize::new(0);
     let (entered, inside) = mpsc::channel();
+    let load_first = || {
+        loads.fetch_add(1, SeqCst);
+        entered.send(()).expect("the test waits");
+        while cache.stats().load_waits < 4 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        first()
+    };
+    let load_next = || {
+        loads.fetch_add(1, SeqCst);
+        Ok::<_, ()>((Arc::new(11), 8))
+    };
     thread::scope(|scope| {
-        let (cache, loads) = (&cache, &loads);
-        scope.spawn(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                cache.get_or_load(&1, || {
-                    loads.fetch_add(1, SeqCst);
-                    entered.send(()).unwrap();
-                    while cache.stats().load_waits < 4 {
-                        thread::sleep(Duration::from_millis(1));
-                    }
-                    first()
-                })
-            }));
+        scope.spawn(|| {
+            let outcome = catch_unwind(AssertUnwindSafe(|| cache.get_or_load(&1, load_first)));
             assert!(!matches!(outcome, Ok(Ok(_))), "the first loader was to fail");
         });
-        inside.recv().unwrap();
+        inside.recv().expect("the first loader runs");
         for _ in 0..4 {
-            scope.spawn(move || {
-                let value = cache.get_or_load(&1, || {
-                    loads.fetch_add(1, SeqCst);
-                    Ok::<_, ()>((Arc::new(11), 8))
-                });
-                assert_eq!(*value.unwrap(), 11);
-            });
+            scope.spawn(|| assert_eq!(cache.get_or_load(&1, load_next), Ok(Arc::new(11))));
         }
     });
     assert_eq!(cache.stats().load_failures, 1);
