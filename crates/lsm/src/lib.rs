@@ -4,6 +4,8 @@ pub mod clock;
 mod error;
 pub mod fs;
 mod random;
+mod record;
 pub mod scheduler;
+pub mod wal;
 
 pub use error::{Error, Result};

@@ -1,0 +1,358 @@
+//! Reading logs back after a crash: a prefix of the writes, or a clear error.
+//!
+//! 1. What is applied is contiguous from the first operation that is not in a table.
+//! 2. A record that cannot be read is *damage* if a later record's watermark, or a vouch in a
+//!    later log, says that it was on the medium once. Otherwise it is a write that was cut, and
+//!    the prefix ends before it.
+//! 3. A log without an end record may be followed by the next one only if that one starts with
+//!    exactly the next operation; a gap ends the prefix, and what lies beyond is only reported.
+#![deny(clippy::indexing_slicing)]
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sstable::{ReadAt, SEQNO_MAX, SeqNo};
+
+use super::log_path;
+use crate::error::{Error, Result};
+use crate::fs::Fs;
+use crate::record::{
+    FILE_HEADER_BYTES, FLAG_RECYCLED, FileHeader, HeaderError, Reader, RecordKind, Rest, Role,
+};
+
+/// What to do with a log that cannot be read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RecoveryMode {
+    /// Any trace of an unreadable record is an error, a write that was cut by a crash included.
+    Strict,
+    /// A write that was cut ends the log; damage is an error. Loses nothing that was synced.
+    #[default]
+    TolerateTornTail,
+    /// The first unreadable record ends the log, damaged or cut: the state of an earlier moment.
+    PointInTime,
+    /// Applies every record that can be read, whatever is missing between: no state that ever
+    /// was, but the most data.
+    Salvage,
+}
+
+/// Where the applied prefix ended although something came after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Torn {
+    /// The log.
+    pub path: PathBuf,
+    /// Where the first unreadable record starts, in bytes.
+    pub offset: u64,
+    /// Bytes after that in which records can still be recognised.
+    pub lost_bytes: u64,
+    /// Records not applied, as far as they can be recognised.
+    pub lost_records: u64,
+}
+
+/// How a log ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogEnd {
+    /// With an end record: complete.
+    Sealed,
+    /// Without an end record, and with no trace of anything more.
+    Open,
+    /// With something that cannot be read.
+    Torn,
+}
+
+/// What one log gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogReport {
+    /// The number in its name.
+    pub number: u64,
+    /// Records found readable.
+    pub records: u64,
+    /// Where its last readable record ends, in bytes.
+    pub end: u64,
+    /// How it ends.
+    pub how: LogEnd,
+}
+
+/// What a replay has done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReplayReport {
+    /// The last operation, in tables or applied.
+    pub last_seqno: SeqNo,
+    /// Batches handed to the sink.
+    pub records: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+    /// Set if the prefix ended before something that was written, or if records were skipped.
+    pub torn: Option<Torn>,
+    /// The logs that could be read at all, in order.
+    pub logs: Vec<LogReport>,
+}
+
+/// Hands the batches of the logs `numbers` to `sink`, in order, as (first number, payload); what
+/// ends at or before `after` is in tables and left out. The logs are not changed.
+///
+/// Before new writes are acknowledged, the logs must be made durable ([`make_durable`]) or
+/// flushed, and if the report has [`ReplayReport::torn`], flushed and dropped: what is behind the
+/// tear must not meet new operations of the same numbers.
+/// # Errors
+/// [`Error::Corruption`] as `mode` says; [`Error::Unsupported`] for logs of a later version;
+/// [`Error::Io`]; whatever `sink` answers.
+#[expect(clippy::too_many_arguments, reason = "each is one plain fact")]
+pub fn replay(
+    fs: &dyn Fs,
+    dir: &Path,
+    numbers: &[u64],
+    database: u64,
+    after: SeqNo,
+    mode: RecoveryMode,
+    sink: &mut dyn FnMut(SeqNo, &[u8]) -> Result<()>,
+) -> Result<ReplayReport> {
+    let report = ReplayReport { last_seqno: after, ..ReplayReport::default() };
+    let mut replay =
+        Replay { mode, after, expected: None, suspect: None, abandoned: false, report, sink };
+    for number in numbers {
+        let path = log_path(dir, *number);
+        match fs.open_read(&path) {
+            Ok(file) => replay.log(&path, &*file, *number, database)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                replay.damage(&path, 0, "this log, which the manifest names as live")?;
+            }
+            Err(error) => return Err(Error::io("open", &path, error)),
+        }
+    }
+    Ok(replay.report)
+}
+
+/// Puts what the page cache knows of these logs on the medium: a replay may have read bytes that
+/// only a killed process had written. Logs that do not exist are left out.
+/// # Errors
+/// [`Error::Io`].
+pub fn make_durable(fs: &dyn Fs, dir: &Path, numbers: &[u64]) -> Result<()> {
+    for number in numbers {
+        let path = log_path(dir, *number);
+        match fs.open_append(&path).and_then(|mut file| file.sync()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("sync", &path, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The state of a replay between records.
+struct Replay<'a> {
+    mode: RecoveryMode,
+    after: SeqNo,
+    /// The number of the next operation, once one was read.
+    expected: Option<SeqNo>,
+    /// Set after a log without an end record: only the next operation may follow.
+    suspect: Option<Torn>,
+    /// The prefix has ended; the rest is only counted.
+    abandoned: bool,
+    report: ReplayReport,
+    sink: &'a mut dyn FnMut(SeqNo, &[u8]) -> Result<()>,
+}
+
+/// A record and its place.
+struct Found<'a> {
+    path: &'a Path,
+    offset: u64,
+    tag: u64,
+    payload: &'a [u8],
+}
+
+impl Replay<'_> {
+    fn log(&mut self, path: &Path, file: &dyn ReadAt, number: u64, database: u64) -> Result<()> {
+        let Some(header) = self.header(path, file, number, database)? else {
+            return Ok(());
+        };
+        let failed = |error| Error::io("read", path, error);
+        let mut reader = Reader::new(file, header.seed()).map_err(failed)?;
+        let mut report = LogReport { number, records: 0, end: 0, how: LogEnd::Open };
+        loop {
+            let Some(record) = reader.next().map_err(failed)? else {
+                let rest = reader.rest().map_err(failed)?;
+                report.how = self.unreadable(path, &rest, header.flags)?;
+                let skip = self.mode == RecoveryMode::Salvage && rest.lost_records > 0;
+                if skip && reader.resync().map_err(failed)? {
+                    continue;
+                }
+                break;
+            };
+            report.records += 1;
+            let (offset, tag) = (record.offset, record.header.tag);
+            let found = Found { path, offset, tag, payload: record.payload };
+            match record.header.kind {
+                RecordKind::Data => self.batch(&found)?,
+                RecordKind::Vouch => self.vouched(&found)?,
+                RecordKind::End => {
+                    self.end(&found)?;
+                    report.how = LogEnd::Sealed;
+                    break;
+                }
+            }
+        }
+        report.end = reader.offset();
+        self.report.logs.push(report);
+        Ok(())
+    }
+
+    /// The file's header; `None` if it is bad and the mode goes on without the file.
+    fn header(
+        &mut self,
+        path: &Path,
+        file: &dyn ReadAt,
+        number: u64,
+        database: u64,
+    ) -> Result<Option<FileHeader>> {
+        let mut bytes = [0; FILE_HEADER_BYTES];
+        match file.read_exact_at(&mut bytes, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.damage(path, 0, "a log header of 64 bytes")?;
+                return Ok(None);
+            }
+            read => read.map_err(|error| Error::io("read", path, error))?,
+        }
+        let header = match FileHeader::decode(&bytes, Role::Log, number) {
+            Ok(header) => header,
+            Err(HeaderError::Unknown(what)) => {
+                return Err(Error::Unsupported { path: path.to_path_buf(), what });
+            }
+            Err(HeaderError::Damaged(offset, expected)) => {
+                self.damage(path, offset, &expected)?;
+                return Ok(None);
+            }
+        };
+        if header.database != database {
+            let found = header.database;
+            self.damage(path, 24, &format!("a log of database {database:016x}, not {found:016x}"))?;
+            return Ok(None);
+        }
+        let bytes = file.len().map_err(|error| Error::io("read", path, error))?;
+        if bytes < header.capacity {
+            // All of its space was taken, and synced, before it got its first record.
+            self.damage(path, bytes, &format!("a file of {} bytes", header.capacity))?;
+        }
+        Ok(Some(header))
+    }
+
+    /// A batch: applied if it is the next one.
+    fn batch(&mut self, found: &Found<'_>) -> Result<()> {
+        let count = found.payload.first_chunk().map_or(0, |count| u32::from_le_bytes(*count));
+        let next = found.tag.checked_add(u64::from(count));
+        let Some(next) = next.filter(|next| count > 0 && found.tag > 0 && *next <= SEQNO_MAX + 1)
+        else {
+            return self.damage(found.path, found.offset, "a batch of operations with numbers");
+        };
+        self.check_number(found, found.tag)?;
+        if self.abandoned {
+            if let Some(torn) = &mut self.report.torn {
+                torn.lost_records += 1;
+                torn.lost_bytes += found.payload.len() as u64;
+            }
+            return Ok(());
+        }
+        if self.expected.is_some_and(|expected| found.tag < expected) {
+            return Ok(()); // salvage met an operation of a number that it has already
+        }
+        self.expected = Some(next);
+        if next > self.after + 1 {
+            (self.sink)(found.tag, found.payload)?;
+            self.report.records += 1;
+            self.report.bytes += found.payload.len() as u64;
+            self.report.last_seqno = next - 1;
+        }
+        Ok(())
+    }
+
+    /// The end record: its tag is what the next log starts with.
+    fn end(&mut self, found: &Found<'_>) -> Result<()> {
+        self.check_number(found, found.tag)?;
+        if !self.abandoned && self.expected.is_none() {
+            self.expected = Some(found.tag);
+        }
+        Ok(())
+    }
+
+    /// Checks that operation `number` is the next one, and ends the prefix if it is not.
+    fn check_number(&mut self, found: &Found<'_>, number: SeqNo) -> Result<()> {
+        if self.abandoned {
+            return Ok(());
+        }
+        let expected = self.expected.unwrap_or(self.after + 1);
+        // Before the first record is read, a log may reach back into what tables hold.
+        let early = number < expected && self.expected.is_some();
+        match self.suspect.take() {
+            Some(torn) if number > expected => self.tear(torn),
+            _ if number > expected || early => {
+                self.damage(found.path, found.offset, &format!("operation {expected}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Someone knew that everything up to the tag was on the medium: is it still?
+    fn vouched(&mut self, found: &Found<'_>) -> Result<()> {
+        let have = self.expected.map_or(self.after, |next| next.saturating_sub(1)).max(self.after);
+        if have >= found.tag {
+            return Ok(());
+        }
+        let tear = self.suspect.as_ref().or(self.report.torn.as_ref());
+        let (path, offset) = tear.map_or((found.path, found.offset), |t| (&*t.path, t.offset));
+        let path = path.to_path_buf();
+        self.damage(&path, offset, &format!("operations {} to {}", have + 1, found.tag))
+    }
+
+    /// No valid record starts where one could.
+    fn unreadable(&mut self, path: &Path, rest: &Rest, flags: u32) -> Result<LogEnd> {
+        if rest.is_damage() {
+            self.damage(path, rest.at, "a record, since a later one proves that it was there")?;
+        }
+        let torn = Torn {
+            path: path.to_path_buf(),
+            offset: rest.at,
+            lost_bytes: rest.lost_bytes(),
+            lost_records: rest.lost_records,
+        };
+        // New space is zero; recycled space is full of old records, which tell nothing.
+        let trace = rest.lost_records > 0 || (!rest.blank && flags & FLAG_RECYCLED == 0);
+        if trace {
+            if self.mode == RecoveryMode::Strict {
+                return Err(Error::corruption(path, rest.at, "a whole record, or none"));
+            }
+            self.report.torn.get_or_insert_with(|| torn.clone());
+        }
+        if self.mode != RecoveryMode::Salvage {
+            self.suspect.get_or_insert(torn);
+        }
+        Ok(if trace { LogEnd::Torn } else { LogEnd::Open })
+    }
+
+    /// The prefix ends at `torn`: something came after that does not follow.
+    fn tear(&mut self, torn: Torn) -> Result<()> {
+        match self.mode {
+            RecoveryMode::Strict => {
+                let expected = "the operations between this log and the next one";
+                return Err(Error::corruption(&torn.path, torn.offset, expected));
+            }
+            RecoveryMode::Salvage => {}
+            RecoveryMode::TolerateTornTail | RecoveryMode::PointInTime => self.abandoned = true,
+        }
+        self.report.torn.get_or_insert(torn);
+        Ok(())
+    }
+
+    /// Something is missing that was on the medium once.
+    fn damage(&mut self, path: &Path, offset: u64, expected: &str) -> Result<()> {
+        match self.mode {
+            RecoveryMode::Strict | RecoveryMode::TolerateTornTail => {
+                return Err(Error::corruption(path, offset, expected));
+            }
+            RecoveryMode::PointInTime => self.abandoned = true,
+            RecoveryMode::Salvage => {}
+        }
+        let path = path.to_path_buf();
+        self.report.torn.get_or_insert(Torn { path, offset, lost_bytes: 0, lost_records: 0 });
+        Ok(())
+    }
+}
