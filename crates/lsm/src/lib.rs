@@ -3,6 +3,7 @@
 pub mod clock;
 mod error;
 pub mod fs;
+pub mod manifest;
 mod random;
 mod record;
 pub mod scheduler;

@@ -23,7 +23,7 @@
 //!    there once: what is unreadable below it is damage, what is unreadable beyond all
 //!    watermarks is a write that was cut.
 //! 3. Lengths are checked against the file before memory is taken for them.
-#![deny(clippy::indexing_slicing)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 use std::io;
 
@@ -173,6 +173,11 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// A header whose payload length and watermark are still to come.
+    pub(crate) fn new(kind: RecordKind, tag: u64, payload_crc: u32) -> Self {
+        Self { payload_crc, payload_len: 0, kind, watermark: 0, tag }
+    }
+
     pub(crate) fn encode(&self, seed: Seed, offset: u64) -> [u8; RECORD_HEADER_BYTES] {
         let mut covered = [0; RECORD_HEADER_BYTES - 4];
         let fields = [
@@ -230,7 +235,7 @@ pub(crate) const fn record_bytes(payload_len: usize) -> u64 {
     (RECORD_HEADER_BYTES + payload_len.next_multiple_of(8)) as u64
 }
 
-/// Appends a record that will stand at `offset`; the header's payload fields are filled in here.
+/// Appends a record that will stand at `offset`; the payload's length is filled in here.
 /// # Panics
 /// If the payload is 4 GiB or longer: callers check.
 pub(crate) fn frame(out: &mut Vec<u8>, seed: Seed, offset: u64, header: Header, payload: &[u8]) {
@@ -278,19 +283,16 @@ impl Rest {
 /// Reads a file's records in order.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
-    file: &'a dyn ReadAt,
-    file_bytes: u64,
+    window: Window<'a>,
     seed: Seed,
     offset: u64,
-    window: Vec<u8>,
-    window_start: u64,
 }
 
 impl<'a> Reader<'a> {
     /// Starts after the file header.
     pub(crate) fn new(file: &'a dyn ReadAt, seed: Seed) -> io::Result<Self> {
-        let (file_bytes, offset) = (file.len()?, FILE_HEADER_BYTES as u64);
-        Ok(Self { file, file_bytes, seed, offset, window: Vec::new(), window_start: 0 })
+        let window = Window { file, file_bytes: file.len()?, bytes: Vec::new(), start: 0 };
+        Ok(Self { window, seed, offset: FILE_HEADER_BYTES as u64 })
     }
 
     /// Where the next record starts.
@@ -301,22 +303,20 @@ impl<'a> Reader<'a> {
     /// The next record; `None` where no valid one starts.
     pub(crate) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         let offset = self.offset;
-        let Some(header) = self.header_at(offset)? else { return Ok(None) };
+        if !self.window.holds(offset, RECORD_HEADER_BYTES) {
+            return Ok(None);
+        }
+        let bytes = self.window.get(offset, RECORD_HEADER_BYTES)?;
+        let header = bytes.first_chunk().and_then(|bytes| Header::decode(bytes, self.seed, offset));
+        let Some(header) = header else { return Ok(None) };
         let length = header.payload_len as usize;
         let padded = length.next_multiple_of(8);
         let start = offset + RECORD_HEADER_BYTES as u64;
-        if !self.holds(start, padded) {
+        if !self.window.holds(start, padded) {
             return Ok(None);
         }
-        let bytes = fill(
-            self.file,
-            self.file_bytes,
-            &mut self.window,
-            &mut self.window_start,
-            start,
-            padded,
-        )?;
-        let (payload, padding) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
+        let bytes = self.window.get(start, padded)?.get(..padded).unwrap_or_default();
+        let Some((payload, padding)) = bytes.split_at_checked(length) else { return Ok(None) };
         if payload_crc(payload) != header.payload_crc || padding.iter().any(|byte| *byte != 0) {
             return Ok(None);
         }
@@ -327,18 +327,17 @@ impl<'a> Reader<'a> {
     /// Looks at what follows the last record, to the end of the file.
     pub(crate) fn rest(&mut self) -> io::Result<Rest> {
         let at = self.offset;
-        let blank = if self.holds(at, RECORD_HEADER_BYTES) {
-            self.bytes(at, RECORD_HEADER_BYTES)?.iter().all(|byte| *byte == 0)
-        } else {
-            let left = usize::try_from(self.file_bytes.saturating_sub(at)).unwrap_or(0);
-            self.bytes(at.min(self.file_bytes), left)?.iter().all(|byte| *byte == 0)
-        };
+        let left = self.window.file_bytes.saturating_sub(at);
+        let here = usize::try_from(left).unwrap_or(usize::MAX).min(RECORD_HEADER_BYTES);
+        let blank =
+            here == 0 || self.window.get(at, here)?.iter().take(here).all(|byte| *byte == 0);
         let mut rest = Rest { at, lost_end: None, lost_records: 0, proven: 0, blank };
         let mut from = at;
         while let Some((offset, header)) = self.find_header(from)? {
-            let end = offset + record_bytes(header.payload_len as usize);
+            let end = offset.saturating_add(record_bytes(header.payload_len as usize));
+            let end = end.min(self.window.file_bytes);
             rest.lost_records += 1;
-            rest.lost_end = Some(rest.lost_end.unwrap_or(0).max(end.min(self.file_bytes)));
+            rest.lost_end = Some(rest.lost_end.unwrap_or(0).max(end));
             rest.proven = rest.proven.max(header.watermark);
             from = offset + RECORD_HEADER_BYTES as u64;
         }
@@ -354,59 +353,62 @@ impl<'a> Reader<'a> {
         Ok(found.is_some())
     }
 
+    /// The first valid header at or after `from`, at a multiple of 8 from there.
     fn find_header(&mut self, from: u64) -> io::Result<Option<(u64, Header)>> {
         let mut offset = from;
-        while self.holds(offset, RECORD_HEADER_BYTES) {
-            if let Some(header) = self.header_at(offset)? {
-                return Ok(Some((offset, header)));
+        while self.window.holds(offset, RECORD_HEADER_BYTES) {
+            let bytes = self.window.get(offset, RECORD_HEADER_BYTES)?;
+            let starts = bytes.windows(RECORD_HEADER_BYTES).step_by(8);
+            let mut passed = 0;
+            for (start, bytes) in (offset..).step_by(8).zip(starts) {
+                let Some(bytes) = bytes.first_chunk() else { break };
+                if let Some(header) = Header::decode(bytes, self.seed, start) {
+                    return Ok(Some((start, header)));
+                }
+                passed = start + 8 - offset;
             }
-            offset += 8;
+            offset += passed.max(8);
         }
         Ok(None)
     }
+}
 
-    fn header_at(&mut self, offset: u64) -> io::Result<Option<Header>> {
-        if !self.holds(offset, RECORD_HEADER_BYTES) {
-            return Ok(None);
-        }
-        let seed = self.seed;
-        let bytes = self.bytes(offset, RECORD_HEADER_BYTES)?;
-        Ok(bytes.first_chunk().and_then(|bytes| Header::decode(bytes, seed, offset)))
-    }
+/// The part of a file that is in memory.
+#[derive(Debug)]
+struct Window<'a> {
+    file: &'a dyn ReadAt,
+    file_bytes: u64,
+    bytes: Vec<u8>,
+    start: u64,
+}
 
+impl Window<'_> {
+    /// Whether the file has these bytes.
     fn holds(&self, offset: u64, length: usize) -> bool {
         offset.checked_add(length as u64).is_some_and(|end| end <= self.file_bytes)
     }
 
-    fn bytes(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
-        fill(self.file, self.file_bytes, &mut self.window, &mut self.window_start, offset, length)
-    }
-}
-
-/// The bytes at a place inside the file, out of the window, which is moved if need be.
-fn fill<'w>(
-    file: &dyn ReadAt,
-    file_bytes: u64,
-    window: &'w mut Vec<u8>,
-    window_start: &mut u64,
-    offset: u64,
-    length: usize,
-) -> io::Result<&'w [u8]> {
-    let end = offset + length as u64;
-    if offset < *window_start || end > *window_start + window.len() as u64 {
-        let left = usize::try_from(file_bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let wanted = length.max(WINDOW_BYTES).min(left);
-        window.clear();
-        window.try_reserve_exact(wanted).map_err(io::Error::other)?;
-        window.resize(wanted, 0);
-        if let Err(error) = file.read_exact_at(window, offset) {
-            window.clear(); // what a failed read leaves is not the file
-            return Err(error);
+    /// At least `length` bytes at `offset`, which the file must have, and what follows them in
+    /// the window.
+    fn get(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+        let end = offset + length as u64;
+        if offset < self.start || end > self.start + self.bytes.len() as u64 {
+            let left =
+                usize::try_from(self.file_bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let wanted = length.max(WINDOW_BYTES).min(left);
+            self.bytes.clear();
+            self.bytes.try_reserve_exact(wanted).map_err(io::Error::other)?;
+            self.bytes.resize(wanted, 0);
+            if let Err(error) = self.file.read_exact_at(&mut self.bytes, offset) {
+                self.bytes.clear(); // what a failed read leaves is not the file
+                return Err(error);
+            }
+            self.start = offset;
         }
-        *window_start = offset;
+        let skip = usize::try_from(offset - self.start).unwrap_or(usize::MAX);
+        let found = self.bytes.get(skip..).filter(|found| found.len() >= length);
+        found.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
-    let start = usize::try_from(offset - *window_start).unwrap_or(usize::MAX);
-    window.get(start..start + length).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 /// Four bytes as a number; 0 outside the slice, which the callers' array types rule out.

@@ -127,6 +127,8 @@ impl Segment {
     /// # Errors
     /// [`Error::TooLong`] if the payload reaches 4 GiB; [`Error::Io`]; [`Error::WritesStopped`]
     /// after an earlier failure.
+    /// # Panics
+    /// If the batch is empty, or its number does not follow the last one's.
     pub fn try_append(
         &self,
         first_seqno: SeqNo,
@@ -137,14 +139,14 @@ impl Segment {
             let (bytes, limit) = (payload.len() as u64, u64::from(u32::MAX));
             return Err(Error::TooLong { what: "batch", bytes, limit });
         }
+        let header = Header::new(RecordKind::Data, first_seqno, payload_crc);
         let mut tail = self.tail.lock();
         let count = payload.first_chunk().map_or(0, |count| u32::from_le_bytes(*count));
         assert!(
             count > 0 && tail.next_seqno.is_none_or(|next| next == first_seqno),
             "batches are not empty, and their numbers follow each other"
         );
-        let appended =
-            self.append(&mut tail, RecordKind::Data, first_seqno, payload, payload_crc)?;
+        let appended = self.append(&mut tail, header, payload)?;
         if appended.is_some() {
             tail.next_seqno = Some(first_seqno + u64::from(count));
         }
@@ -158,7 +160,7 @@ impl Segment {
     pub fn vouch(&self, seqno: SeqNo) -> Result<()> {
         let mut tail = self.tail.lock();
         // A full segment does without: the note only sharpens what a later replay can tell.
-        self.append(&mut tail, RecordKind::Vouch, seqno, &[], record::payload_crc(&[]))?;
+        self.append(&mut tail, Header::new(RecordKind::Vouch, seqno, payload_crc(&[])), &[])?;
         Ok(())
     }
 
@@ -166,36 +168,32 @@ impl Segment {
     /// appended after it. Does not sync. Sealing twice does nothing.
     /// # Errors
     /// [`Error::Io`]; [`Error::WritesStopped`] after an earlier failure.
+    /// # Panics
+    /// If `next_seqno` does not follow the last batch.
     pub fn seal(&self, next_seqno: SeqNo) -> Result<()> {
         let mut tail = self.tail.lock();
         if tail.sealed {
             return Ok(());
         }
-        let crc = record::payload_crc(&[]);
-        let end = self.append(&mut tail, RecordKind::End, next_seqno, &[], crc)?;
+        let follows = tail.next_seqno.is_none_or(|next| next == next_seqno);
+        assert!(follows, "the next log starts where this one ends");
+        let header = Header::new(RecordKind::End, next_seqno, payload_crc(&[]));
+        let end = self.append(&mut tail, header, &[])?;
         assert!(end.is_some(), "invariant 4: space for the end record is always left");
         tail.sealed = true;
         Ok(())
     }
 
-    fn append(
-        &self,
-        tail: &mut Tail,
-        kind: RecordKind,
-        tag: u64,
-        payload: &[u8],
-        payload_crc: u32,
-    ) -> Result<Option<u64>> {
+    fn append(&self, tail: &mut Tail, header: Header, payload: &[u8]) -> Result<Option<u64>> {
         if let Some(why) = &tail.failed {
             return Err(Error::WritesStopped { why: Arc::clone(why) });
         }
         let bytes = record_bytes(payload.len());
-        let kept = if kind == RecordKind::End { 0 } else { END_BYTES };
+        let kept = if header.kind == RecordKind::End { 0 } else { END_BYTES };
         if tail.sealed || tail.end + bytes + kept > self.capacity {
             return Ok(None);
         }
-        // One store of the whole record, so that a scan can rely on the order of its bytes.
-        let header = Header { payload_crc, payload_len: 0, kind, watermark: tail.synced, tag };
+        let header = Header { watermark: tail.synced, ..header };
         tail.scratch.clear();
         record::frame(&mut tail.scratch, self.seed, tail.end, header, payload);
         if let Err(error) = self.log.write_at(tail.end, &tail.scratch) {

@@ -1,0 +1,389 @@
+//! One step of the database's history: what a flush, a compaction or an opening changes.
+//!
+//! ```text
+//! edit  := field *
+//! field := tag: u8 | length: u32 | length bytes        (all numbers little-endian)
+//!   1 added      level u32, run u64, number, table id, file bytes, entries, tombstones, data
+//!                bytes, min seqno, max seqno, created at (us): u64 each, smallest, largest
+//!                (each: length u32, bytes)
+//!   2 removed    number u64
+//!   3 moved      number u64, level u32, run u64
+//!   4 run order  level u32, run u64 *                   (newest first)
+//!   5 added log  number u64           6 dropped log  number u64
+//!   7 next file number u64            8 next run id u64
+//!   9 flushed seqno u64              10 last seqno u64
+//!  11 options fingerprint u64        12 reason: UTF-8
+//! ```
+//!
+//! 1. Unknown tags are refused: a later version wrote something that this build would lose.
+//! 2. Tags 7 to 12 occur at most once; the others repeat.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+use std::sync::Arc;
+
+use sstable::SeqNo;
+
+/// A live table, as the manifest knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TableRecord {
+    /// The number in the file's name.
+    pub number: u64,
+    /// The id that the table's checksums cover.
+    pub table_id: u64,
+    /// Length of the file in bytes.
+    pub file_bytes: u64,
+    /// Entries, tombstones included.
+    pub entries: u64,
+    /// Deletions among the entries.
+    pub tombstones: u64,
+    /// Bytes of keys and values before compression.
+    pub data_bytes: u64,
+    /// Smallest sequence number.
+    pub min_seqno: SeqNo,
+    /// Largest sequence number.
+    pub max_seqno: SeqNo,
+    /// When the table was made, in microseconds since 1970.
+    pub created_at_us: u64,
+    /// Smallest user key.
+    pub smallest: Vec<u8>,
+    /// Largest user key.
+    pub largest: Vec<u8>,
+}
+
+/// A new table and where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedTable {
+    /// The level, 0 for the newest.
+    pub level: u32,
+    /// The run in it; a run that does not exist yet becomes the newest of its level.
+    pub run: u64,
+    /// The table.
+    pub table: Arc<TableRecord>,
+}
+
+/// A live table's new place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MovedTable {
+    /// The table's number.
+    pub number: u64,
+    /// The level, 0 for the newest.
+    pub level: u32,
+    /// The run in it; a run that does not exist yet becomes the newest of its level.
+    pub run: u64,
+}
+
+/// The order of a level's runs after an edit, where "new runs are the newest" is not enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOrder {
+    /// The level.
+    pub level: u32,
+    /// All of its runs, newest first.
+    pub runs: Vec<u64>,
+}
+
+/// One atomic change of the database's state.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Edit {
+    /// Tables that are live from now on.
+    pub added: Vec<AddedTable>,
+    /// Numbers of tables that are not live any more.
+    pub removed: Vec<u64>,
+    /// Tables that change their place.
+    pub moved: Vec<MovedTable>,
+    /// Orders of runs, for levels where it is not plain.
+    pub run_order: Vec<RunOrder>,
+    /// Logs that a recovery must read from now on.
+    pub added_logs: Vec<u64>,
+    /// Logs whose operations are all in tables.
+    pub dropped_logs: Vec<u64>,
+    /// No file has this number or a higher one.
+    pub next_file_number: Option<u64>,
+    /// No run has this id or a higher one.
+    pub next_run_id: Option<u64>,
+    /// All operations up to here are in tables.
+    pub flushed_seqno: Option<SeqNo>,
+    /// A number that was in use: new operations get higher ones.
+    pub last_seqno: Option<SeqNo>,
+    /// Stands for the options that shape files.
+    pub options_fingerprint: Option<u64>,
+    /// Why, for people who read a dump.
+    pub reason: String,
+}
+
+/// Why bytes are no edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EditError {
+    /// At this byte of the payload, this was expected.
+    Malformed(usize, &'static str),
+    /// A field of a later version.
+    UnknownTag(u8),
+}
+
+const ADDED: u8 = 1;
+const REMOVED: u8 = 2;
+const MOVED: u8 = 3;
+const RUN_ORDER: u8 = 4;
+const ADDED_LOG: u8 = 5;
+const DROPPED_LOG: u8 = 6;
+const NEXT_FILE_NUMBER: u8 = 7;
+const NEXT_RUN_ID: u8 = 8;
+const FLUSHED_SEQNO: u8 = 9;
+const LAST_SEQNO: u8 = 10;
+const OPTIONS_FINGERPRINT: u8 = 11;
+const REASON: u8 = 12;
+
+impl Edit {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for added in &self.added {
+            field(&mut out, ADDED, |out| put_added(out, added));
+        }
+        put_numbers(&mut out, REMOVED, &self.removed);
+        for moved in &self.moved {
+            field(&mut out, MOVED, |out| {
+                put_u64(out, moved.number);
+                put_u32(out, moved.level);
+                put_u64(out, moved.run);
+            });
+        }
+        for order in &self.run_order {
+            field(&mut out, RUN_ORDER, |out| {
+                put_u32(out, order.level);
+                order.runs.iter().for_each(|run| put_u64(out, *run));
+            });
+        }
+        put_numbers(&mut out, ADDED_LOG, &self.added_logs);
+        put_numbers(&mut out, DROPPED_LOG, &self.dropped_logs);
+        put_numbers(&mut out, NEXT_FILE_NUMBER, self.next_file_number.as_slice());
+        put_numbers(&mut out, NEXT_RUN_ID, self.next_run_id.as_slice());
+        put_numbers(&mut out, FLUSHED_SEQNO, self.flushed_seqno.as_slice());
+        put_numbers(&mut out, LAST_SEQNO, self.last_seqno.as_slice());
+        put_numbers(&mut out, OPTIONS_FINGERPRINT, self.options_fingerprint.as_slice());
+        if !self.reason.is_empty() {
+            field(&mut out, REASON, |out| out.extend_from_slice(self.reason.as_bytes()));
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, EditError> {
+        let mut edit = Self::default();
+        let mut rest = bytes;
+        while let Some((&tag, after)) = rest.split_first() {
+            let at = bytes.len() - rest.len();
+            let mut input = after;
+            let body = take_bytes(&mut input).ok_or(EditError::Malformed(at, "a whole field"))?;
+            rest = input;
+            if !(ADDED..=REASON).contains(&tag) {
+                return Err(EditError::UnknownTag(tag));
+            }
+            let mut left = body;
+            let known = edit.read_field(tag, &mut left);
+            if known.is_none() || !left.is_empty() {
+                return Err(EditError::Malformed(at, "a field of its tag's form, once"));
+            }
+        }
+        Ok(edit)
+    }
+
+    /// Takes one field's contents; `None` if they do not have the tag's form.
+    fn read_field(&mut self, tag: u8, left: &mut &[u8]) -> Option<()> {
+        let once = |slot: &mut Option<u64>, left: &mut &[u8]| {
+            slot.replace(take_u64(left)?).is_none().then_some(())
+        };
+        match tag {
+            ADDED => self.added.push(take_added(left)?),
+            REMOVED => self.removed.push(take_u64(left)?),
+            MOVED => {
+                let (number, level) = (take_u64(left)?, take_u32(left)?);
+                self.moved.push(MovedTable { number, level, run: take_u64(left)? });
+            }
+            RUN_ORDER => {
+                let level = take_u32(left)?;
+                let mut runs = Vec::with_capacity(left.len() / 8);
+                while !left.is_empty() {
+                    runs.push(take_u64(left)?);
+                }
+                self.run_order.push(RunOrder { level, runs });
+            }
+            ADDED_LOG => self.added_logs.push(take_u64(left)?),
+            DROPPED_LOG => self.dropped_logs.push(take_u64(left)?),
+            NEXT_FILE_NUMBER => once(&mut self.next_file_number, left)?,
+            NEXT_RUN_ID => once(&mut self.next_run_id, left)?,
+            FLUSHED_SEQNO => once(&mut self.flushed_seqno, left)?,
+            LAST_SEQNO => once(&mut self.last_seqno, left)?,
+            OPTIONS_FINGERPRINT => once(&mut self.options_fingerprint, left)?,
+            REASON if self.reason.is_empty() => {
+                self.reason = String::from_utf8(std::mem::take(left).to_vec()).ok()?;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn put_added(out: &mut Vec<u8>, added: &AddedTable) {
+    let table = &added.table;
+    put_u32(out, added.level);
+    let numbers = [
+        added.run,
+        table.number,
+        table.table_id,
+        table.file_bytes,
+        table.entries,
+        table.tombstones,
+        table.data_bytes,
+        table.min_seqno,
+        table.max_seqno,
+        table.created_at_us,
+    ];
+    for number in numbers {
+        put_u64(out, number);
+    }
+    put_bytes(out, &table.smallest);
+    put_bytes(out, &table.largest);
+}
+
+fn take_added(left: &mut &[u8]) -> Option<AddedTable> {
+    let (level, run) = (take_u32(left)?, take_u64(left)?);
+    let table = TableRecord {
+        number: take_u64(left)?,
+        table_id: take_u64(left)?,
+        file_bytes: take_u64(left)?,
+        entries: take_u64(left)?,
+        tombstones: take_u64(left)?,
+        data_bytes: take_u64(left)?,
+        min_seqno: take_u64(left)?,
+        max_seqno: take_u64(left)?,
+        created_at_us: take_u64(left)?,
+        smallest: take_bytes(left)?.to_vec(),
+        largest: take_bytes(left)?.to_vec(),
+    };
+    Some(AddedTable { level, run, table: Arc::new(table) })
+}
+
+fn field(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = Vec::new();
+    body(&mut bytes);
+    out.push(tag);
+    put_bytes(out, &bytes);
+}
+
+fn put_numbers(out: &mut Vec<u8>, tag: u8, numbers: &[u64]) {
+    for number in numbers {
+        field(out, tag, |out| put_u64(out, *number));
+    }
+}
+
+fn put_u32(out: &mut Vec<u8>, number: u32) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn put_u64(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_u32(out, u32::try_from(bytes.len()).expect("keys and fields are far under 4 GiB"));
+    out.extend_from_slice(bytes);
+}
+
+fn take_u32(left: &mut &[u8]) -> Option<u32> {
+    let (bytes, rest) = left.split_first_chunk()?;
+    *left = rest;
+    Some(u32::from_le_bytes(*bytes))
+}
+
+fn take_u64(left: &mut &[u8]) -> Option<u64> {
+    let (bytes, rest) = left.split_first_chunk()?;
+    *left = rest;
+    Some(u64::from_le_bytes(*bytes))
+}
+
+fn take_bytes<'a>(left: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(take_u32(left)?).ok()?;
+    let (bytes, rest) = left.split_at_checked(length)?;
+    *left = rest;
+    Some(bytes)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An edit with every field set.
+    pub(crate) fn full_edit() -> Edit {
+        let table = TableRecord {
+            number: 4,
+            table_id: 5,
+            file_bytes: 6,
+            entries: 7,
+            tombstones: 1,
+            data_bytes: 9,
+            min_seqno: 10,
+            max_seqno: 11,
+            created_at_us: 12,
+            smallest: b"a".to_vec(),
+            largest: b"zebra".to_vec(),
+        };
+        Edit {
+            added: vec![AddedTable { level: 1, run: 3, table: Arc::new(table) }],
+            removed: vec![2],
+            moved: vec![MovedTable { number: 3, level: 1, run: 2 }],
+            run_order: vec![RunOrder { level: 1, runs: vec![3, 2] }],
+            added_logs: vec![13, 14],
+            dropped_logs: vec![1],
+            next_file_number: Some(15),
+            next_run_id: Some(4),
+            flushed_seqno: Some(16),
+            last_seqno: Some(17),
+            options_fingerprint: Some(18),
+            reason: "flush".into(),
+        }
+    }
+
+    #[test]
+    fn an_edit_reads_back() {
+        for edit in [Edit::default(), full_edit()] {
+            assert_eq!(Edit::decode(&edit.encode()), Ok(edit));
+        }
+    }
+
+    #[test]
+    fn every_cut_is_a_prefix_of_fields_or_an_error() {
+        let (edit, bytes) = (full_edit(), full_edit().encode());
+        let mut accepted = 0;
+        for length in 0..bytes.len() {
+            match Edit::decode(&bytes[..length]) {
+                Ok(short) => {
+                    assert_ne!(short, edit);
+                    assert_eq!(short.encode(), bytes[..length]);
+                    accepted += 1;
+                }
+                Err(error) => assert!(matches!(error, EditError::Malformed(..))),
+            }
+        }
+        assert_eq!(accepted, 13, "the borders between the fields");
+    }
+
+    #[test]
+    fn hostile_bytes_are_refused() {
+        let mut random = crate::random::Random::new(3);
+        for _ in 0..20_000 {
+            let mut bytes = full_edit().encode();
+            for _ in 0..=random.below(4) {
+                let at = random.below(bytes.len());
+                bytes[at] = random.next().to_le_bytes()[0];
+            }
+            if let Ok(edit) = Edit::decode(&bytes) {
+                assert_eq!(Edit::decode(&edit.encode()), Ok(edit));
+            }
+        }
+        assert_eq!(Edit::decode(&[13, 0, 0, 0, 0]), Err(EditError::UnknownTag(13)));
+        assert_eq!(Edit::decode(&[0, 0, 0, 0, 0]), Err(EditError::UnknownTag(0)));
+        let huge = [REASON, 0xff, 0xff, 0xff, 0xff, b'x'];
+        assert!(matches!(Edit::decode(&huge), Err(EditError::Malformed(0, _))));
+        let mut twice = Vec::new();
+        put_numbers(&mut twice, LAST_SEQNO, &[1, 2]);
+        assert!(matches!(Edit::decode(&twice), Err(EditError::Malformed(13, _))));
+    }
+}

@@ -1,0 +1,455 @@
+//! The manifest: the only list of live files, as a history of edits.
+//!
+//! ```text
+//! MANIFEST-000003 := file header: 64 bytes | record *
+//! record          := an edit (tag: its number; the first one of a file is the whole state)
+//!                  | a vouch (watermark: all before this record is on the medium)
+//! CURRENT         := "MANIFEST-000003\n" "bytes 160\n" "crc32c 89abcdef\n"
+//! ```
+//!
+//! The framing is that of `record.rs`; `CURRENT` names the manifest in use, says how many of its
+//! bytes were there from the start, and has the CRC32C of the text before its last line.
+//!
+//! 1. An edit that was appended is on the medium. What it makes obsolete may be removed after
+//!    that, and not before.
+//! 2. After any failure the manifest takes no more edits: what the file holds is in doubt.
+//! 3. The vouch after each edit lets a reader tell a damaged last edit from one that was cut.
+//! 4. A folder without `CURRENT` is a database only if its creation was cut short; anything else
+//!    is damage, never an empty database.
+
+mod edit;
+mod state;
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use self::edit::{AddedTable, Edit, MovedTable, RunOrder, TableRecord};
+pub use self::state::{LevelState, RunState, State};
+use crate::error::{Error, Result};
+use crate::fs::{Fs, ReadAt, WriteFile};
+use crate::record::{
+    self, FILE_HEADER_BYTES, FileHeader, Header, HeaderError, Reader, RecordKind, Role, Seed,
+    payload_crc,
+};
+
+/// A manifest is rewritten when it is this long, in bytes, and [`ROLL_FACTOR`] times its state.
+const ROLL_BYTES: u64 = 1 << 20;
+
+/// See [`ROLL_BYTES`].
+const ROLL_FACTOR: u64 = 8;
+
+/// More than any pointer file of ours has, in bytes.
+const CURRENT_BYTES_MAX: usize = 256;
+
+/// The path of the pointer file.
+pub fn current_path(dir: &Path) -> PathBuf {
+    dir.join("CURRENT")
+}
+
+/// The path of manifest `number`.
+pub fn manifest_path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("MANIFEST-{number:06}"))
+}
+
+/// What a folder holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// No trace of a database.
+    Absent,
+    /// A creation that was cut short before anything could be stored: create again.
+    Unfinished,
+    /// A database.
+    Present,
+}
+
+/// Everything a manifest says, for opening and for tools that only look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// The database's id, which all its files carry.
+    pub database: u64,
+    /// The manifest's number.
+    pub number: u64,
+    /// The number of the last edit.
+    pub edit: u64,
+    /// Where the next record would start, in bytes.
+    pub end: u64,
+    /// The state after all edits.
+    pub state: State,
+}
+
+/// The manifest in use, open for appending.
+pub struct Manifest {
+    fs: Arc<dyn Fs>,
+    dir: PathBuf,
+    file: Box<dyn WriteFile>,
+    seed: Seed,
+    database: u64,
+    number: u64,
+    edit: u64,
+    end: u64,
+    synced: u64,
+    state: State,
+    failed: Option<Arc<str>>,
+}
+
+impl Manifest {
+    /// Looks whether there is a database in `dir`.
+    /// # Errors
+    /// [`Error::Corruption`] if there are files of a database but no pointer to its manifest;
+    /// [`Error::Io`].
+    pub fn presence(fs: &dyn Fs, dir: &Path) -> Result<Presence> {
+        let failed = |error| Error::io("look into", dir, error);
+        if fs.exists(&current_path(dir)).map_err(failed)? {
+            return Ok(Presence::Present);
+        }
+        let names = match fs.list(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Presence::Absent),
+            names => names.map_err(failed)?,
+        };
+        let ends_in = |name: &String, end| Path::new(name).extension().is_some_and(|e| e == end);
+        let stored = names.iter().any(|name| ends_in(name, "log") || ends_in(name, "sst"));
+        let manifests: Vec<&String> =
+            names.iter().filter(|name| name.starts_with("MANIFEST-")).collect();
+        let first = manifest_path(dir, 1);
+        let first_only = manifests.iter().all(|name| dir.join(name) == first);
+        let unfinished = first_only && !stored;
+        match (manifests.is_empty(), unfinished) {
+            (true, true) => Ok(Presence::Absent),
+            (false, true) if Self::is_bare(fs, &first)? => Ok(Presence::Unfinished),
+            _ => Err(Error::corruption(&current_path(dir), 0, "the name of the manifest in use")),
+        }
+    }
+
+    /// Whether the first manifest holds at most its first edit, and that without any file.
+    fn is_bare(fs: &dyn Fs, path: &Path) -> Result<bool> {
+        let file = fs.open_read(path).map_err(|error| Error::io("open", path, error))?;
+        match read(path, &*file, 1) {
+            Ok(contents) => {
+                let state = &contents.state;
+                Ok(contents.edit <= 1 && state.logs.is_empty() && state.levels.is_empty())
+            }
+            // It was never whole, or `CURRENT` would name it.
+            Err(Error::Corruption { offset, .. }) => Ok(offset <= FILE_HEADER_BYTES as u64),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the first manifest of a new database, with `first` as its first edit. Also finishes
+    /// a creation that was cut short.
+    /// # Errors
+    /// [`Error::Io`].
+    /// # Panics
+    /// If `first` contradicts an empty state.
+    pub fn create(fs: Arc<dyn Fs>, dir: &Path, database: u64, first: &Edit) -> Result<Self> {
+        let mut state = State::default();
+        if let Err(expected) = state.apply(first) {
+            panic!("a first edit must fit an empty state: expected {expected}");
+        }
+        Self::start(fs, dir, (database, 1, 1), state, first)
+    }
+
+    /// Opens the manifest in use and makes sure that all of it is on the medium: a process that
+    /// was killed may have left it in the page cache only.
+    /// # Errors
+    /// [`Error::NotADatabase`] if there is none; [`Error::Corruption`]; [`Error::Unsupported`];
+    /// [`Error::Io`].
+    pub fn open(fs: Arc<dyn Fs>, dir: &Path) -> Result<(Self, State)> {
+        let contents = Self::read(&*fs, dir)?;
+        let path = manifest_path(dir, contents.number);
+        let mut file = fs.open_append(&path).map_err(|e| Error::io("open", &path, e))?;
+        if file.written() > contents.end {
+            // An edit that was cut: nothing depends on it, and nothing may follow it.
+            file.truncate(contents.end).map_err(|e| Error::io("cut the torn end of", &path, e))?;
+        }
+        file.sync().map_err(|e| Error::io("sync", &path, e))?;
+        fs.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
+        let header = file_header(contents.database, contents.number);
+        let manifest = Self {
+            fs,
+            dir: dir.to_path_buf(),
+            file,
+            seed: header.seed(),
+            database: contents.database,
+            number: contents.number,
+            edit: contents.edit,
+            end: contents.end,
+            synced: contents.end,
+            state: contents.state.clone(),
+            failed: None,
+        };
+        Ok((manifest, contents.state))
+    }
+
+    /// Reads the manifest in use and changes nothing.
+    /// # Errors
+    /// As [`Manifest::open`].
+    pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Contents> {
+        let (number, bytes) = read_current(fs, dir)?;
+        let path = manifest_path(dir, number);
+        let file = match fs.open_read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::corruption(&path, 0, "the manifest that CURRENT names"));
+            }
+            file => file.map_err(|error| Error::io("open", &path, error))?,
+        };
+        let contents = read(&path, &*file, number)?;
+        if contents.end < bytes {
+            let expected = format!("whole records up to byte {bytes}, as CURRENT says");
+            return Err(Error::corruption(&path, contents.end, expected));
+        }
+        Ok(contents)
+    }
+
+    /// Takes the next step: when this returns, the edit is on the medium.
+    /// # Errors
+    /// [`Error::Io`] if the edit could not be written; [`Error::WritesStopped`] after any earlier
+    /// failure. The edit may or may not be found at the next opening then.
+    /// # Panics
+    /// If the edit contradicts the state: a bug of the caller.
+    pub fn append(&mut self, edit: &Edit) -> Result<()> {
+        if let Some(why) = &self.failed {
+            return Err(Error::WritesStopped { why: Arc::clone(why) });
+        }
+        let mut next = self.state.clone();
+        if let Err(expected) = next.apply(edit) {
+            panic!("an edit must fit the state: expected {expected}; {edit:?}");
+        }
+        if let Err(error) = self.write_edit(edit) {
+            return Err(self.fail(error));
+        }
+        self.state = next;
+        let vouched = self.write_vouch();
+        let rolled = vouched.and_then(|()| self.roll_if_long());
+        if let Err(error) = rolled {
+            self.fail(error); // this edit is safe; the next one must not follow
+        }
+        Ok(())
+    }
+
+    /// The state after the last edit.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The database's id, which all its files carry.
+    pub fn database(&self) -> u64 {
+        self.database
+    }
+
+    /// The number of the manifest in use; others in the folder are left over.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Length of the manifest in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.end
+    }
+
+    fn path(&self) -> PathBuf {
+        manifest_path(&self.dir, self.number)
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.failed.get_or_insert_with(|| error.to_string().into());
+        error
+    }
+
+    fn write_edit(&mut self, edit: &Edit) -> Result<()> {
+        self.edit += 1;
+        self.write_record(RecordKind::Data, &edit.encode())?;
+        self.file.sync().map_err(|error| Error::io("sync", &self.path(), error))?;
+        self.synced = self.end;
+        Ok(())
+    }
+
+    /// Not synced: after a power cut it may be missing, which only tells less.
+    fn write_vouch(&mut self) -> Result<()> {
+        self.write_record(RecordKind::Vouch, &[])?;
+        self.file.flush().map_err(|error| Error::io("append to", &self.path(), error))
+    }
+
+    fn write_record(&mut self, kind: RecordKind, payload: &[u8]) -> Result<()> {
+        let header = Header::new(kind, self.edit, payload_crc(payload));
+        let header = Header { watermark: self.synced, ..header };
+        let mut bytes = Vec::new();
+        record::frame(&mut bytes, self.seed, self.end, header, payload);
+        let written = self.file.write_all(&bytes);
+        written.map_err(|error| Error::io("append to", &self.path(), error))?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Starts a new file with the whole state once the history is much longer than that.
+    fn roll_if_long(&mut self) -> Result<()> {
+        if self.end < ROLL_BYTES {
+            return Ok(());
+        }
+        let whole = self.state.to_edit();
+        if self.end < ROLL_FACTOR * whole.encode().len() as u64 {
+            return Ok(());
+        }
+        let old = self.path();
+        let place = (self.database, self.number + 1, self.edit + 1);
+        let fresh =
+            Self::start(Arc::clone(&self.fs), &self.dir, place, self.state.clone(), &whole)?;
+        *self = fresh;
+        if let Err(error) = self.fs.remove(&old) {
+            // An orphan: `CURRENT` no longer names it.
+            tracing::warn!(path = %old.display(), %error, "a replaced manifest stays");
+        }
+        Ok(())
+    }
+
+    /// Makes a new file of one edit, and makes it the one in use.
+    fn start(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        (database, number, edit): (u64, u64, u64),
+        state: State,
+        first: &Edit,
+    ) -> Result<Self> {
+        let path = manifest_path(dir, number);
+        match fs.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("remove the left-over", &path, error));
+            }
+            _ => {} // an earlier start that was cut, or nothing
+        }
+        let file = fs.create(&path).map_err(|error| Error::io("create", &path, error))?;
+        let header = file_header(database, number);
+        let mut manifest = Self {
+            fs,
+            dir: dir.to_path_buf(),
+            file,
+            seed: header.seed(),
+            database,
+            number,
+            edit: edit - 1,
+            end: FILE_HEADER_BYTES as u64,
+            synced: 0,
+            state,
+            failed: None,
+        };
+        let written = manifest.file.write_all(&header.encode());
+        written.map_err(|error| Error::io("write", &path, error))?;
+        manifest.write_edit(first)?;
+        manifest.fs.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))?;
+        let current = current_path(dir);
+        let text = current_text(number, manifest.end);
+        let replaced = manifest.fs.replace(&current, text.as_bytes());
+        replaced.map_err(|error| Error::io("replace", &current, error))?;
+        manifest.write_vouch()?;
+        Ok(manifest)
+    }
+}
+
+impl fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manifest")
+            .field("path", &self.path())
+            .field("edit", &self.edit)
+            .field("end", &self.end)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+fn file_header(database: u64, number: u64) -> FileHeader {
+    FileHeader { role: Role::Manifest, flags: 0, number, database, capacity: 0 }
+}
+
+fn current_text(number: u64, bytes: u64) -> String {
+    let text = format!("MANIFEST-{number:06}\nbytes {bytes}\n");
+    let crc = crc32c::crc32c(text.as_bytes());
+    format!("{text}crc32c {crc:08x}\n")
+}
+
+/// The number of the manifest in use, and how many bytes of it must be there.
+fn read_current(fs: &dyn Fs, dir: &Path) -> Result<(u64, u64)> {
+    let path = current_path(dir);
+    let file = match fs.open_read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::NotADatabase {
+                path: dir.to_path_buf(),
+                why: "it has no CURRENT file".into(),
+            });
+        }
+        file => file.map_err(|error| Error::io("open", &path, error))?,
+    };
+    let bytes = file.len().map_err(|error| Error::io("read", &path, error))?;
+    let damaged = || Error::corruption(&path, 0, "the name of a manifest, its length, a CRC32C");
+    let length = usize::try_from(bytes).ok().filter(|length| *length <= CURRENT_BYTES_MAX);
+    let mut text = vec![0; length.ok_or_else(damaged)?];
+    file.read_exact_at(&mut text, 0).map_err(|error| Error::io("read", &path, error))?;
+    let parsed = std::str::from_utf8(&text).ok().and_then(|text| {
+        let mut lines = text.lines();
+        let number = lines.next()?.strip_prefix("MANIFEST-")?.parse().ok()?;
+        let bytes = lines.next()?.strip_prefix("bytes ")?.parse().ok()?;
+        (current_text(number, bytes) == text).then_some((number, bytes)) // checks the rest
+    });
+    parsed.ok_or_else(damaged)
+}
+
+/// Reads manifest `number` out of `file`.
+fn read(path: &Path, file: &dyn ReadAt, number: u64) -> Result<Contents> {
+    let failed = |error| Error::io("read", path, error);
+    let mut bytes = [0; FILE_HEADER_BYTES];
+    match file.read_exact_at(&mut bytes, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(Error::corruption(path, 0, "a manifest header of 64 bytes"));
+        }
+        read => read.map_err(failed)?,
+    }
+    let header = match FileHeader::decode(&bytes, Role::Manifest, number) {
+        Ok(header) => header,
+        Err(HeaderError::Unknown(what)) => {
+            return Err(Error::Unsupported { path: path.to_path_buf(), what });
+        }
+        Err(HeaderError::Damaged(offset, expected)) => {
+            return Err(Error::corruption(path, offset, expected));
+        }
+    };
+    let mut contents =
+        Contents { database: header.database, number, edit: 0, end: 0, state: State::default() };
+    let mut reader = Reader::new(file, header.seed()).map_err(failed)?;
+    while let Some(record) = reader.next().map_err(failed)? {
+        let (offset, header) = (record.offset, record.header);
+        let damaged = |expected: String| Error::corruption(path, offset, expected);
+        let first = contents.edit == 0;
+        match header.kind {
+            RecordKind::Data if first || header.tag == contents.edit + 1 => {
+                contents.edit = header.tag;
+                let edit = decode(path, offset, record.payload)?;
+                contents.state.apply(&edit).map_err(damaged)?;
+            }
+            RecordKind::Vouch if header.tag == contents.edit => {}
+            _ => return Err(damaged(format!("edit {}", contents.edit + 1))),
+        }
+    }
+    contents.end = reader.offset();
+    let rest = reader.rest().map_err(failed)?;
+    if rest.is_damage() {
+        let expected = "an edit, since a later record proves that it was there";
+        return Err(Error::corruption(path, rest.at, expected));
+    }
+    if contents.edit == 0 {
+        return Err(Error::corruption(path, rest.at, "a first edit with the whole state"));
+    }
+    Ok(contents)
+}
+
+fn decode(path: &Path, offset: u64, payload: &[u8]) -> Result<Edit> {
+    Edit::decode(payload).map_err(|error| match error {
+        edit::EditError::Malformed(at, expected) => {
+            let at = offset + record::RECORD_HEADER_BYTES as u64 + at as u64;
+            Error::corruption(path, at, expected)
+        }
+        edit::EditError::UnknownTag(tag) => {
+            let what = format!("an edit has a field {tag} of a later build");
+            Error::Unsupported { path: path.to_path_buf(), what }
+        }
+    })
+}
