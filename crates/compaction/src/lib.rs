@@ -7,6 +7,7 @@ mod number;
 mod options;
 mod plan;
 mod policy;
+mod retain;
 
 pub use busy::{Busy, JobId};
 pub use levels::{KeyRange, Level, Levels, Run, TableInfo, Totals};
@@ -15,3 +16,4 @@ pub use plan::{Input, Kind, OutputRun, Plan, PlanError};
 pub use policy::fluid::Shape;
 pub use policy::partial::Selection;
 pub use policy::{Context, Manual, Picked, Policy};
+pub use retain::{Retain, Verdict, Why};

@@ -13,6 +13,8 @@
 //!
 //! `UPDATE=1 cargo test` rewrites what is expected; read the difference before you keep it.
 
+#![expect(clippy::unwrap_used, reason = "a malformed case may panic where it is read")]
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -27,7 +29,8 @@ struct Case {
     levels: Levels,
     busy: Vec<u64>,
     ctx: Context,
-    manual: Option<Option<KeyRange>>,
+    /// What a manual compaction asks for; the empty key range means all.
+    manual: Option<KeyRange>,
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> T {
@@ -134,10 +137,10 @@ fn parse(text: &str) -> Case {
                 case.ctx.reads.extend(pairs.map(|(id, n)| (number::<u64>(id), number::<u64>(n))));
             }
             ["busy", ids @ ..] => case.busy.extend(ids.iter().map(|id| number::<u64>(id))),
-            ["manual"] => case.manual = Some(None),
+            ["manual"] => case.manual = Some(KeyRange::new("", "")),
             ["manual", range] => {
                 let (a, b) = range.split_once('-').unwrap();
-                case.manual = Some(Some(KeyRange::new(a, b)));
+                case.manual = Some(KeyRange::new(a, b));
             }
             [level, id, tables @ ..] => {
                 let tables = tables.iter().map(|t| table(t)).collect();
@@ -180,7 +183,9 @@ fn answer(case: &Case) -> String {
     let mut busy = Busy::new();
     hold(case, &mut busy);
     let mut text = String::new();
-    let manual = case.manual.clone().map(|range| Manual::new(&case.levels, range));
+    let manual = case.manual.clone().map(|range| {
+        Manual::new(&case.levels, Some(range).filter(|range| !range.largest.is_empty()))
+    });
     for _ in 0..20 {
         let plan = match &manual {
             None => policy.pick(&case.levels, &busy, &case.ctx),

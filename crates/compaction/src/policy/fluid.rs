@@ -125,7 +125,11 @@ impl Fluid {
         {
             let target = self.target(scene, geometry, level, 0);
             let limit = geometry.limit(level);
-            let reason = format!("{name}: L{level} is {score:.2} of its {limit} bytes");
+            let reason = if level < geometry.base {
+                format!("{name}: L{level} should be empty")
+            } else {
+                format!("{name}: L{level} has {score:.2} times its {limit} bytes")
+            };
             return leveled::pick_table(scene, level, target, selection, &reason);
         }
         self.pick_runs(scene, geometry, level)
@@ -151,7 +155,7 @@ impl Fluid {
             }
         };
         let (name, count) = (self.name(), ranks.len());
-        let reason = format!("{name}: L{level} {what} {count} runs");
+        let reason = format!("{name}: L{level} {what} {count} run(s)");
         tiered::pick_column(scene, level, ranks, (target, max_bytes), reason)
     }
 

@@ -1,8 +1,9 @@
 //! How large each level of a given tree may be, and which levels are in use.
 //!
 //! 1. Trees with one run in the last level are measured from below: the last level is given, each
-//!    level above may hold a `size_ratio`th of the one under it, up to the first that is no larger
-//!    than the base. Levels above that one should be empty: L0 empties into it.
+//!    level above may hold a `size_ratio`th of the one under it, up to the base level, where L0
+//!    empties. That one holds between half of `base_bytes` and `size_ratio / 2` times as much: a
+//!    smaller level would cost more rewriting than it saves. Levels above it should be empty.
 //! 2. Trees with several runs in the last level grow downwards from L1.
 
 use crate::levels::Levels;
@@ -53,13 +54,13 @@ impl Geometry {
         let most = (1..=last).map(|rank| levels.level(rank).bytes()).max().unwrap_or(0);
         let mut limits = vec![0; last + 2];
         let (mut base, mut limit) = (last, most as f64);
-        while base > 1 && limit > base_bytes as f64 {
+        let most_at_base = base_bytes as f64 * f64::from(ratio) / 2.0;
+        while base > 1 && limit > most_at_base {
             limits[base] = to_u64(limit);
             base -= 1;
             limit /= f64::from(ratio);
         }
-        // The base level lies between a ratio's part of the base and the base itself.
-        limits[base] = to_u64(limit).max(base_bytes / u64::from(ratio)).max(1);
+        limits[base] = to_u64(limit).max(base_bytes / 2).max(1);
         limits[last] = limits[last].max(base_bytes);
         limits[last + 1] = u64::MAX;
         Geometry { base, last, limits }
