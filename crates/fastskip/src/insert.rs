@@ -1,0 +1,305 @@
+//! Inserting: a slot in a leaf, splits, and links to new nodes in the levels above.
+
+use crate::error::InsertError;
+use crate::key::{Lens, Target, compare, head, shared_bytes};
+use crate::list::SkipList;
+use crate::node::{NewNode, NodePlace, SLOTS, Word};
+use crate::record::RecordPlace;
+use crate::search::sort_ties;
+use crate::sync::Ordering;
+use crate::token;
+
+/// Levels a list can have: nodes are at least half full, 14 links, so this is beyond any arena.
+const LEVELS_MAX: usize = 16;
+
+/// What an insert carries along: its shard, and the nodes its search came through, by level.
+#[derive(Debug)]
+struct Path {
+    shard: usize,
+    nodes: [u32; LEVELS_MAX],
+    /// A node that was found by a `next` link, not from above: it may not be linked there yet.
+    unlinked: Option<NodePlace>,
+}
+
+/// A node without free slots, as read.
+#[derive(Debug)]
+struct Full {
+    place: NodePlace,
+    level: u8,
+    next: Word,
+    words: [Word; SLOTS],
+}
+
+/// What [`SkipList::add_word`] found or did.
+enum Added {
+    Done(NodePlace),
+    Duplicate,
+}
+
+impl Path {
+    fn new(shard: usize) -> Self {
+        Self { shard, nodes: [0; LEVELS_MAX], unlinked: None }
+    }
+}
+
+impl SkipList {
+    /// Adds an entry. Key and value are copied.
+    ///
+    /// # Errors
+    /// [`InsertError::Sealed`] after [`seal`](Self::seal); [`InsertError::Duplicate`] if the list
+    /// holds this key at this version; [`InsertError::OutOfMemory`] if the arena is full;
+    /// [`InsertError::TooLarge`] for a key or value beyond 4 GiB - 1.
+    pub fn insert(&self, key: &[u8], version: u64, value: &[u8]) -> Result<(), InsertError> {
+        let shard = token::current() % self.fingers.len();
+        let mut pass = self.gate.enter(shard).ok_or(InsertError::Sealed)?;
+        let target = Target::at(key, version);
+        let mut path = Path::new(shard);
+        let start = self.start_of_insert(&target, &mut path);
+        let mut record: Option<RecordPlace> = None;
+        let make = || {
+            let place = match record {
+                Some(place) => place,
+                None => self.arena.add_record(shard, key, version, value)?,
+            };
+            record = Some(place);
+            Ok(place.0)
+        };
+        let added = self.add_word(start, &target, make, &mut path);
+        let Ok(Added::Done(leaf)) = added else {
+            if let Some(place) = record {
+                self.arena.take_record_back(shard, place, key, value);
+            }
+            return added.and(Err(InsertError::Duplicate));
+        };
+        // ORDERING: Release: the leaf is whole for who starts from it; pairs with the Acquire in
+        // `start_of_insert`.
+        self.fingers[shard].0.store(leaf.0, Ordering::Release);
+        pass.count(key.len(), value.len());
+        if let Some(node) = path.unlinked.take() {
+            // Losing a link costs time only: the entry itself is in.
+            let _linked = self.link(node, &mut path).is_ok();
+        }
+        Ok(())
+    }
+
+    /// As [`descend`](Self::descend) to level 0, and remembers the way.
+    fn descend_along(&self, target: &Target<'_>, path: &mut Path) -> NodePlace {
+        let mut place = self.root();
+        loop {
+            let node = self.arena.node(place);
+            if let Some(next) = self.beyond(place, node.next(), target) {
+                path.unlinked = Some(next);
+                place = next;
+                continue;
+            }
+            path.nodes[usize::from(node.level())] = place.0;
+            if node.level() == 0 {
+                return place;
+            }
+            place = self.choose_child(place, target);
+        }
+    }
+
+    /// Where to begin: at the shard's finger if the target is there, else down from the root.
+    fn start_of_insert(&self, target: &Target<'_>, path: &mut Path) -> NodePlace {
+        // ORDERING: Acquire: the node is whole; pairs with the Release in `insert`.
+        let finger = NodePlace(self.fingers[path.shard].0.load(Ordering::Acquire));
+        let node = self.arena.node(finger);
+        let hint = self.hint(finger, target);
+        let next = node.next();
+        let within = hint != 0
+            && (next.is_none() && hint != u32::MAX || hint < next.hint())
+            && self.covers_low(finger, target);
+        if within { finger } else { self.descend_along(target, path) }
+    }
+
+    /// Puts a link into the node that answers for `target`, from `place` on to the right. `make`
+    /// gives the place to link; it is called when there is room for it, maybe several times.
+    fn add_word(
+        &self,
+        mut place: NodePlace,
+        target: &Target<'_>,
+        mut make: impl FnMut() -> Result<u32, InsertError>,
+        path: &mut Path,
+    ) -> Result<Added, InsertError> {
+        loop {
+            let node = self.arena.node(place);
+            let next = node.next();
+            if let Some(next) = self.beyond(place, next, target) {
+                place = next;
+                continue;
+            }
+            let hint = self.hint(place, target);
+            let mut words = [Word::NONE; SLOTS];
+            let mut free = None;
+            for (rank, copy) in words.iter_mut().enumerate() {
+                let word = node.slot(rank);
+                *copy = word;
+                if word.is_none() {
+                    free = free.or(Some(rank));
+                    break;
+                }
+                if word.hint() == hint && self.is_link_of(word, target, node.level()) {
+                    return Ok(Added::Duplicate);
+                }
+                if free.is_none() && self.is_dead(word, next, node.level()) {
+                    free = Some(rank);
+                }
+            }
+            let Some(rank) = free else {
+                let full = Full { place, level: node.level(), next, words };
+                self.split(full, target, path)?;
+                continue;
+            };
+            if node.fill(rank, words[rank], Word::new(hint, make()?)) {
+                return Ok(Added::Done(place));
+            }
+        }
+    }
+
+    /// Whether a link of a node of `level` leads to the target's entry.
+    fn is_link_of(&self, word: Word, target: &Target<'_>, level: u8) -> bool {
+        self.low_of(word, level).is_some_and(|record| {
+            compare(target.key, target.version, self.arena.record(record)).is_eq()
+        })
+    }
+
+    /// The low entry behind a link of a node of `level`.
+    fn low_of(&self, word: Word, level: u8) -> Option<RecordPlace> {
+        match level {
+            0 => Some(word.record()),
+            _ => self.arena.node(word.node()).low(),
+        }
+    }
+
+    /// The low key behind a link of a node of `level`; empty at the beginning of the list.
+    fn key_of(&self, word: Word, level: u8) -> &[u8] {
+        self.low_of(word, level).map_or(&[], |low| self.arena.record(low).key())
+    }
+
+    /// Moves the upper part of a node to a new one. Returns without that if somebody else was
+    /// faster.
+    fn split(
+        &self,
+        mut full: Full,
+        target: &Target<'_>,
+        path: &mut Path,
+    ) -> Result<(), InsertError> {
+        let Full { place, level, next, .. } = full;
+        // Links in ascending order, and the target behind them: they come in order, so leave this
+        // node full and begin a new one; half-empty nodes would never be filled.
+        let in_order = full.words.is_sorted_by(|a, b| a.hint() < b.hint());
+        full.words.sort_unstable();
+        sort_ties(&mut full.words, |a, b| match level {
+            0 => self.compare_records(a.record(), b.record()),
+            _ => self.compare_lows(a.node(), b.node()),
+        });
+        let ascending = in_order && self.hint(place, target) > full.words[SLOTS - 1].hint();
+        let middle = if ascending { SLOTS - 1 } else { SLOTS / 2 };
+        let Some(low) = self.low_of(full.words[middle], level) else {
+            unreachable!("only the first link of a level has no low entry")
+        };
+        let new = self.add_upper_node(path.shard, &full, middle, low)?;
+        let low = self.arena.record(low);
+        let hint = self.hint(place, &Target::at(low.key(), low.version()));
+        if !self.arena.node(place).set_next(next, Word::new(hint, new.0)) {
+            self.arena.take_node_back(path.shard, new);
+            return Ok(());
+        }
+        self.link(new, path)
+    }
+
+    /// Writes the node that takes over the links of `full`, sorted, from `middle` on; their low
+    /// entry is `low`.
+    fn add_upper_node(
+        &self,
+        shard: usize,
+        full: &Full,
+        middle: usize,
+        low: RecordPlace,
+    ) -> Result<NodePlace, InsertError> {
+        let &Full { level, next, ref words, .. } = full;
+        let low_key = self.arena.record(low).key();
+        let end = (!next.is_none()).then(|| self.low_key(next.node()));
+        // One link says nothing about the keys to come; the links before it do.
+        let sample = if middle == SLOTS - 1 { words[0] } else { words[SLOTS - 1] };
+        let lens = choose_lens(low_key, self.key_of(sample, level), end);
+        let hint = |key: &[u8]| lens.hint_of(key, head(key), || low_key);
+        let mut upper = [Word::NONE; SLOTS];
+        for (to, from) in upper.iter_mut().zip(&words[middle..]) {
+            *to = Word::new(hint(self.key_of(*from, level)), from.place());
+        }
+        let next = end.map_or(Word::NONE, |end| Word::new(hint(end), next.place()));
+        let words = &upper[..SLOTS - middle];
+        let low = Some(low);
+        self.arena.add_node(shard, &NewNode { level, lens, low, first: false, next, words })
+    }
+
+    /// Links the node one level up, if it is not linked there yet.
+    fn link(&self, child: NodePlace, path: &mut Path) -> Result<(), InsertError> {
+        let node = self.arena.node(child);
+        let Some(low) = node.low() else { return Ok(()) };
+        let low = self.arena.record(low);
+        let target = Target::at(low.key(), low.version());
+        let level = node.level() + 1;
+        let start = loop {
+            let root = self.root();
+            if self.arena.node(root).level() < level {
+                if self.grow(path.shard, root, child)? {
+                    return Ok(());
+                }
+                continue;
+            }
+            match path.nodes[usize::from(level)] {
+                0 => break self.descend(&target, level),
+                known => break NodePlace(known),
+            }
+        };
+        self.add_word(start, &target, || Ok(child.0), path).map(drop)
+    }
+
+    /// Puts a new root on top of `root`, with links to it and to `child`, its sibling.
+    fn grow(&self, shard: usize, root: NodePlace, child: NodePlace) -> Result<bool, InsertError> {
+        let Some(low) = self.arena.node(child).low() else { return Ok(false) };
+        let key = self.arena.record(low).key();
+        let (first, last) = self.edge_keys(root, child);
+        let lens = choose_lens(first, last, None);
+        let hint = lens.hint_of(key, head(key), || key);
+        let words = [Word::new(0, root.0), Word::new(hint, child.0)];
+        let level = self.arena.node(root).level() + 1;
+        let (low, next) = (Some(low), Word::NONE);
+        let new = NewNode { level, lens, low, first: true, next, words: &words };
+        let new = self.arena.add_node(shard, &new)?;
+        // ORDERING: Release publishes the node; pairs with the Acquire in `root`.
+        let (success, failure) = (Ordering::Release, Ordering::Relaxed);
+        let grown = self.root.compare_exchange(root.0, new.0, success, failure).is_ok();
+        if !grown {
+            self.arena.take_node_back(shard, new);
+        }
+        Ok(grown)
+    }
+
+    /// The least and the greatest key linked in two sibling nodes.
+    fn edge_keys(&self, left: NodePlace, right: NodePlace) -> (&[u8], &[u8]) {
+        let keys = [left, right].into_iter().flat_map(|place| {
+            let node = self.arena.node(place);
+            let words = (0..SLOTS).map(|rank| node.slot(rank)).filter(|word| !word.is_none());
+            words.filter_map(|word| self.low_of(word, node.level()))
+        });
+        let keys = keys.map(|low| self.arena.record(low).key());
+        keys.fold(None, |edges: Option<(&[u8], &[u8])>, key| {
+            Some(edges.map_or((key, key), |(first, last)| (first.min(key), last.max(key))))
+        })
+        .unwrap_or((&[], &[]))
+    }
+}
+
+/// The lens of a node whose keys begin with `low`, go as far as `last` now, and end before `end`.
+///
+/// What `low` and `end` share, all keys to come share. What the present keys share is a guess at
+/// that; a byte less, so that the next keys beyond are not all alike.
+fn choose_lens(low: &[u8], last: &[u8], end: Option<&[u8]>) -> Lens {
+    let sure = end.map_or(0, |end| shared_bytes(low, end));
+    let guess = shared_bytes(low, last).saturating_sub(1);
+    Lens::new(low, sure.max(guess))
+}

@@ -1,0 +1,23 @@
+//! What a list may use: memory and shards.
+
+/// Settings of a list. `Default` suits a memtable of 1 MiB to 1 GiB.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Memory is asked from the system in pieces of this many bytes, except for the first, which
+    /// is 64 KiB at most, and for values larger than a piece. Default 2 MiB, which is also the
+    /// largest; range 64 KiB to 2 MiB, other values are brought into it.
+    pub chunk_bytes: usize,
+    /// How many threads may insert without sharing a cache line. More threads work as well, they
+    /// share. Default: the number of CPUs; range 1 to 1024.
+    pub shards: usize,
+    /// The most memory the list may reserve, in bytes; inserts that would need more fail with
+    /// [`OutOfMemory`](crate::InsertError::OutOfMemory). Default `None`: up to 16 GiB.
+    pub max_bytes: Option<usize>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let shards = std::thread::available_parallelism().map_or(4, std::num::NonZero::get);
+        Self { chunk_bytes: 2 << 20, shards, max_bytes: None }
+    }
+}

@@ -1,0 +1,95 @@
+//! Which shard a thread uses: a small number that the thread holds while it lives.
+//!
+//! A number goes back when its thread ends, so that it does not matter how many threads come and
+//! go. Two threads may hold the same number (when more than [`HELD_MAX`] live, or while a thread's
+//! locals are being destroyed): shards are safe to share, so that costs time and nothing else.
+
+#[cfg(not(loom))]
+pub(crate) use held::current;
+
+/// Under loom all threads share one shard: the case with the most interleavings.
+#[cfg(loom)]
+pub(crate) fn current() -> usize {
+    0
+}
+
+/// Numbers handed out at one time.
+#[cfg(not(loom))]
+const HELD_MAX: usize = 1024;
+
+#[cfg(not(loom))]
+mod held {
+    use super::HELD_MAX;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static HELD: [AtomicU64; HELD_MAX / 64] = [const { AtomicU64::new(0) }; HELD_MAX / 64];
+
+    /// A number taken from [`HELD`], given back on drop.
+    struct Token(usize);
+
+    impl Token {
+        fn take() -> Self {
+            for (rank, word) in HELD.iter().enumerate() {
+                // ORDERING: Relaxed: the number only chooses a shard; nothing is published by it.
+                let taken = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
+                    (bits != u64::MAX).then_some(bits | (bits + 1))
+                });
+                if let Ok(bits) = taken {
+                    return Self(rank * 64 + bits.trailing_ones() as usize);
+                }
+            }
+            Self(HELD_MAX)
+        }
+    }
+
+    impl Drop for Token {
+        fn drop(&mut self) {
+            if let Some(word) = HELD.get(self.0 / 64) {
+                // ORDERING: Relaxed, as in `take`.
+                word.fetch_and(!(1 << (self.0 % 64)), Ordering::Relaxed);
+            }
+        }
+    }
+
+    thread_local! {
+        static TOKEN: Token = Token::take();
+    }
+
+    /// The calling thread's number, below [`HELD_MAX`] + 1.
+    #[inline]
+    pub(crate) fn current() -> usize {
+        TOKEN.try_with(|token| token.0).unwrap_or(HELD_MAX)
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn living_threads_hold_different_numbers_and_dead_ones_give_them_back() {
+        let mine = current();
+        assert_eq!(mine, current());
+        let barrier = std::sync::Barrier::new(8);
+        let mut held: Vec<usize> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let token = current();
+                        barrier.wait();
+                        token
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        held.push(mine);
+        held.sort_unstable();
+        held.dedup();
+        assert_eq!(held.len(), 9);
+        // Far more threads than numbers, one after the other: numbers are reused.
+        for _ in 0..2 * HELD_MAX {
+            assert!(std::thread::spawn(current).join().unwrap() < 512);
+        }
+    }
+}
