@@ -1,16 +1,21 @@
 //! The cache: keys hashed to shards.
 
+use crate::counters::Counters;
 use crate::flight::Flight;
 use crate::hash::Seeds;
-use crate::options::{Options, Ttl};
-use crate::policy::Label;
-use crate::shard::{Garbage, New, Shard};
+use crate::options::{Options, Policy, Ttl};
+use crate::policy::{Kind, Label};
+use crate::readers::{self, Seat};
+use crate::shard::{Garbage, Locked, New, Shard};
 use crate::stats::Stats;
-use parking_lot::Mutex;
+use crate::sync::{AtomicU64, Mutex, Ordering};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+/// How often a writer lets others run before it goes on with much in limbo.
+const PATIENCE: usize = 100;
 
 /// A concurrent cache from `K` to `V`, limited by the sum of its entries' weights.
 ///
@@ -19,12 +24,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// No method calls `V`'s destructor or a loader with a lock held.
 pub struct Cache<K, V> {
-    shards: Box<[Mutex<Shard<K, V>>]>,
+    shards: Box<[Shard<K, V>]>,
     seeds: Seeds,
+    policy: Policy,
     ttl: Option<Ttl>,
     /// Also serialises changes of capacity.
     capacity_bytes: Mutex<usize>,
-    misses: [AtomicU64; crate::Kind::COUNT],
+    counters: Counters,
     loads: AtomicU64,
     load_failures: AtomicU64,
     load_waits: AtomicU64,
@@ -57,46 +63,80 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         let shards = (0..count)
             .map(|rank| {
                 let part = shard_capacity(options.capacity_bytes, count, rank);
-                Mutex::new(Shard::new(options.policy, part, &seeds))
+                Shard::new(options.policy, part, &seeds)
             })
             .collect();
         Self {
             shards,
             seeds,
+            policy: options.policy,
             ttl: options.ttl,
             capacity_bytes: Mutex::new(options.capacity_bytes),
-            misses: Default::default(),
+            counters: Counters::new(),
             loads: AtomicU64::new(0),
             load_failures: AtomicU64::new(0),
             load_waits: AtomicU64::new(0),
         }
     }
 
-    /// Returns the value of `key`, if present. A miss is counted as [`crate::Kind::Data`].
+    /// Returns the value of `key`, if present. A miss is counted as [`Kind::Data`].
     pub fn get(&self, key: &K) -> Option<V> {
-        self.get_as(key, crate::Kind::Data)
+        self.get_as(key, Kind::Data)
     }
 
     /// Returns the value of `key`, if present. A miss is counted as `kind`, a hit as the kind the
     /// entry was stored with.
-    pub fn get_as(&self, key: &K, kind: crate::Kind) -> Option<V> {
-        let found = self.lookup(key, self.seeds.hash(key));
-        if found.is_none() {
-            count(&self.misses[kind as usize]);
-        }
-        found
+    pub fn get_as(&self, key: &K, kind: Kind) -> Option<V> {
+        self.find(key, self.seeds.hash(key), kind, V::clone)
     }
 
-    fn lookup(&self, key: &K, hash: u64) -> Option<V> {
+    /// Calls `f` with the value of `key`, if present, without cloning it.
+    ///
+    /// Saves the clone's write to a reference count that other threads hit as well. While `f` runs,
+    /// memory of entries that leave the cache meanwhile is not freed, so it should be short.
+    pub fn read<R>(&self, key: &K, f: impl FnOnce(&V) -> R) -> Option<R> {
+        self.find(key, self.seeds.hash(key), Kind::Data, f)
+    }
+
+    #[inline]
+    fn find<R>(&self, key: &K, hash: u64, kind: Kind, f: impl FnOnce(&V) -> R) -> Option<R> {
         let now_ms = self.now_ms();
+        readers::with(|seat| {
+            let found = match seat {
+                Some(seat) if self.policy != Policy::Lru => {
+                    self.shard(hash).read(seat, (key, hash), now_ms, |value, kind| {
+                        self.counters.hit(Some(seat), kind);
+                        f(value)
+                    })
+                }
+                _ => self.find_locked(seat, (key, hash), now_ms, f),
+            };
+            if found.is_none() {
+                self.counters.miss(seat, kind);
+            }
+            found
+        })
+    }
+
+    fn find_locked<R>(
+        &self,
+        seat: Option<&Seat>,
+        (key, hash): (&K, u64),
+        now_ms: u64,
+        f: impl FnOnce(&V) -> R,
+    ) -> Option<R> {
         let mut gone = Garbage::new();
-        self.shard(hash).lock().get(key, now_ms, &mut gone)
+        let found = self.shard(hash).lock().get((key, hash), now_ms, &mut gone);
+        found.map(|(value, kind)| {
+            self.counters.hit(seat, kind);
+            f(&value)
+        })
     }
 
     /// Stores `value` under `key` with default label, in place of any older value.
     ///
     /// Returns `false` if the entry is larger than a shard (capacity divided by the number of
-    /// shards) or than 4 GiB - 1: then it is not stored, and an older value is gone all the same.
+    /// shards) or than 1 GiB - 1: then it is not stored, and an older value is gone all the same.
     pub fn insert(&self, key: K, value: V, weight_bytes: usize) -> bool {
         self.insert_as(key, value, weight_bytes, Label::default())
     }
@@ -104,10 +144,45 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     /// As [`Cache::insert`], with kind and priority.
     pub fn insert_as(&self, key: K, value: V, weight_bytes: usize, label: Label) -> bool {
         let new = self.new_entry(key, value, weight_bytes, label);
+        self.store(new, |shard, new, gone| {
+            shard.call_off(&new.key);
+            shard.insert(new, gone)
+        })
+    }
+
+    /// Runs `insert` with the shard's lock held. If readers keep the memory of much that left, gives
+    /// them time to end.
+    fn store(
+        &self,
+        new: New<K, V>,
+        insert: impl FnOnce(&mut Locked<'_, K, V>, New<K, V>, &mut Garbage<K, V>) -> bool,
+    ) -> bool {
+        let shard = self.shard(new.hash);
         let mut gone = Garbage::new();
-        let mut shard = self.shard(new.hash).lock();
-        shard.call_off(&new.key);
-        shard.insert(new, &mut gone)
+        let mut locked = shard.lock();
+        let stored = insert(&mut locked, new, &mut gone);
+        let crowded = locked.is_crowded();
+        drop(locked);
+        if crowded {
+            Self::wait_for_readers(shard);
+        }
+        stored
+    }
+
+    #[cold]
+    fn wait_for_readers(shard: &Shard<K, V>) {
+        if readers::with(|seat| seat.is_none_or(Seat::is_reading)) {
+            return; // it would wait for itself
+        }
+        for _ in 0..PATIENCE {
+            thread::yield_now();
+            let mut gone = Garbage::new();
+            let mut locked = shard.lock();
+            locked.sweep_all(&mut gone);
+            if !locked.is_crowded() {
+                return;
+            }
+        }
     }
 
     fn new_entry(&self, key: K, value: V, weight: usize, label: Label) -> New<K, V> {
@@ -149,10 +224,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         load: impl FnOnce() -> Result<(V, usize), E>,
     ) -> Result<V, E> {
         let hash = self.seeds.hash(key);
-        if let Some(value) = self.lookup(key, hash) {
+        if let Some(value) = self.find(key, hash, label.kind, V::clone) {
             return Ok(value);
         }
-        count(&self.misses[label.kind as usize]);
         loop {
             match self.board(key, hash) {
                 Boarding::Found(value) => return Ok(value),
@@ -172,7 +246,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         let now_ms = self.now_ms();
         let mut gone = Garbage::new();
         let mut shard = self.shard(hash).lock();
-        if let Some(value) = shard.get(key, now_ms, &mut gone) {
+        if let Some((value, _)) = shard.get((key, hash), now_ms, &mut gone) {
             return Boarding::Found(value);
         }
         match shard.flight(key) {
@@ -193,13 +267,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         let (value, weight) = load()?; // an error or a panic drops `crash`
         crash.armed = false;
         let new = self.new_entry(key.clone(), value.clone(), weight, label);
-        let mut gone = Garbage::new();
-        {
-            let mut shard = self.shard(new.hash).lock();
-            if shard.touch_down(key, flight) {
-                shard.insert(new, &mut gone);
-            }
-        }
+        self.store(new, |shard, new, gone| {
+            shard.touch_down(key, flight) && shard.insert(new, gone)
+        });
         flight.land(value.clone());
         Ok(value)
     }
@@ -207,7 +277,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     /// Removes `key` and returns its value. A load of `key` under way will not be stored.
     pub fn remove(&self, key: &K) -> Option<V> {
         let mut gone = Garbage::new();
-        self.shard(self.seeds.hash(key)).lock().remove(key, &mut gone)
+        let hash = self.seeds.hash(key);
+        self.shard(hash).lock().remove(key, hash, &mut gone)
     }
 
     /// Removes every entry whose key `unwanted` accepts, and returns how many there were. Loads of
@@ -273,6 +344,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         size_of::<Self>()
             + self.shards.iter().map(|shard| shard.lock().memory_usage()).sum::<usize>()
             + size_of_val(&*self.shards)
+            + self.counters.memory_usage()
     }
 
     /// What the cache did and holds.
@@ -288,12 +360,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         };
         for shard in &self.shards {
             let shard = shard.lock();
-            stats.add_kinds(&shard.kinds);
+            stats.add_kinds(shard.kinds());
             stats.pinned_bytes += shard.pinned_bytes();
+            stats.limbo_bytes += shard.limbo_bytes();
         }
-        for (kind, misses) in stats.kinds.iter_mut().zip(&self.misses) {
-            kind.misses = read(misses);
-        }
+        self.counters.add_to(&mut stats.kinds);
         stats.total()
     }
 
@@ -306,7 +377,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
+    fn shard(&self, hash: u64) -> &Shard<K, V> {
         &self.shards[(hash >> 54) as usize & (self.shards.len() - 1)]
     }
 

@@ -4,7 +4,7 @@
 //!    panics.
 //! 2. Who waits holds no lock of the cache.
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 use std::thread::ThreadId;
 
 #[derive(Debug)]
@@ -43,10 +43,11 @@ impl<V: Clone> Flight<V> {
         let mut state = self.state.lock();
         loop {
             match &*state {
-                State::Flying => self.ended.wait(&mut state),
+                State::Flying => {}
                 State::Landed(value) => return Some(value.clone()),
                 State::Failed => return None,
             }
+            state = self.ended.wait(state);
         }
     }
 

@@ -3,7 +3,7 @@
 //!   set := 4 * word,  word := age stamp: u32 << 32 | key hash: u32,  0 = empty
 //!
 //! A word counts while fewer than `window` hashes were added after it. Within a full set the oldest
-//! word gives way, which forgets a few hashes early; the table is kept at twice the window.
+//! word gives way, which forgets some hashes early; there are a quarter more words than the window.
 
 const WAYS: usize = 4;
 
@@ -24,8 +24,8 @@ impl Ghost {
     /// Remembers the last `window` hashes from now on.
     pub(crate) fn set_window(&mut self, window: u32) {
         self.window = window.max(1);
-        let wanted = (self.window as usize * 2).next_power_of_two().max(WAYS);
-        if wanted > self.words.len() || wanted * 4 < self.words.len() {
+        let wanted = (self.window as usize + self.window as usize / 4).next_multiple_of(WAYS);
+        if wanted > self.words.len() || wanted < self.words.len() / 2 {
             let old = std::mem::replace(&mut self.words, vec![0; wanted]);
             for word in old {
                 if self.counts(word) {

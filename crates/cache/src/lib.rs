@@ -24,16 +24,23 @@
 //! exceed the capacity.
 
 mod cache;
+mod counters;
 mod flight;
 mod ghost;
 mod hash;
+mod limbo;
 mod lists;
 mod lru;
 mod options;
 mod policy;
+mod published;
+mod readers;
 mod s3fifo;
 mod shard;
+mod slab;
 mod stats;
+mod sync;
+mod table;
 
 pub use cache::Cache;
 pub use options::{Clock, Options, OptionsError, Policy, Ttl};

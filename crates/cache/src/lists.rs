@@ -1,6 +1,6 @@
 //! Doubly linked lists threaded through one array by index.
 //!
-//! 1. A node is on at most one list; `Node::queue` names it, `Queue::None` if it is on none.
+//! 1. A node is on at most one list; its queue names it, `Queue::None` if it is on none.
 //! 2. A list's `bytes` is the sum of its nodes' weights.
 //! 3. Only the holder of the shard's lock touches any of this.
 
@@ -8,28 +8,47 @@
 pub(crate) const NIL: u32 = u32::MAX;
 
 /// Which list of its policy a node is on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Queue {
-    #[default]
-    None,
-    /// Entries on trial (S3-FIFO's small queue).
-    Trial,
+    None = 0,
+    /// The policy's own: S3-FIFO's entries on trial, LRU's of high priority.
+    First = 1,
     /// The main list.
-    Main,
-    /// The high-priority list of LRU.
-    High,
+    Main = 2,
     /// Entries that are evicted last.
-    Pinned,
+    Pinned = 3,
 }
 
-/// What a policy knows of an entry, besides its mark.
+/// Largest weight of a node: the other two bits name its list.
+pub(crate) const WEIGHT_MAX: u32 = (1 << 30) - 1;
+
+/// What a policy knows of an entry, besides its mark. 16 bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Node {
     prev: u32,
     next: u32,
-    pub(crate) weight: u32,
     pub(crate) hash: u32,
-    pub(crate) queue: Queue,
+    /// Queue in the high two bits.
+    queue_and_weight: u32,
+}
+
+impl Node {
+    pub(crate) fn weight(&self) -> u64 {
+        u64::from(self.queue_and_weight & WEIGHT_MAX)
+    }
+
+    pub(crate) fn queue(&self) -> Queue {
+        match self.queue_and_weight >> 30 {
+            0 => Queue::None,
+            1 => Queue::First,
+            2 => Queue::Main,
+            _ => Queue::Pinned,
+        }
+    }
+
+    fn set_queue(&mut self, queue: Queue) {
+        self.queue_and_weight = self.queue_and_weight & WEIGHT_MAX | (queue as u32) << 30;
+    }
 }
 
 /// The nodes of a shard, by slot index.
@@ -43,9 +62,13 @@ impl Nodes {
     pub(crate) fn reset(&mut self, index: u32, weight: u32, hash: u32) {
         let at = index as usize;
         if at >= self.nodes.len() {
+            if at >= self.nodes.capacity() {
+                self.nodes.reserve_exact(at / 4 + 64); // doubling would waste more
+            }
             self.nodes.resize(at + 1, Node::default());
         }
-        self.nodes[at] = Node { prev: NIL, next: NIL, weight, hash, queue: Queue::None };
+        assert!(weight <= WEIGHT_MAX, "heavier entries are refused");
+        self.nodes[at] = Node { prev: NIL, next: NIL, hash, queue_and_weight: weight };
     }
 
     pub(crate) fn get(&self, index: u32) -> &Node {
@@ -110,18 +133,19 @@ impl List {
 
     fn joined(&mut self, nodes: &mut Nodes, index: u32, prev: u32, next: u32) {
         let node = nodes.get_mut(index);
-        assert!(node.queue == Queue::None, "a node is on one list at most");
-        (node.prev, node.next, node.queue) = (prev, next, self.queue);
+        assert!(node.queue() == Queue::None, "a node is on one list at most");
+        (node.prev, node.next) = (prev, next);
+        node.set_queue(self.queue);
         self.count += 1;
-        self.bytes += u64::from(node.weight);
+        self.bytes += node.weight();
     }
 
     pub(crate) fn unlink(&mut self, nodes: &mut Nodes, index: u32) {
         let node = nodes.get_mut(index);
-        assert!(node.queue == self.queue, "the node is on this list");
-        node.queue = Queue::None;
+        assert!(node.queue() == self.queue, "the node is on this list");
+        node.set_queue(Queue::None);
         self.count -= 1;
-        self.bytes -= u64::from(node.weight);
+        self.bytes -= node.weight();
         let (prev, next) = (node.prev, node.next);
         if prev == NIL {
             self.front = next;
@@ -152,10 +176,10 @@ impl List {
         let (mut count, mut bytes, mut prev) = (0, 0, NIL);
         for index in self.iter(nodes) {
             let node = nodes.get(index);
-            assert!(node.queue == self.queue, "node {index} knows its list");
+            assert!(node.queue() == self.queue, "node {index} knows its list");
             assert_eq!(node.prev, prev, "node {index} knows its neighbour");
             count += 1;
-            bytes += u64::from(node.weight);
+            bytes += node.weight();
             prev = index;
         }
         assert_eq!(self.back, prev, "the back is the last");

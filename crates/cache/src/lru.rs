@@ -19,7 +19,7 @@ impl Lru {
     pub(crate) fn new(capacity: u64) -> Self {
         Self {
             main: List::new(Queue::Main),
-            high: List::new(Queue::High),
+            high: List::new(Queue::First),
             pinned: List::new(Queue::Pinned),
             capacity,
         }
@@ -30,7 +30,7 @@ impl Lru {
     }
 
     pub(crate) fn insert(&mut self, nodes: &mut Nodes, index: u32, priority: Priority) {
-        let weight = u64::from(nodes.get(index).weight);
+        let weight = nodes.get(index).weight();
         match priority {
             Priority::Low => self.main.push_back(nodes, index),
             Priority::Normal => self.main.push_front(nodes, index),
@@ -45,21 +45,21 @@ impl Lru {
     }
 
     pub(crate) fn touch(&mut self, nodes: &mut Nodes, index: u32) {
-        let list = match nodes.get(index).queue {
+        let list = match nodes.get(index).queue() {
             Queue::Main => &mut self.main,
-            Queue::High => &mut self.high,
-            Queue::Pinned | Queue::None | Queue::Trial => return,
+            Queue::First => &mut self.high,
+            Queue::Pinned | Queue::None => return,
         };
         list.unlink(nodes, index);
         list.push_front(nodes, index);
     }
 
     pub(crate) fn unlink(&mut self, nodes: &mut Nodes, index: u32) {
-        match nodes.get(index).queue {
+        match nodes.get(index).queue() {
             Queue::Main => self.main.unlink(nodes, index),
-            Queue::High => self.high.unlink(nodes, index),
+            Queue::First => self.high.unlink(nodes, index),
             Queue::Pinned => self.pinned.unlink(nodes, index),
-            Queue::None | Queue::Trial => unreachable!("LRU has no such list"),
+            Queue::None => unreachable!("the entry is on a list"),
         }
     }
 

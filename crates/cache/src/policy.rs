@@ -163,7 +163,7 @@ impl Policy {
 
 /// Whether a node is held by a policy.
 pub(crate) fn linked(nodes: &Nodes, index: u32) -> bool {
-    nodes.get(index).queue != Queue::None
+    nodes.get(index).queue() != Queue::None
 }
 
 /// The share of a shard that may be pinned.

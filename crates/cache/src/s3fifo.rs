@@ -26,7 +26,7 @@ pub(crate) struct S3Fifo {
 impl S3Fifo {
     pub(crate) fn new(capacity: u64) -> Self {
         Self {
-            trial: List::new(Queue::Trial),
+            trial: List::new(Queue::First),
             main: List::new(Queue::Main),
             pinned: List::new(Queue::Pinned),
             ghost: Ghost::new(),
@@ -50,7 +50,7 @@ impl S3Fifo {
         marks.set_mark(index, 0);
         match priority {
             Priority::Pinned
-                if self.pinned.bytes() + u64::from(node.weight) <= pinned_limit(self.capacity) =>
+                if self.pinned.bytes() + node.weight() <= pinned_limit(self.capacity) =>
             {
                 self.pinned.push_front(nodes, index);
             }
@@ -65,11 +65,11 @@ impl S3Fifo {
     }
 
     pub(crate) fn unlink(&mut self, nodes: &mut Nodes, index: u32) {
-        match nodes.get(index).queue {
-            Queue::Trial => self.trial.unlink(nodes, index),
+        match nodes.get(index).queue() {
+            Queue::First => self.trial.unlink(nodes, index),
             Queue::Main => self.main.unlink(nodes, index),
             Queue::Pinned => self.pinned.unlink(nodes, index),
-            Queue::None | Queue::High => unreachable!("S3-FIFO has no such list"),
+            Queue::None => unreachable!("the entry is on a list"),
         }
     }
 

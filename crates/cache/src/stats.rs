@@ -59,6 +59,10 @@ pub struct Stats {
     pub bytes: u64,
     /// Part of `bytes` that is pinned.
     pub pinned_bytes: u64,
+    /// Weight of entries that left but whose values are not dropped yet, because a reader may still
+    /// see them. Not part of `bytes`; at most a thirty-second of the capacity, or one entry a shard
+    /// if that is more, while no reader is stopped in the middle of a read.
+    pub limbo_bytes: u64,
     /// The limit of `bytes`.
     pub capacity_bytes: u64,
     /// The same by kind, in the order of [`Kind::ALL`].

@@ -1,0 +1,239 @@
+//! Who is reading: so that what was unlinked is freed only when nobody can still see it.
+//!
+//! Every thread has a seat with a counter that only it advances: odd while the thread is inside a
+//! read, even while it is not. A writer unlinks, then looks at every seat once. A seat that is even
+//! will not see what was unlinked; one that is odd blocks the free until its counter moves on. This
+//! is epoch-based reclamation (Fraser, 2004) without the global epoch: the counters are local, so a
+//! read writes to no shared line.
+//!
+//! 1. A seat belongs to one thread at a time; only that thread changes the counter's value.
+//! 2. Entering is a read-modify-write, and so is a writer's look. The two are ordered: either the
+//!    look comes first, and entering acquires the unlinking that came before the look; or entering
+//!    comes first, and the look finds the counter odd.
+
+use crate::sync::{AtomicU64, Mutex, Ordering};
+use std::marker::PhantomData;
+
+/// The counter, on cache lines of its own (processors fetch lines in pairs).
+#[derive(Debug)]
+#[repr(align(128))]
+struct Turn {
+    turn: AtomicU64,
+    rank: usize,
+}
+
+/// The seats of all threads. Seats are never freed, only reused: one for each thread that ever
+/// lived at the same time as the others, 128 bytes each.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    seats: Mutex<Seats>,
+}
+
+#[derive(Debug)]
+struct Seats {
+    all: Vec<&'static Turn>,
+    free: Vec<&'static Turn>,
+}
+
+/// A thread's seat; given back when dropped. Neither `Send` nor `Sync` (invariant 1).
+#[derive(Debug)]
+pub(crate) struct Seat {
+    turn: &'static Turn,
+    readers: &'static Readers,
+    stays: PhantomData<*const ()>,
+}
+
+/// A read under way on some seat.
+#[derive(Debug)]
+pub(crate) struct Guard<'a> {
+    seat: &'a Seat,
+    /// The even value to leave with; `None` within another read of the same thread.
+    leave: Option<u64>,
+}
+
+/// A seat seen inside a read, and its counter at that moment.
+#[derive(Debug)]
+pub(crate) struct Blocker {
+    seat: &'static Turn,
+    seen: u64,
+}
+
+impl Readers {
+    #[cfg(not(loom))]
+    pub(crate) const fn new() -> Self {
+        Self { seats: Mutex::new(Seats { all: Vec::new(), free: Vec::new() }) }
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new() -> Self {
+        Self { seats: Mutex::new(Seats { all: Vec::new(), free: Vec::new() }) }
+    }
+
+    /// A seat for the calling thread.
+    pub(crate) fn sit(&'static self) -> Seat {
+        let mut seats = self.seats.lock();
+        let turn = seats.free.pop().unwrap_or_else(|| {
+            let rank = seats.all.len();
+            let turn = &*Box::leak(Box::new(Turn { turn: AtomicU64::new(0), rank }));
+            seats.all.push(turn);
+            turn
+        });
+        Seat { turn, readers: self, stays: PhantomData }
+    }
+
+    /// The readers that may still see what the caller unlinked before this call.
+    ///
+    /// A thread that sits down after this call took the lock after it, and so sees the unlinking.
+    pub(crate) fn inside(&self, blockers: &mut Vec<Blocker>) {
+        for &seat in &self.seats.lock().all {
+            // ORDERING: AcqRel. Release publishes the unlinking to the swap in `Seat::enter` that
+            // comes next; Acquire takes in the reads before the store in `Guard::drop`.
+            let seen = seat.turn.fetch_add(0, Ordering::AcqRel);
+            if seen % 2 == 1 {
+                blockers.push(Blocker { seat, seen });
+            }
+        }
+    }
+}
+
+impl Blocker {
+    /// Whether the read that was under way has not ended.
+    pub(crate) fn blocks(&self) -> bool {
+        // ORDERING: Acquire takes in the reads before the Release in `Guard::drop`, or before the
+        // swap in `Seat::enter` of a later read.
+        self.seat.turn.load(Ordering::Acquire) == self.seen
+    }
+}
+
+impl Seat {
+    /// A small number that no other living thread's seat has.
+    pub(crate) fn rank(&self) -> usize {
+        self.turn.rank
+    }
+
+    /// Whether this thread is inside a read.
+    pub(crate) fn is_reading(&self) -> bool {
+        // ORDERING: Relaxed, this thread's own counter.
+        self.turn.turn.load(Ordering::Relaxed) % 2 == 1
+    }
+
+    /// Begins a read; nests.
+    #[inline]
+    pub(crate) fn enter(&self) -> Guard<'_> {
+        // ORDERING: Relaxed, this thread's own counter.
+        let turn = self.turn.turn.load(Ordering::Relaxed);
+        if turn % 2 == 1 {
+            return Guard { seat: self, leave: None };
+        }
+        // ORDERING: AcqRel. Acquire takes in what a writer unlinked before its look in
+        // `Readers::inside`; Release keeps earlier reads before it for `Blocker::blocks`.
+        self.turn.turn.swap(turn + 1, Ordering::AcqRel);
+        Guard { seat: self, leave: Some(turn + 2) }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        assert!(!self.is_reading(), "a thread ended inside a read");
+        self.readers.seats.lock().free.push(self.turn);
+    }
+}
+
+impl Drop for Guard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(turn) = self.leave {
+            // ORDERING: Release puts this read before whatever the writer frees after it saw this
+            // value, in `Readers::inside` or `Blocker::blocks`.
+            self.seat.turn.turn.store(turn, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(not(loom))]
+mod seats {
+    use super::{Readers, Seat};
+    use std::cell::OnceCell;
+
+    static READERS: Readers = Readers::new();
+
+    thread_local! {
+        static SEAT: OnceCell<Seat> = const { OnceCell::new() };
+    }
+
+    /// The readers of every cache in the process.
+    pub(crate) fn all() -> &'static Readers {
+        &READERS
+    }
+
+    /// Calls `f` with this thread's seat, or with `None` while the thread's locals are torn down.
+    #[inline]
+    pub(crate) fn with<R>(f: impl FnOnce(Option<&Seat>) -> R) -> R {
+        let mut f = Some(f);
+        let seated =
+            SEAT.try_with(|seat| f.take().map(|f| f(Some(seat.get_or_init(|| READERS.sit())))));
+        match (seated, f) {
+            (Ok(Some(result)), _) => result,
+            (_, Some(f)) => f(None),
+            _ => unreachable!("the closure ran or is left over"),
+        }
+    }
+}
+
+#[cfg(loom)]
+mod seats {
+    use super::{Readers, Seat};
+
+    loom::lazy_static! {
+        static ref READERS: &'static Readers = Box::leak(Box::new(Readers::new()));
+    }
+
+    /// The readers of every cache in the process.
+    pub(crate) fn all() -> &'static Readers {
+        *READERS
+    }
+
+    /// Calls `f` with a seat of its own.
+    pub(crate) fn with<R>(f: impl FnOnce(Option<&Seat>) -> R) -> R {
+        f(Some(&READERS.sit()))
+    }
+}
+
+pub(crate) use seats::{all, with};
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::Readers;
+
+    fn blockers(readers: &Readers) -> Vec<super::Blocker> {
+        let mut blockers = Vec::new();
+        readers.inside(&mut blockers);
+        blockers
+    }
+
+    #[test]
+    fn a_read_blocks_until_it_ends_even_if_another_follows() {
+        let readers: &'static Readers = Box::leak(Box::new(Readers::new()));
+        let (one, two) = (readers.sit(), readers.sit());
+        assert_ne!(one.rank(), two.rank());
+        assert!(blockers(readers).is_empty());
+        let outer = one.enter();
+        let found = blockers(readers);
+        assert_eq!(found.len(), 1);
+        drop(one.enter());
+        assert!(one.is_reading() && found[0].blocks(), "the inner read ended, not the outer");
+        drop(outer);
+        assert!(!one.is_reading() && !found[0].blocks());
+        let _again = one.enter();
+        assert!(!found[0].blocks(), "a later read is another read");
+        assert_eq!(blockers(readers).len(), 1);
+    }
+
+    #[test]
+    fn seats_are_reused() {
+        let readers: &'static Readers = Box::leak(Box::new(Readers::new()));
+        let rank = readers.sit().rank();
+        assert_eq!(readers.sit().rank(), rank);
+        assert_eq!(readers.seats.lock().all.len(), 1);
+    }
+}
