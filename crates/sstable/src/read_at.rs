@@ -27,6 +27,12 @@ pub trait ReadAt: Send + Sync + Debug {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+
+    /// Returns the whole file as memory, if it is mapped: the same bytes at the same place for as
+    /// long as `self` lives. Blocks that are stored plainly are then used without a copy.
+    fn mapped(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 #[cfg(unix)]
@@ -94,6 +100,10 @@ impl<R: ReadAt + ?Sized> ReadAt for Arc<R> {
 
     fn len(&self) -> io::Result<u64> {
         (**self).len()
+    }
+
+    fn mapped(&self) -> Option<&[u8]> {
+        (**self).mapped()
     }
 }
 

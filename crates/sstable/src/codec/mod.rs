@@ -1,5 +1,10 @@
 //! How a block's body is made smaller, and back.
 
+#[cfg(feature = "lz4")]
+mod lz4;
+
+use crate::format::{DECOMPRESSED_BYTES_MAX, Fault};
+
 /// How the body of a block is stored. The numbers are part of the format.
 ///
 /// Every codec has its number in every build; one that is not built in answers
@@ -43,6 +48,31 @@ impl Codec {
         Self::Dictionary,
     ];
 
+    /// Returns the codec's name in lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Lz4 => "lz4",
+            Self::Snappy => "snappy",
+            Self::Zstd => "zstd",
+            Self::Lzma => "lzma",
+            Self::BitPack => "bitpack",
+            Self::Delta => "delta",
+            Self::Dictionary => "dictionary",
+        }
+    }
+
+    /// Returns whether this build can write and read the codec.
+    #[must_use]
+    pub const fn is_built_in(self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Lz4 => cfg!(feature = "lz4"),
+            _ => false,
+        }
+    }
+
     /// Returns the codec with this number, or `None` if there is no such codec.
     #[must_use]
     pub const fn from_u8(number: u8) -> Option<Self> {
@@ -58,4 +88,50 @@ impl Codec {
             _ => None,
         }
     }
+}
+
+/// Compresses bodies one after another, keeping what a codec needs from one to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Compressor {}
+
+impl Compressor {
+    /// Appends `body`, compressed with `codec`, to `out`.
+    ///
+    /// # Panics
+    /// If the codec is not built in: options are validated before.
+    pub(crate) fn compress(&mut self, codec: Codec, body: &[u8], out: &mut Vec<u8>) {
+        match codec {
+            #[cfg(feature = "lz4")]
+            Codec::Lz4 => lz4::compress(body, out),
+            Codec::None => out.extend_from_slice(body),
+            other => panic!("codec {} is not built in", other.name()),
+        }
+    }
+}
+
+/// Returns what a stored body holds, in fresh memory of exactly `original_size` bytes.
+pub(crate) fn decompress(
+    codec: Codec,
+    data: &[u8],
+    original_size: usize,
+) -> Result<Vec<u8>, Fault> {
+    if original_size > DECOMPRESSED_BYTES_MAX && codec != Codec::None {
+        return Err(Fault::Damaged("a compressed block of at most 64 MiB"));
+    }
+    match codec {
+        Codec::None if data.len() == original_size => Ok(data.to_vec()),
+        Codec::None => Err(Fault::Damaged("equal sizes of a block stored plainly")),
+        #[cfg(feature = "lz4")]
+        Codec::Lz4 => into_fresh(original_size, |out| lz4::decompress(data, out)),
+        other => Err(Fault::Unsupported(format!("codec {} is not built in", other.name()))),
+    }
+}
+
+fn into_fresh(
+    bytes: usize,
+    fill: impl FnOnce(&mut [u8]) -> Result<(), Fault>,
+) -> Result<Vec<u8>, Fault> {
+    let mut out = vec![0; bytes];
+    fill(&mut out)?;
+    Ok(out)
 }

@@ -1,0 +1,271 @@
+//! Data blocks in memory: where their parts lie, and how an entry is read.
+//!
+//! ```text
+//! body     := flags: u8                    bit 0 wide restarts, 1 equal value lengths, 2 hash index
+//!           | trailers: u8                 bits 0-3 width in bytes, bit 4 kinds equal (shift 8)
+//!           | restart_interval: varint | trailer_base: varint | keys_bytes: varint
+//!           | value_len: varint            if flags bit 1: the length of every value
+//!           | bucket_count: varint         if flags bit 2
+//!           | keys | values | trailers | buckets | restarts
+//! keys     := ( lens: u8                   bits 4-7 shared, bits 0-3 unshared key bytes
+//!             | more_shared: varint        if shared = 15: what is beyond 15
+//!             | more_unshared: varint      if unshared = 15
+//!             | value_len: varint          unless flags bit 1
+//!             | key tail )*                one per entry; shared = 0 at a restart
+//! values   := value bytes*                 one after the other
+//! trailers := little-endian * width        (trailer - trailer_base) >> (8 if bit 4 else 0)
+//! buckets  := u8 * bucket_count            restart rank, 254 several, 255 none
+//! restarts := (key_at, value_at): u16 or u32 each, from the start of keys and of values
+//! ```
+//!
+//! 1. A restart begins at every entry whose rank is a multiple of the interval.
+//! 2. Keys apart from values keep what a search touches dense: a 4 KiB block of 100-byte values
+//!    has its keys in a handful of cache lines.
+//! 3. Everything here is total: a malformed block gives [`Fault`] or `None`, never a panic.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+pub(crate) mod builder;
+pub(crate) mod bytes;
+pub(crate) mod cursor;
+pub(crate) mod search;
+
+use crate::format::Fault;
+use crate::key::{KEY_BYTES_MAX, Trailer};
+use crate::varint;
+use bytes::Bytes;
+
+pub(crate) const FLAG_WIDE_RESTARTS: u8 = 1;
+pub(crate) const FLAG_EQUAL_VALUE_LENGTHS: u8 = 2;
+pub(crate) const FLAG_HASH_INDEX: u8 = 4;
+pub(crate) const TRAILER_SHIFTED: u8 = 0x10;
+pub(crate) const BUCKET_MANY: u8 = 254;
+pub(crate) const BUCKET_NONE: u8 = 255;
+/// Lengths from here on do not fit a nibble.
+pub(crate) const NIBBLE_FULL: usize = 15;
+
+/// A decoded data block: its bytes and where its parts lie in them.
+#[derive(Debug)]
+pub(crate) struct DataBlock {
+    bytes: Bytes,
+    layout: Layout,
+}
+
+/// Offsets within the body, checked once when the block is loaded: every section lies within it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) entries: usize,
+    pub(crate) interval: usize,
+    /// The length of every value, if they are all equal.
+    pub(crate) value_len: Option<usize>,
+    pub(crate) keys_at: usize,
+    pub(crate) values_at: usize,
+    pub(crate) trailers_at: usize,
+    pub(crate) buckets_at: usize,
+    pub(crate) restarts_at: usize,
+    pub(crate) trailer_base: u64,
+    pub(crate) trailer_width: u8,
+    pub(crate) trailer_shift: u8,
+    pub(crate) wide: bool,
+}
+
+/// What stands before a key's tail.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    /// Bytes shared with the key before.
+    pub(crate) shared: usize,
+    /// Where the tail starts, from the start of the keys.
+    pub(crate) tail_at: usize,
+    /// Where the next entry starts.
+    pub(crate) end: usize,
+    pub(crate) value_len: usize,
+}
+
+impl Layout {
+    pub(crate) fn parse(body: &[u8], entries: usize) -> Result<Self, Fault> {
+        Self::parse_parts(body, entries).ok_or(Fault::Damaged("a data block whose parts fit it"))?
+    }
+
+    fn parse_parts(body: &[u8], entries: usize) -> Option<Result<Self, Fault>> {
+        let mut rest = body;
+        let (&[flags, trailers], tail) = rest.split_first_chunk::<2>()?;
+        rest = tail;
+        let known = FLAG_WIDE_RESTARTS | FLAG_EQUAL_VALUE_LENGTHS | FLAG_HASH_INDEX;
+        let (trailer_width, shifted) = (trailers & 0xf, trailers & TRAILER_SHIFTED != 0);
+        if flags & !known != 0 || trailers & 0xe0 != 0 {
+            return Some(Err(Fault::Unsupported(format!("data block flags {flags:#x}"))));
+        }
+        let interval = number(&mut rest)?;
+        let trailer_base = varint::take(&mut rest)?;
+        let keys_bytes = number(&mut rest)?;
+        let equal_lengths = flags & FLAG_EQUAL_VALUE_LENGTHS != 0;
+        let value_len = if equal_lengths { Some(number(&mut rest)?) } else { None };
+        let buckets = if flags & FLAG_HASH_INDEX == 0 { 0 } else { number(&mut rest)? };
+        if interval == 0 || entries == 0 || trailer_width > 8 {
+            return None;
+        }
+        let wide = flags & FLAG_WIDE_RESTARTS != 0;
+        let restarts = entries.div_ceil(interval);
+        let keys_at = body.len() - rest.len();
+        let values_at = keys_at.checked_add(keys_bytes)?;
+        let restarts_at = body.len().checked_sub(restarts * if wide { 8 } else { 4 })?;
+        let buckets_at = restarts_at.checked_sub(buckets)?;
+        let trailers_at = buckets_at.checked_sub(entries * usize::from(trailer_width))?;
+        let trailer_shift = if shifted { 8 } else { 0 };
+        (values_at <= trailers_at).then_some(Ok(Self {
+            entries,
+            interval,
+            value_len,
+            keys_at,
+            values_at,
+            trailers_at,
+            buckets_at,
+            restarts_at,
+            trailer_base,
+            trailer_width,
+            trailer_shift,
+            wide,
+        }))
+    }
+
+    pub(crate) fn restarts(&self) -> usize {
+        self.entries.div_ceil(self.interval)
+    }
+}
+
+fn number(rest: &mut &[u8]) -> Option<usize> {
+    usize::try_from(varint::take(rest)?).ok()
+}
+
+/// Reads the head of the entry at `at` of the keys.
+#[inline(always)]
+pub(crate) fn head(keys: &[u8], at: usize, equal_len: Option<usize>) -> Option<Head> {
+    let lens = usize::from(*keys.get(at)?);
+    let (mut shared, mut unshared) = (lens >> 4, lens & 0xf);
+    let mut at = at + 1;
+    if shared == NIBBLE_FULL {
+        shared += long(keys, &mut at)?;
+    }
+    if unshared == NIBBLE_FULL {
+        unshared += long(keys, &mut at)?;
+    }
+    let value_len = match equal_len {
+        Some(bytes) => bytes,
+        None => long(keys, &mut at)?,
+    };
+    let end = at.checked_add(unshared)?;
+    (end <= keys.len()).then_some(Head { shared, tail_at: at, end, value_len })
+}
+
+/// Reads a varint that is mostly one byte.
+#[inline(always)]
+fn long(keys: &[u8], at: &mut usize) -> Option<usize> {
+    let byte = *keys.get(*at)?;
+    if byte < 0x80 {
+        *at += 1;
+        return Some(usize::from(byte));
+    }
+    let (value, count) = varint::get(keys.get(*at..)?)?;
+    *at += count;
+    usize::try_from(value).ok()
+}
+
+impl DataBlock {
+    /// Takes a decompressed body.
+    pub(crate) fn parse(bytes: Bytes, entries: usize) -> Result<Self, Fault> {
+        let layout = Layout::parse(&bytes, entries)?;
+        Ok(Self { bytes, layout })
+    }
+
+    #[inline]
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Returns a view whose slices are at hand.
+    #[inline]
+    pub(crate) fn view(&self) -> View<'_> {
+        View { body: &self.bytes, layout: &self.layout }
+    }
+}
+
+/// A data block's bytes and layout, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) body: &'a [u8],
+    pub(crate) layout: &'a Layout,
+}
+
+impl<'a> View<'a> {
+    #[inline]
+    pub(crate) fn keys(&self) -> &'a [u8] {
+        self.body.get(self.layout.keys_at..self.layout.values_at).unwrap_or_default()
+    }
+
+    /// Returns the trailer of the entry of this rank.
+    #[inline]
+    pub(crate) fn trailer(&self, rank: usize) -> Trailer {
+        let layout = self.layout;
+        let width = usize::from(layout.trailer_width);
+        if width == 0 {
+            return Trailer::from_raw(layout.trailer_base);
+        }
+        let at = layout.trailers_at + rank * width;
+        let raw = match self.body.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+            Some(word) => u64::from_le_bytes(*word),
+            // The last bytes of the body: fewer than eight are left.
+            None => self.short_word(at),
+        };
+        let delta = raw & (u64::MAX >> (64 - 8 * width));
+        Trailer::from_raw(layout.trailer_base.wrapping_add(delta << layout.trailer_shift))
+    }
+
+    #[cold]
+    fn short_word(&self, at: usize) -> u64 {
+        let mut word = [0; 8];
+        let rest = self.body.get(at..).unwrap_or_default();
+        for (to, from) in word.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        u64::from_le_bytes(word)
+    }
+
+    /// Returns where the entry at restart `rank` has its key and its value, from the start of the
+    /// keys and of the values.
+    #[inline]
+    pub(crate) fn restart(&self, rank: usize) -> Option<(usize, usize)> {
+        let restarts = self.body.get(self.layout.restarts_at..)?;
+        if self.layout.wide {
+            let [a, b, c, d, e, f, g, h] = *restarts.get(rank * 8..)?.first_chunk::<8>()?;
+            let key_at = u32::from_le_bytes([a, b, c, d]);
+            Some((key_at as usize, u32::from_le_bytes([e, f, g, h]) as usize))
+        } else {
+            let [a, b, c, d] = *restarts.get(rank * 4..)?.first_chunk::<4>()?;
+            let key_at = u16::from_le_bytes([a, b]);
+            Some((usize::from(key_at), usize::from(u16::from_le_bytes([c, d]))))
+        }
+    }
+
+    /// Returns the whole key at restart `rank`.
+    #[inline]
+    pub(crate) fn restart_key(&self, rank: usize) -> Option<&'a [u8]> {
+        let (key_at, _) = self.restart(rank)?;
+        let keys = self.keys();
+        let head = head(keys, key_at, self.layout.value_len)?;
+        if head.shared != 0 {
+            return None;
+        }
+        keys.get(head.tail_at..head.end)
+    }
+
+    /// Whether a key of this many bytes is allowed.
+    #[inline]
+    pub(crate) fn key_fits(bytes: usize) -> bool {
+        bytes <= KEY_BYTES_MAX
+    }
+}
