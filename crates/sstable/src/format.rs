@@ -9,7 +9,7 @@
 //!         | entry_count: u16               data blocks: entries; else 0
 //!         | data_size: u32                 bytes of the body as stored (modulo 2^32)
 //!         | original_size: u32             bytes of the body once decompressed (modulo 2^32)
-//!         | crc32c: u32                    of header[0..16] ++ body ++ table_id: u64 ++ offset: u64
+//!         | crc32c: u32      of header[0..16] ++ body ++ table_id: u64 ++ offset: u64
 //! footer := version: u16 | reserved: u16 = 0 | footer_bytes: u32 = 64
 //!         | table_id: u64 | file_bytes: u64
 //!         | directory_offset: u64 | directory_bytes: u32

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! 1. A block's separator is at least its last key and less than the first key of the next block,
-//!    unless versions of one key lie on both sides of the border: then the separator is that key and
-//!    the block is *continued*; its last trailer tells which side a version is on.
+//!    unless versions of one key lie on both sides of the border: then the separator is that key
+//!    and the block is *continued*; its last trailer tells which side a version is on.
 //! 2. A partition never ends at a continued block.
 //! 3. Directory tags below 64 must be understood; others may be skipped.
 
@@ -30,8 +30,7 @@ pub(crate) mod tag {
     pub(crate) const TOP: u64 = 1;
     pub(crate) const PROPERTIES: u64 = 2;
     pub(crate) const DICTIONARY: u64 = 3;
-    /// Reserved: a reader that does not know range deletes must refuse the table.
-    pub(crate) const RANGE_DELETES: u64 = 4;
+    // 4 is reserved for range deletes: a reader that does not know them must refuse the table.
     /// From here on a reader may skip what it does not know.
     pub(crate) const FIRST_OPTIONAL: u64 = 64;
 }
@@ -183,10 +182,6 @@ impl Index {
         self.offsets.last().copied().unwrap_or_default()
     }
 
-    pub(crate) fn separator(&self, rank: usize) -> Vec<u8> {
-        self.fence.separator(rank)
-    }
-
     pub(crate) fn memory(&self) -> usize {
         self.fence.memory_usage() + self.offsets.len() * 8 + self.continued.len() * 16
     }
@@ -241,10 +236,6 @@ impl Top {
         (rank < self.parts.len()).then_some(rank)
     }
 
-    pub(crate) fn separator(&self, rank: usize) -> Vec<u8> {
-        self.fence.separator(rank)
-    }
-
     pub(crate) fn memory(&self) -> usize {
         self.fence.memory_usage() + self.parts.len() * size_of::<PartHandles>()
     }
@@ -288,6 +279,7 @@ impl Directory {
                 tag::PROPERTIES => directory.properties = handle,
                 tag::DICTIONARY => directory.dictionary = Some(handle),
                 tag::FIRST_OPTIONAL.. => {}
+                // Range deletes among them: to skip them would bring deleted keys back.
                 unknown => return Some(Err(unknown)),
             }
         }

@@ -4,7 +4,7 @@
 //!    entry shown. After an error the heap is empty.
 //! 2. All children stand on the same side of the entry shown: at or after it in stored order when
 //!    moving forward, at or before it when moving backward.
-//! 3. Entries that are equal in key and trailer are all shown, the lower child rank first (forward).
+//! 3. Entries that are equal in key and trailer are all shown, the lower child rank first.
 //!
 //! While one child keeps winning, a step costs one comparison, against the runner-up; with one
 //! child left it costs none.

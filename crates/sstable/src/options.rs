@@ -33,7 +33,7 @@ pub struct WriteOptions {
     /// an entry and pays where blocks hold many small entries.
     pub hash_index: bool,
     /// Data blocks an index and filter partition covers. Default 32,768, that is 128 MiB of data
-    /// in blocks of 4 KiB; 64 to 4,194,304. A table with one partition keeps index and filter in
+    /// in blocks of 4 KiB; 8 to 4,194,304. A table with one partition keeps index and filter in
     /// memory while it is open; one with more brings partitions in through the block cache.
     pub partition_blocks: usize,
 }
@@ -64,7 +64,7 @@ impl WriteOptions {
     pub fn validate(&self) -> Result<()> {
         within("block_bytes", self.block_bytes, 512, 65_536)?;
         within("restart_interval", self.restart_interval, 1, 1024)?;
-        within("partition_blocks", self.partition_blocks, 64, 4_194_304)?;
+        within("partition_blocks", self.partition_blocks, 8, 4_194_304)?;
         if !(1.0..=100.0).contains(&self.ratio_min) {
             let what = format!("ratio_min is {}, not 1 to 100", self.ratio_min);
             return Err(Error::InvalidOptions(what));

@@ -68,7 +68,7 @@ impl Source {
             return body;
         }
         let bytes = usize::try_from(handle.bytes)
-            .map_err(|_| self.damaged(handle.offset, "a block that fits this machine's memory"))?;
+            .map_err(|_too_large| self.damaged(handle.offset, "a block that fits in memory"))?;
         let mut raw = vec![0; bytes];
         self.read(handle.offset, &mut raw)?;
         let header = self.check(&raw, handle, kind)?;

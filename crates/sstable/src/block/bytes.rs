@@ -38,14 +38,6 @@ impl Bytes {
             Owner::Mapped(_) => 0,
         }
     }
-
-    /// Takes the memory back for another block; `None` if it is mapped.
-    pub(crate) fn into_heap(self) -> Option<Vec<u8>> {
-        match self.owner {
-            Owner::Heap(bytes) => Some(bytes),
-            Owner::Mapped(_) => None,
-        }
-    }
 }
 
 impl Deref for Bytes {

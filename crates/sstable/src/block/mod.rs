@@ -1,8 +1,8 @@
 //! Data blocks in memory: where their parts lie, and how an entry is read.
 //!
 //! ```text
-//! body     := flags: u8                    bit 0 wide restarts, 1 equal value lengths, 2 hash index
-//!           | trailers: u8                 bits 0-3 width in bytes, bit 4 kinds equal (shift 8)
+//! body     := flags: u8            bit 0 wide restarts, 1 equal value lengths, 2 hash index
+//!           | trailers: u8         bits 0-3 width in bytes, bit 4 kinds equal (shift 8)
 //!           | restart_interval: varint | trailer_base: varint | keys_bytes: varint
 //!           | value_len: varint            if flags bit 1: the length of every value
 //!           | bucket_count: varint         if flags bit 2
@@ -178,11 +178,6 @@ impl DataBlock {
     }
 
     #[inline]
-    pub(crate) fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    #[inline]
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -241,13 +236,11 @@ impl<'a> View<'a> {
     pub(crate) fn restart(&self, rank: usize) -> Option<(usize, usize)> {
         let restarts = self.body.get(self.layout.restarts_at..)?;
         if self.layout.wide {
-            let [a, b, c, d, e, f, g, h] = *restarts.get(rank * 8..)?.first_chunk::<8>()?;
-            let key_at = u32::from_le_bytes([a, b, c, d]);
-            Some((key_at as usize, u32::from_le_bytes([e, f, g, h]) as usize))
+            let pair = u64::from_le_bytes(*restarts.get(rank * 8..)?.first_chunk::<8>()?);
+            Some(((pair & 0xffff_ffff) as usize, (pair >> 32) as usize))
         } else {
-            let [a, b, c, d] = *restarts.get(rank * 4..)?.first_chunk::<4>()?;
-            let key_at = u16::from_le_bytes([a, b]);
-            Some((usize::from(key_at), usize::from(u16::from_le_bytes([c, d]))))
+            let pair = u32::from_le_bytes(*restarts.get(rank * 4..)?.first_chunk::<4>()?);
+            Some(((pair & 0xffff) as usize, (pair >> 16) as usize))
         }
     }
 

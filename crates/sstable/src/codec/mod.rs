@@ -66,11 +66,7 @@ impl Codec {
     /// Returns whether this build can write and read the codec.
     #[must_use]
     pub const fn is_built_in(self) -> bool {
-        match self {
-            Self::None => true,
-            Self::Lz4 => cfg!(feature = "lz4"),
-            _ => false,
-        }
+        matches!(self, Self::None) || matches!(self, Self::Lz4) && cfg!(feature = "lz4")
     }
 
     /// Returns the codec with this number, or `None` if there is no such codec.
@@ -90,22 +86,16 @@ impl Codec {
     }
 }
 
-/// Compresses bodies one after another, keeping what a codec needs from one to the next.
-#[derive(Debug, Default)]
-pub(crate) struct Compressor {}
-
-impl Compressor {
-    /// Appends `body`, compressed with `codec`, to `out`.
-    ///
-    /// # Panics
-    /// If the codec is not built in: options are validated before.
-    pub(crate) fn compress(&mut self, codec: Codec, body: &[u8], out: &mut Vec<u8>) {
-        match codec {
-            #[cfg(feature = "lz4")]
-            Codec::Lz4 => lz4::compress(body, out),
-            Codec::None => out.extend_from_slice(body),
-            other => panic!("codec {} is not built in", other.name()),
-        }
+/// Appends `body`, compressed with `codec`, to `out`.
+///
+/// # Panics
+/// If the codec is not built in: options are validated before.
+pub(crate) fn compress(codec: Codec, body: &[u8], out: &mut Vec<u8>) {
+    match codec {
+        #[cfg(feature = "lz4")]
+        Codec::Lz4 => lz4::compress(body, out),
+        Codec::None => out.extend_from_slice(body),
+        other => panic!("codec {} is not built in", other.name()),
     }
 }
 

@@ -1,0 +1,87 @@
+//! Where blocks go: seals each one with its place and writes it.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+use crate::format::{BlockKind, Footer, HEADER_BYTES, Handle, Header, Place};
+
+/// A block's body as it is to be stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stored<'a> {
+    pub(crate) kind: BlockKind,
+    pub(crate) codec: Codec,
+    pub(crate) entries: u16,
+    pub(crate) original_bytes: usize,
+    pub(crate) body: &'a [u8],
+}
+
+/// Appends blocks to a sink, end to end.
+#[derive(Debug)]
+pub(crate) struct BlockSink<W> {
+    sink: W,
+    name: Arc<str>,
+    table_id: u64,
+    offset: u64,
+    blocks: u32,
+    /// CRC32C of the checksums of all blocks so far.
+    chain: u32,
+}
+
+impl<W: Write> BlockSink<W> {
+    pub(crate) fn new(sink: W, name: &str, table_id: u64) -> Self {
+        Self { sink, name: name.into(), table_id, offset: 0, blocks: 0, chain: 0 }
+    }
+
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    fn io_error(&self, source: io::Error) -> Error {
+        Error::Io { file: Arc::clone(&self.name), offset: self.offset, source }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.sink.write_all(bytes).map_err(|source| self.io_error(source))?;
+        self.offset += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes a block and returns where it lies.
+    pub(crate) fn put(&mut self, block: Stored<'_>) -> Result<Handle> {
+        // Sizes are modulo 2^32: a block of more holds one plain value, and the index knows.
+        let low = |bytes: usize| (bytes as u64 & 0xffff_ffff) as u32;
+        let header = Header {
+            codec: block.codec,
+            kind: block.kind,
+            entry_count: block.entries,
+            data_size: low(block.body.len()),
+            original_size: low(block.original_bytes),
+            crc: 0,
+        };
+        let offset = self.offset;
+        let sealed = header.seal(block.body, Place { table_id: self.table_id, offset });
+        self.chain = crc32c::crc32c_append(self.chain, &sealed[HEADER_BYTES - 4..]);
+        self.blocks += 1;
+        self.write(&sealed)?;
+        self.write(block.body)?;
+        Ok(Handle { offset, bytes: self.offset - offset })
+    }
+
+    /// Writes a block whose body is stored as it is.
+    pub(crate) fn put_plain(&mut self, kind: BlockKind, body: &[u8]) -> Result<Handle> {
+        let original_bytes = body.len();
+        self.put(Stored { kind, codec: Codec::None, entries: 0, original_bytes, body })
+    }
+
+    /// Writes the footer, flushes, and gives back the length of the file and the sink.
+    pub(crate) fn finish(mut self, directory: Handle) -> Result<(u64, W)> {
+        let file_bytes = self.offset + crate::format::FOOTER_BYTES as u64;
+        let (table_id, blocks, chain) = (self.table_id, self.blocks, self.chain);
+        let footer = Footer { table_id, file_bytes, directory, blocks, chain };
+        self.write(&footer.encode())?;
+        self.sink.flush().map_err(|source| self.io_error(source))?;
+        Ok((file_bytes, self.sink))
+    }
+}

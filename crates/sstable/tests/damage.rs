@@ -1,0 +1,158 @@
+//! Damaged tables: the right answer or an error that names file, place and expectation.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::big_endian_bytes,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "tests: what fails must stop them, and their numbers are small"
+)]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Entry, Shape, build, entries, expected, get, open, scan};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use sstable::{Codec, Error, Expect, ReadOptions, Table, TableCursor, Trailer, WriteOptions};
+
+fn small(codec: Codec) -> (Vec<Entry>, Vec<u8>) {
+    let mut random = StdRng::seed_from_u64(11);
+    let all = entries(Shape::Prefixed, 90, &mut random);
+    let options = WriteOptions {
+        block_bytes: 512,
+        codec,
+        ratio_min: 1.0,
+        hash_index: true,
+        ..WriteOptions::default()
+    };
+    let bytes = build(&all, &options);
+    (all, bytes)
+}
+
+fn codecs() -> impl Iterator<Item = Codec> {
+    Codec::ALL.into_iter().filter(|codec| codec.is_built_in())
+}
+
+/// Reads the damaged bytes in every way: each answer is right or an error. Returns the first.
+fn read_all(bytes: Vec<u8>, all: &[Entry]) -> Result<(), Error> {
+    let table = open(bytes, None)?;
+    let mut first = Ok(());
+    match scan(&mut TableCursor::new(Arc::clone(&table), ReadOptions::default())) {
+        Ok(seen) => assert_eq!(seen, all),
+        Err(error) => first = Err(error),
+    }
+    for entry in all {
+        match get(&table, &entry.0, Trailer::FIRST) {
+            Ok(found) => assert_eq!(found, expected(all, &entry.0, Trailer::FIRST)),
+            Err(error) => first = first.and(Err(error)),
+        }
+    }
+    assert!(table.verify().is_err(), "damage that verify does not see");
+    first
+}
+
+fn names_file_and_place(error: &Error, file_bytes: usize) {
+    match error {
+        Error::Corruption { file, offset, expected } => {
+            assert_eq!(&**file, "test.sst");
+            assert!(*offset <= file_bytes as u64 && !expected.is_empty(), "{error}");
+        }
+        Error::Unsupported { file, what } => assert!(&**file == "test.sst" && !what.is_empty()),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn every_byte_flipped() {
+    for codec in codecs() {
+        let (all, bytes) = small(codec);
+        for at in 0..bytes.len() {
+            for flip in [0x01, 0x80, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= flip;
+                if let Err(error) = read_all(damaged, &all) {
+                    names_file_and_place(&error, bytes.len());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_length_cut() {
+    for codec in codecs() {
+        let (_, bytes) = small(codec);
+        for cut in 0..bytes.len() {
+            let error = open(bytes[..cut].to_vec(), None).unwrap_err();
+            names_file_and_place(&error, bytes.len());
+            // A cut file followed by zeros is no better.
+            let mut zeroed = bytes[..cut].to_vec();
+            zeroed.resize(bytes.len(), 0);
+            if zeroed != bytes {
+                names_file_and_place(&open(zeroed, None).unwrap_err(), bytes.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn blocks_swapped_or_zeroed() {
+    let (all, bytes) = small(Codec::None);
+    let starts: Vec<usize> =
+        (0..bytes.len() - 4).filter(|at| &bytes[*at..at + 4] == b"lbsu").collect();
+    assert!(starts.len() > 5, "several blocks");
+    for pair in starts.windows(3) {
+        let mut swapped = bytes[..pair[0]].to_vec();
+        swapped.extend(&bytes[pair[1]..pair[2]]);
+        swapped.extend(&bytes[pair[0]..pair[1]]);
+        swapped.extend(&bytes[pair[2]..]);
+        match read_all(swapped, &all) {
+            Ok(()) => {}
+            Err(error) => names_file_and_place(&error, bytes.len()),
+        }
+        let mut zeroed = bytes.clone();
+        zeroed[pair[0]..pair[1]].fill(0);
+        if let Err(error) = read_all(zeroed, &all) {
+            names_file_and_place(&error, bytes.len());
+        }
+    }
+}
+
+#[test]
+fn a_block_of_another_table_is_refused() {
+    let (all, bytes) = small(Codec::None);
+    let mut other =
+        sstable::TableWriter::new(Vec::new(), "o", 43, &WriteOptions::default()).unwrap();
+    for (key, trailer, value) in &all {
+        other.add(key, *trailer, value).unwrap();
+    }
+    let (_, other) = other.finish().unwrap();
+    assert!(open(other.clone(), None).unwrap_err().to_string().contains("table number 42, not 43"));
+    // The same bytes at the same place, but sealed for table 43.
+    let mut mixed = bytes.clone();
+    let end = bytes.windows(4).skip(1).position(|w| w == b"lbsu").unwrap() + 1;
+    mixed[..end].copy_from_slice(&other[..end]);
+    assert!(read_all(mixed, &all).is_err());
+}
+
+#[test]
+fn the_owner_knows_the_length() {
+    let (_, bytes) = small(Codec::None);
+    let expect = Expect { file_bytes: Some(bytes.len() as u64 + 1), ..Expect::default() };
+    let error = Table::open(Arc::new(bytes), "test.sst", expect, None).unwrap_err();
+    assert!(error.to_string().contains("expected a file of"), "{error}");
+}
+
+#[test]
+fn random_bytes_are_refused() {
+    let mut random = StdRng::seed_from_u64(12);
+    let (_, bytes) = small(Codec::None);
+    for _ in 0..3000 {
+        let mut noise: Vec<u8> =
+            (0..random.random_range(0..300)).map(|_| random.random()).collect();
+        assert!(open(noise.clone(), None).is_err());
+        noise.extend(&bytes[bytes.len() - 64..]);
+        assert!(open(noise, None).is_err());
+    }
+}

@@ -1,0 +1,210 @@
+//! Tables against a sorted list, under many options.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::big_endian_bytes,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "tests: what fails must stop them, and their numbers are small"
+)]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Entry, SHAPES, Shape, build, entries, expected, get, here, open, scan};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use sstable::{
+    BlockCache, Codec, Cursor, Kind, ReadOptions, Table, TableCursor, TableWriter, Trailer,
+    WriteOptions,
+};
+
+/// Options that between them reach every path.
+fn variants() -> Vec<WriteOptions> {
+    let plain = WriteOptions { block_bytes: 512, codec: Codec::None, ..WriteOptions::default() };
+    let mut all = vec![
+        plain.clone(),
+        WriteOptions { hash_index: true, ..plain.clone() },
+        WriteOptions { restart_interval: 1, filter_bits_per_key: 0.0, ..plain.clone() },
+        WriteOptions { block_bytes: 65_536, hash_index: true, ..plain.clone() },
+        WriteOptions { block_bytes: 65_536, restart_interval: 1024, ..plain.clone() },
+        WriteOptions { partition_blocks: 8, fence: fence::Layout::Eytzinger, ..plain.clone() },
+    ];
+    for codec in Codec::ALL.into_iter().filter(|codec| codec.is_built_in()) {
+        all.push(WriteOptions { codec, ratio_min: 1.0, ..plain.clone() });
+        all.push(WriteOptions { codec, ..WriteOptions::default() });
+    }
+    all
+}
+
+fn check_points(table: &Table, entries: &[Entry], random: &mut StdRng) {
+    for (key, trailer, value) in entries {
+        assert!(table.may_contain(bloom::hash_key(key)));
+        assert_eq!(get(table, key, *trailer).unwrap(), Some((*trailer, value.clone())));
+    }
+    for _ in 0..500 {
+        let mut key = if entries.is_empty() || random.random_bool(0.2) {
+            (0..random.random_range(0..4)).map(|_| random.random()).collect()
+        } else {
+            entries[random.random_range(0..entries.len())].0.clone()
+        };
+        if random.random_bool(0.3) {
+            key.push(0);
+        }
+        let at = Trailer::newest_at(random.random_range(0..100_001));
+        assert_eq!(get(table, &key, at).unwrap(), expected(entries, &key, at));
+    }
+}
+
+/// The same random moves on the table and on the list.
+fn check_walk(table: &Arc<Table>, entries: &[Entry], random: &mut StdRng, options: ReadOptions) {
+    let mut cursor = TableCursor::new(Arc::clone(table), options);
+    let mut oracle = sstable::SliceCursor::new(entries);
+    for _ in 0..800 {
+        let move_to = random.random_range(0..20);
+        if move_to < 4 || !oracle.valid() {
+            let key = match entries.len() {
+                0 => b"x".to_vec(),
+                len => entries[random.random_range(0..len)].0.clone(),
+            };
+            let at = Trailer::from_raw(random.random_range(0..100_000 << 8));
+            match move_to % 4 {
+                0 => (cursor.seek_to_first().unwrap(), oracle.seek_to_first().unwrap()),
+                1 => (cursor.seek_to_last().unwrap(), oracle.seek_to_last().unwrap()),
+                2 => (cursor.seek(&key, at).unwrap(), oracle.seek(&key, at).unwrap()),
+                _ => (
+                    cursor.seek_for_prev(&key, at).unwrap(),
+                    oracle.seek_for_prev(&key, at).unwrap(),
+                ),
+            };
+        } else {
+            let forward = move_to < 12;
+            for _ in 0..random.random_range(1..80) {
+                if !oracle.valid() {
+                    break;
+                }
+                assert_eq!(here(&cursor), here(&oracle));
+                if forward {
+                    cursor.next().unwrap();
+                    oracle.next().unwrap();
+                } else {
+                    cursor.prev().unwrap();
+                    oracle.prev().unwrap();
+                }
+            }
+        }
+        assert_eq!(here(&cursor), here(&oracle));
+    }
+}
+
+#[test]
+fn tables_agree_with_a_sorted_list() {
+    let mut random = StdRng::seed_from_u64(2);
+    let cache = Arc::new(BlockCache::new(100_000));
+    for (number, options) in variants().into_iter().enumerate() {
+        for shape in SHAPES {
+            for count in [0, 1, 2, 17, 3000] {
+                let entries = entries(shape, count, &mut random);
+                let bytes = build(&entries, &options);
+                let cached = number % 2 == 0;
+                cache.clear();
+                let table = open(bytes, cached.then(|| Arc::clone(&cache))).unwrap();
+                let read = ReadOptions { fill_cache: cached, ..ReadOptions::default() };
+                let mut cursor = TableCursor::new(Arc::clone(&table), read);
+                assert_eq!(scan(&mut cursor).unwrap(), entries);
+                check_points(&table, &entries, &mut random);
+                check_walk(&table, &entries, &mut random, read);
+                let report = table.verify().unwrap();
+                assert_eq!(report.entries, entries.len() as u64);
+                assert_eq!(report.bytes, table.meta().file_bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_key_of_many_versions_fills_many_blocks() {
+    let entry = |seqno| (b"k".to_vec(), Trailer::new(seqno, Kind::Put), vec![seqno as u8; 100]);
+    let mut all: Vec<Entry> = vec![(b"a".to_vec(), Trailer::new(5, Kind::Put), vec![])];
+    all.extend((0..5000).rev().map(entry));
+    all.push((b"z".to_vec(), Trailer::new(5, Kind::Put), vec![]));
+    for partition_blocks in [8, 32_768] {
+        let options =
+            WriteOptions { block_bytes: 512, partition_blocks, ..WriteOptions::default() };
+        let table = open(build(&all, &options), None).unwrap();
+        assert!(table.meta().block_count > 900);
+        table.verify().unwrap();
+        let mut random = StdRng::seed_from_u64(3);
+        check_points(&table, &all, &mut random);
+        check_walk(&table, &all, &mut random, ReadOptions::default());
+    }
+}
+
+#[test]
+fn properties_tell_what_was_written() {
+    let mut random = StdRng::seed_from_u64(4);
+    let all = entries(Shape::Mixed, 2000, &mut random);
+    let options = WriteOptions { codec: Codec::None, ..WriteOptions::default() };
+    let mut writer = TableWriter::new(Vec::new(), "t", 42, &options).unwrap().with_origin(3, 77);
+    for (key, trailer, value) in &all {
+        writer.add(key, *trailer, value).unwrap();
+    }
+    let estimate = writer.estimated_bytes();
+    let (meta, bytes) = writer.finish().unwrap();
+    let table = open(bytes, None).unwrap();
+    assert_eq!(table.meta(), &meta);
+    assert_eq!((meta.level, meta.created_at_us, meta.table_id), (3, 77, 42));
+    let tombstones = all.iter().filter(|e| e.1.kind() == Some(Kind::Delete)).count();
+    assert_eq!((meta.entries, meta.tombstones), (all.len() as u64, tombstones as u64));
+    let data: usize = all.iter().map(|e| e.0.len() + e.2.len()).sum();
+    assert_eq!(meta.data_bytes, data as u64);
+    assert_eq!((&meta.smallest, &meta.largest), (&all[0].0, &all[all.len() - 1].0));
+    let seqnos = || all.iter().map(|e| e.1.seqno());
+    assert_eq!((Some(meta.min_seqno), Some(meta.max_seqno)), (seqnos().min(), seqnos().max()));
+    assert_eq!(meta.blocks_by_codec[0], meta.block_count);
+    assert!(estimate.abs_diff(meta.file_bytes) < meta.file_bytes / 20, "{estimate}");
+    assert!(table.memory_usage() as u64 > meta.filter_bytes);
+}
+
+#[test]
+fn keys_and_values_at_the_limits() {
+    let longest = vec![0xff; sstable::KEY_BYTES_MAX];
+    let at = Trailer::new(sstable::SEQNO_MAX, Kind::Put);
+    let all = vec![
+        (vec![], at, vec![]),
+        (vec![], Trailer::new(0, Kind::Delete), vec![]),
+        (b"big".to_vec(), at, vec![7; 3_000_000]),
+        (longest[..65_534].to_vec(), at, vec![1]),
+        (longest.clone(), at, vec![2]),
+    ];
+    for options in variants() {
+        let table = open(build(&all, &options), None).unwrap();
+        assert_eq!(
+            scan(&mut TableCursor::new(Arc::clone(&table), ReadOptions::default())).unwrap(),
+            all
+        );
+        table.verify().unwrap();
+        assert_eq!(get(&table, &longest, at).unwrap(), Some((at, vec![2])));
+    }
+    let mut writer = TableWriter::new(Vec::new(), "t", 1, &WriteOptions::default()).unwrap();
+    let error = writer.add(&vec![0; 65_536], at, b"").unwrap_err();
+    assert_eq!(error.to_string(), "key of 65536 bytes is longer than the 65535 allowed");
+    writer.add(&longest, at, b"").unwrap();
+}
+
+#[test]
+#[should_panic(expected = "entries must ascend")]
+fn entries_out_of_order_are_a_bug() {
+    let mut writer = TableWriter::new(Vec::new(), "t", 1, &WriteOptions::default()).unwrap();
+    writer.add(b"b", Trailer::new(1, Kind::Put), b"").unwrap();
+    writer.add(b"a", Trailer::new(1, Kind::Put), b"").unwrap();
+}
+
+#[test]
+fn equal_input_gives_equal_bytes() {
+    let mut random = StdRng::seed_from_u64(5);
+    let all = entries(Shape::Mixed, 1000, &mut random);
+    for options in variants() {
+        assert_eq!(build(&all, &options), build(&all, &options));
+    }
+}
