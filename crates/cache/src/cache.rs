@@ -150,8 +150,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         })
     }
 
-    /// Runs `insert` with the shard's lock held. If readers keep the memory of much that left, gives
-    /// them time to end.
+    /// Runs `insert` with the shard's lock held. If readers keep the memory of much that left,
+    /// gives them time to end.
     fn store(
         &self,
         new: New<K, V>,

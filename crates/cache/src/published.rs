@@ -1,9 +1,9 @@
-#![expect(unsafe_code, reason = "owns the one pointer that readers follow without a lock")]
 //! A value that readers see through a pointer while a writer replaces it.
 //!
 //! 1. The pointer is never null and points to a value that is not freed while this lives.
 //! 2. A value that was replaced is freed by whoever holds its [`Retired`], after every reader that
 //!    was inside a read at the replacement has left.
+#![expect(unsafe_code, reason = "owns the one pointer that readers follow without a lock")]
 
 use crate::readers::Guard;
 use crate::sync::{AtomicPtr, Ordering};

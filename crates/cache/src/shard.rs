@@ -1,4 +1,3 @@
-#![expect(unsafe_code, reason = "decides when a slot may be read, filled and emptied")]
 //! One shard: a table and slots that readers see without a lock, and behind a lock the rest.
 //!
 //! A slot's life: *vacant* -> filled and put into the table: *occupied* -> taken out of the table
@@ -8,6 +7,7 @@
 //! 2. Every other slot made is retired and in limbo, or vacant and in `free`.
 //! 3. `weight` is the sum of the weights of occupied slots and never exceeds `capacity`.
 //! 4. Values are dropped after the lock is released: their destructors may call the cache.
+#![expect(unsafe_code, reason = "decides when a slot may be read, filled and emptied")]
 
 use crate::flight::Flight;
 use crate::hash::Seeds;

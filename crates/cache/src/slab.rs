@@ -1,4 +1,3 @@
-#![expect(unsafe_code, reason = "owns the memory that readers see without a lock")]
 //! Entries in slots that never move, numbered from 0.
 //!
 //!   chunk c := slot * (64 << c / 4)      four of each length, so at most a fifth is not used yet
@@ -7,6 +6,7 @@
 //! 2. A slot is vacant, occupied or retired. Its entry is initialised unless it is vacant.
 //! 3. Only the holder of the shard's lock writes an entry, and only into a vacant slot. A retired
 //!    slot becomes vacant after every reader that could know its index has left.
+#![expect(unsafe_code, reason = "owns the memory that readers see without a lock")]
 
 use crate::policy::{Kind, MARK_MAX, Marks};
 use crate::sync::{AtomicU8, Ordering, UnsafeCell};
