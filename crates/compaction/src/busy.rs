@@ -1,9 +1,16 @@
 //! What running jobs hold: tables that they read, and the place and keys where they will write.
 //!
-//! A new plan may run beside the others if it takes none of their tables, writes to no key range
-//! of a level that another writes to, opens no second new run in a level, and takes away no run
-//! that another job will write into. Together with rule 2 of [`crate::plan`] (nothing jumps over
-//! a table that stays, busy or not) the jobs may then finish in any order.
+//! A new plan may run beside the others if
+//!
+//! 1. it takes none of their tables;
+//! 2. it writes to no key range of a level that another writes to, and opens no second new run in
+//!    a level;
+//! 3. none of its inputs passes the place where another will write, if they may share a key, nor
+//!    the other way round: a merge's outputs also cover the gaps between its inputs;
+//! 4. it takes away no run that another will write into.
+//!
+//! Together with rule 2 of [`crate::Plan`] (nothing jumps over a table that stays, busy or not) the
+//! jobs may then finish in any order.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,9 +23,7 @@ pub struct JobId(u64);
 
 #[derive(Clone, Debug)]
 struct Job {
-    tables: Vec<u64>,
-    level: usize,
-    output: OutputRun,
+    plan: Plan,
     hull: KeyRange,
 }
 
@@ -57,19 +62,17 @@ impl Busy {
     /// If the plan conflicts with a running job: policies never return such a plan.
     pub fn start(&mut self, plan: &Plan, levels: &Levels) -> JobId {
         assert!(!self.conflicts(plan, levels), "plan conflicts with a running job: {plan}");
-        let tables: Vec<u64> = plan.inputs.iter().flat_map(|i| i.table_ids.clone()).collect();
         let hull = plan.hull(levels).expect("a checked plan has inputs");
-        self.tables.extend(&tables);
+        self.tables.extend(plan.inputs.iter().flat_map(|input| &input.table_ids));
         self.started += 1;
-        let job = Job { tables, level: plan.output_level, output: plan.output, hull };
-        self.jobs.insert(self.started, job);
+        self.jobs.insert(self.started, Job { plan: plan.clone(), hull });
         JobId(self.started)
     }
 
     /// Notes that the job has ended, well or badly. To be called after its result is installed.
     pub fn finish(&mut self, job: JobId) {
         if let Some(job) = self.jobs.remove(&job.0) {
-            for table in &job.tables {
+            for table in job.plan.inputs.iter().flat_map(|input| &input.table_ids) {
                 self.tables.remove(table);
             }
         }
@@ -84,23 +87,32 @@ impl Busy {
             return true;
         }
         let Some(hull) = plan.hull(levels) else { return true };
-        let output_clash = self.jobs.values().any(|job| {
-            job.level == plan.output_level
-                && (job.hull.overlaps(&hull)
-                    || (job.output == OutputRun::New && plan.output == OutputRun::New))
-        });
-        output_clash || self.takes_a_target(plan, levels) || self.target_may_vanish(plan, levels)
+        let clash = |job: &Job| {
+            let (new, old) = (plan.output, job.plan.output);
+            let same_level = job.plan.output_level == plan.output_level;
+            same_level && (job.hull.overlaps(&hull) || new == OutputRun::New && new == old)
+                || plan.passes(levels, &job.plan, &job.hull)
+                || job.plan.passes(levels, plan, &hull)
+        };
+        self.jobs.values().any(clash)
+            || self.takes_a_target(plan, levels)
+            || self.target_may_vanish(plan, levels)
     }
 
-    /// Returns whether the plan would leave nothing of a run that a running job writes into.
+    /// Returns whether the plan, with the running jobs, takes every table of a run that a job
+    /// writes into without holding one of its tables: the run might be gone before that job ends.
     fn takes_a_target(&self, plan: &Plan, levels: &Levels) -> bool {
         plan.inputs.iter().any(|input| {
             let target = OutputRun::Into(input.run_id);
-            let own = plan.output == target && plan.output_level == input.level;
+            let writes = |job: &&Job| job.plan.writes_into(input.level, target);
+            let holds_none = |job: &Job| job.plan.inputs.iter().all(|i| i.run_id != input.run_id);
             let level = levels.level(input.level);
             let run = level.position(input.run_id).map(|rank| &level.runs[rank]);
-            !own && run.is_some_and(|run| run.tables.len() == input.table_ids.len())
-                && self.jobs.values().any(|job| job.level == input.level && job.output == target)
+            self.jobs.values().filter(writes).any(holds_none)
+                && run.is_none_or(|run| {
+                    let taken = |id: u64| self.holds(id) || input.table_ids.contains(&id);
+                    run.tables.iter().all(|table| taken(table.id))
+                })
         })
     }
 

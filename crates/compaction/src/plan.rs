@@ -258,6 +258,34 @@ impl Plan {
         own.filter_map(|input| level.position(input.run_id)).max().unwrap_or(0)
     }
 
+    /// Returns the place that the outputs take, as the tree is now.
+    fn output_place(&self, levels: &Levels) -> Place {
+        let rank = match self.output {
+            OutputRun::New => self.new_run_place(levels),
+            OutputRun::Into(id) => levels.level(self.output_level).position(id).unwrap_or(0),
+        };
+        (self.output_level, rank)
+    }
+
+    /// Returns whether the outputs go into that run of that level.
+    pub(crate) fn writes_into(&self, level: usize, output: OutputRun) -> bool {
+        self.output_level == level && self.output == output
+    }
+
+    /// Returns whether an input of this plan lies above the place where `other` writes, goes below
+    /// it, and shares a key with what `other` may write, all inside `hull`.
+    pub(crate) fn passes(&self, levels: &Levels, other: &Plan, hull: &KeyRange) -> bool {
+        let between = other.output_place(levels);
+        self.kind != Kind::Drop
+            && between < self.output_place(levels)
+            && self.resolve(levels).is_ok_and(|inputs| {
+                let above = inputs.iter().filter(|input| input.place < between);
+                let mut tables =
+                    above.flat_map(|f| f.ranks.iter().map(|&rank| &f.run.tables[rank]));
+                tables.any(|table| table.overlaps(hull))
+            })
+    }
+
     /// Returns the tables that the plan takes, newest run first; unknown numbers are skipped.
     pub fn input_tables(&self, levels: &Levels) -> Vec<Arc<TableInfo>> {
         let mut tables = Vec::new();
@@ -303,11 +331,7 @@ impl Plan {
 
     /// Returns the tables that stay and lie at or behind the output's place.
     fn older_tables<'a>(&'a self, levels: &'a Levels) -> impl Iterator<Item = &'a Arc<TableInfo>> {
-        let rank = match self.output {
-            OutputRun::New => self.new_run_place(levels),
-            OutputRun::Into(id) => levels.level(self.output_level).position(id).unwrap_or(0),
-        };
-        let limit = (self.output_level, rank);
+        let limit = self.output_place(levels);
         let behind = places(levels).filter(move |(place, _)| *place >= limit);
         behind.flat_map(move |(_, run)| {
             let taken = self.inputs.iter().find(|input| input.run_id == run.id);

@@ -75,8 +75,8 @@ enum Older {
 }
 
 impl Retain {
-    /// Makes the rule for the live `snapshots`, ascending. `bottommost` says that nothing older than
-    /// the output covers any of its keys.
+    /// Makes the rule for the live `snapshots`, ascending. `bottommost` says that nothing older
+    /// than the output covers any of its keys.
     ///
     /// # Panics
     /// If the snapshots do not ascend; equal neighbours are fine.

@@ -2,8 +2,8 @@
 //!
 //! Sizes are set from below: the last level holds what it holds, each level above a `size_ratio`th
 //! of it, up to the level that L0 empties into; the levels between stay empty (the idea of Dong et
-//! al., "Optimizing space amplification in RocksDB", 2017). So about `1 / size_ratio` of the data is
-//! outside of the last level, at any size of the database.
+//! al., "Optimizing space amplification in RocksDB", 2017). So about `1 / size_ratio` of the data
+//! is outside of the last level, at any size of the database.
 
 use crate::draft::{Scene, Seed, Target};
 use crate::options::Granularity;
