@@ -136,7 +136,7 @@ impl FileHeader {
         }
         let covered = bytes.get(..FILE_HEADER_BYTES - 4).unwrap_or_default();
         if u32_at(bytes, FILE_HEADER_BYTES - 4) != crc32c::crc32c(covered) || version != VERSION {
-            return damaged(60, "a file header that fits its checksum".into());
+            return damaged(0, "a file header that fits its checksum".into());
         }
         let found = u64_at(bytes, 16);
         if found != number {

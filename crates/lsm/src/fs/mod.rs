@@ -6,8 +6,12 @@
 //!    succeeds does not repair it (Rebello et al. 2020): callers stop writing to that file.
 //! 3. Paths are plain: no implementation follows a relative path out of the folder it names.
 
+mod fault;
+mod mem;
 mod std;
 
+pub use self::fault::{Call, Effect, Fault, FaultFs};
+pub use self::mem::{CrashMode, DataLoss, MemFs, NameLoss};
 pub use self::std::StdFs;
 
 use ::std::fmt::Debug;

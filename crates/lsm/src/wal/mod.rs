@@ -141,6 +141,7 @@ impl Segment {
         }
         let header = Header::new(RecordKind::Data, first_seqno, payload_crc);
         let mut tail = self.tail.lock();
+        tail.check()?;
         let count = payload.first_chunk().map_or(0, |count| u32::from_le_bytes(*count));
         assert!(
             count > 0 && tail.next_seqno.is_none_or(|next| next == first_seqno),
@@ -159,6 +160,7 @@ impl Segment {
     /// As [`Segment::try_append`].
     pub fn vouch(&self, seqno: SeqNo) -> Result<()> {
         let mut tail = self.tail.lock();
+        tail.check()?;
         // A full segment does without: the note only sharpens what a later replay can tell.
         self.append(&mut tail, Header::new(RecordKind::Vouch, seqno, payload_crc(&[])), &[])?;
         Ok(())
@@ -172,6 +174,7 @@ impl Segment {
     /// If `next_seqno` does not follow the last batch.
     pub fn seal(&self, next_seqno: SeqNo) -> Result<()> {
         let mut tail = self.tail.lock();
+        tail.check()?;
         if tail.sealed {
             return Ok(());
         }
@@ -185,9 +188,6 @@ impl Segment {
     }
 
     fn append(&self, tail: &mut Tail, header: Header, payload: &[u8]) -> Result<Option<u64>> {
-        if let Some(why) = &tail.failed {
-            return Err(Error::WritesStopped { why: Arc::clone(why) });
-        }
         let bytes = record_bytes(payload.len());
         let kept = if header.kind == RecordKind::End { 0 } else { END_BYTES };
         if tail.sealed || tail.end + bytes + kept > self.capacity {
@@ -218,9 +218,7 @@ impl Segment {
             if tail.synced >= end {
                 return Ok(());
             }
-            if let Some(why) = &tail.failed {
-                return Err(Error::WritesStopped { why: Arc::clone(why) });
-            }
+            tail.check()?;
             tail.end
         };
         let synced = self.log.sync(); // without the tail's lock: others append meanwhile
@@ -266,6 +264,14 @@ impl Segment {
 }
 
 impl Tail {
+    /// Refuses everything after a failure.
+    fn check(&self) -> Result<()> {
+        match &self.failed {
+            Some(why) => Err(Error::WritesStopped { why: Arc::clone(why) }),
+            None => Ok(()),
+        }
+    }
+
     /// Takes note that nothing may be appended any more.
     fn fail(&mut self, error: Error) -> Error {
         self.failed.get_or_insert_with(|| error.to_string().into());
@@ -285,3 +291,6 @@ impl fmt::Debug for Segment {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
