@@ -77,6 +77,12 @@ pub enum Error {
         /// The first failure, in words.
         why: Arc<str>,
     },
+    /// A bug of ours ended a background job.
+    #[error("a background job panicked: {job}")]
+    InternalPanic {
+        /// The kind of job.
+        job: String,
+    },
     /// The database was closed.
     #[error("the database is closed")]
     Closed,

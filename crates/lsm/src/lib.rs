@@ -1,12 +1,55 @@
 //! An embedded LSM-tree storage engine: crash-proof, bounded in memory, pleasant to read.
 
+mod admission;
+mod background;
+mod batch;
 pub mod clock;
+mod commit;
+mod compact;
+mod cursor;
+mod db;
 mod error;
+mod flush;
 pub mod fs;
+mod logs;
 pub mod manifest;
+mod manual;
+mod memtable;
+mod metrics;
+mod names;
+mod options;
+mod output;
+mod publish;
 mod random;
+mod read;
 mod record;
+mod recovery;
+mod scan;
 pub mod scheduler;
+mod shape;
+mod slice;
+mod snapshot;
+mod source;
+mod state;
+mod tree;
+mod verify;
+mod version;
 pub mod wal;
 
-pub use error::{Error, Result};
+pub use bloom;
+pub use compaction;
+pub use fence;
+pub use sstable::Codec;
+
+pub use crate::batch::WriteBatch;
+pub use crate::cursor::DbCursor;
+pub use crate::db::{Db, Env};
+pub use crate::error::{Error, Result};
+pub use crate::metrics::Stats;
+pub use crate::options::{Durability, Options};
+pub use crate::scan::Scan;
+pub use crate::shape::{LevelShape, MemtableShape, RunShape, Shape, TableShape};
+pub use crate::slice::{Key, Slice, Value};
+pub use crate::snapshot::Snapshot;
+pub use crate::verify::VerifyReport;
+pub use crate::wal::RecoveryMode;

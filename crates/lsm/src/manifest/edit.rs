@@ -4,7 +4,7 @@
 //! edit  := field *
 //! field := tag: u8 | length: u32 | length bytes        (all numbers little-endian)
 //!   1 added      level u32, run u64, number, table id, file bytes, entries, tombstones, data
-//!                bytes, min seqno, max seqno, created at (us): u64 each, smallest, largest
+//!                bytes, min seqno, max seqno, created at (us), tombstones since (us): u64 each, smallest, largest
 //!                (each: length u32, bytes)
 //!   2 removed    number u64
 //!   3 moved      number u64, level u32, run u64
@@ -44,6 +44,8 @@ pub struct TableRecord {
     pub max_seqno: SeqNo,
     /// When the table was made, in microseconds since 1970.
     pub created_at_us: u64,
+    /// When the oldest tombstone in it may have been written, in microseconds since 1970.
+    pub tombstones_since_us: u64,
     /// Smallest user key.
     pub smallest: Vec<u8>,
     /// Largest user key.
@@ -235,6 +237,7 @@ fn put_added(out: &mut Vec<u8>, added: &AddedTable) {
         table.min_seqno,
         table.max_seqno,
         table.created_at_us,
+        table.tombstones_since_us,
     ];
     for number in numbers {
         put_u64(out, number);
@@ -255,6 +258,7 @@ fn take_added(left: &mut &[u8]) -> Option<AddedTable> {
         min_seqno: take_u64(left)?,
         max_seqno: take_u64(left)?,
         created_at_us: take_u64(left)?,
+        tombstones_since_us: take_u64(left)?,
         smallest: take_bytes(left)?.to_vec(),
         largest: take_bytes(left)?.to_vec(),
     };
@@ -322,6 +326,7 @@ pub(crate) mod tests {
             min_seqno: 10,
             max_seqno: 11,
             created_at_us: 12,
+            tombstones_since_us: 13,
             smallest: b"a".to_vec(),
             largest: b"zebra".to_vec(),
         };

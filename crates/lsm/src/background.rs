@@ -1,0 +1,179 @@
+//! Which background jobs run: at most one flush, and as many compactions as there are threads.
+//!
+//! A job that fails leaves its error here and is not repeated by itself: whoever needs its
+//! result next (a writer that waits for room, a call of `flush` or `compact`) lets it try again,
+//! and gets the error if it fails again. So a full disk fails writes cleanly, and space that
+//! comes back heals.
+
+use std::sync::Arc;
+
+use compaction::Busy;
+use parking_lot::Mutex;
+
+use crate::compact;
+use crate::db::Inner;
+use crate::error::{Error, Result};
+use crate::flush;
+use crate::scheduler::Class;
+
+/// What is queued or running.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    state: Mutex<WorkState>,
+}
+
+#[derive(Debug, Default)]
+struct WorkState {
+    flushing: bool,
+    preparing_log: bool,
+    compactions: usize,
+    /// Tables and ranges that running compactions use.
+    busy: Busy,
+    flush_failure: Option<Error>,
+    compaction_failure: Option<Error>,
+    phase: Phase,
+}
+
+/// Where the database is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    /// Recovery does its flushes by itself.
+    #[default]
+    Opening,
+    /// Jobs may start.
+    Running,
+    /// No new jobs, and compactions give up.
+    Closing,
+}
+
+impl Work {
+    /// From now on jobs may start; recovery does its flushes by itself.
+    pub(crate) fn start(&self) {
+        self.state.lock().phase = Phase::Running;
+    }
+
+    /// Whether jobs must end early.
+    pub(crate) fn closing(&self) -> bool {
+        self.state.lock().phase == Phase::Closing
+    }
+
+    /// From now on no job starts, and running compactions give up.
+    pub(crate) fn close(&self) {
+        self.state.lock().phase = Phase::Closing;
+    }
+
+    /// Picks under one lock, so that two jobs never take the same tables.
+    pub(crate) fn with_busy<T>(&self, pick: impl FnOnce(&mut Busy) -> T) -> T {
+        pick(&mut self.state.lock().busy)
+    }
+}
+
+/// Queues the jobs that have something to do.
+pub(crate) fn schedule(inner: &Arc<Inner>) {
+    let mut work = inner.work.state.lock();
+    if work.phase != Phase::Running || inner.is_stopped() {
+        return;
+    }
+    if !work.flushing && work.flush_failure.is_none() && !inner.state.peek().sealed.is_empty() {
+        work.flushing = true;
+        submit(inner, Class::Flush, JobKind::Flush);
+    }
+    if !work.preparing_log && inner.logs.wants_spare() {
+        work.preparing_log = true;
+        submit(inner, Class::Flush, JobKind::PrepareLog);
+    }
+    if work.compaction_failure.is_none()
+        && work.compactions < inner.options.background_threads
+        && compact::wanted(inner, &work.busy)
+    {
+        work.compactions += 1;
+        submit(inner, Class::Compaction, JobKind::Compaction);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum JobKind {
+    Flush,
+    PrepareLog,
+    Compaction,
+}
+
+fn submit(inner: &Arc<Inner>, class: Class, kind: JobKind) {
+    let owner = Arc::clone(inner);
+    inner.env.scheduler.submit(
+        class,
+        Box::new(move || {
+            let finish = Finish { inner: &owner, kind, result: None };
+            finish.run();
+        }),
+    );
+}
+
+/// Takes note of a job's end, even if the job panics.
+struct Finish<'a> {
+    inner: &'a Arc<Inner>,
+    kind: JobKind,
+    result: Option<Result<()>>,
+}
+
+impl Finish<'_> {
+    fn run(mut self) {
+        self.result = Some(match self.kind {
+            JobKind::Flush => flush::run(self.inner),
+            JobKind::PrepareLog => self.inner.logs.prepare(self.inner),
+            JobKind::Compaction => compact::run_picked(self.inner),
+        });
+    }
+}
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        let failure = match self.result.take() {
+            Some(Ok(()) | Err(Error::Closed)) => None,
+            Some(Err(error)) => Some(error),
+            None => Some(Error::InternalPanic { job: format!("{:?}", self.kind) }),
+        };
+        if let Some(error) = &failure {
+            tracing::error!(job = ?self.kind, %error, "background work failed");
+            self.inner.counters.background_failed();
+        }
+        let mut work = self.inner.work.state.lock();
+        match self.kind {
+            JobKind::Flush => {
+                work.flushing = false;
+                work.flush_failure = failure;
+            }
+            // The writer that needs the log makes it itself, and gets the error if there is one.
+            JobKind::PrepareLog => work.preparing_log = false,
+            JobKind::Compaction => {
+                work.compactions -= 1;
+                work.compaction_failure = failure;
+            }
+        }
+        drop(work);
+        schedule(self.inner);
+        self.inner.progress.notify();
+    }
+}
+
+/// Lets failed work try again.
+pub(crate) fn retry(inner: &Arc<Inner>) {
+    let mut work = inner.work.state.lock();
+    work.flush_failure = None;
+    work.compaction_failure = None;
+}
+
+/// The error of work that failed since [`retry`].
+pub(crate) fn failure(inner: &Inner) -> Option<Error> {
+    let work = inner.work.state.lock();
+    work.flush_failure.clone().or_else(|| work.compaction_failure.clone())
+}
+
+/// Waits until nothing is left to do.
+pub(crate) fn wait_idle(inner: &Arc<Inner>) -> Result<()> {
+    crate::admission::wait_until(inner, |inner| {
+        let work = inner.work.state.lock();
+        let busy = work.flushing || work.compactions > 0 || work.preparing_log;
+        !busy && inner.state.peek().sealed.is_empty() && !compact::wanted(inner, &work.busy)
+    })
+}

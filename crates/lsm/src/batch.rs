@@ -1,0 +1,263 @@
+//! [`WriteBatch`]: several writes that become visible and durable together, or not at all.
+//!
+//! A batch is kept in the form in which the log stores it, so that committing it copies its bytes
+//! once:
+//!
+//! ```text
+//! batch := count: u32 little-endian | operation * count
+//! operation := kind: u8 | family: varint | key_len: varint | key | [value_len: varint | value]
+//! ```
+//!
+//! Only a put carries a value. The family is 0 today; the field is there so that families need
+//! no new format. Operations take consecutive sequence numbers, in order: a later one wins.
+
+use sstable::{KEY_BYTES_MAX, Kind, VALUE_BYTES_MAX, varint};
+
+use crate::error::{Error, Result};
+
+/// Bytes before the first operation.
+const COUNT_BYTES: usize = 4;
+
+/// The one family there is today.
+const DEFAULT_FAMILY: u64 = 0;
+
+/// Writes that are applied atomically, in order.
+///
+/// ```
+/// let mut batch = lsm::WriteBatch::new();
+/// batch.put(b"k", b"v").delete(b"old");
+/// assert_eq!(batch.len(), 2);
+/// ```
+#[derive(Debug, Clone)]
+pub struct WriteBatch {
+    bytes: Vec<u8>,
+    count: u32,
+    refused: Option<Error>,
+}
+
+impl Default for WriteBatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl WriteBatch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self { bytes: vec![0; COUNT_BYTES], count: 0, refused: None }
+    }
+
+    /// Sets `key` to `value`.
+    ///
+    /// A key over 65,535 bytes or a value over 4 GiB - 1 makes the whole batch fail when it is
+    /// written, with [`Error::TooLong`].
+    pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Self {
+        self.push(Kind::Put, key.as_ref(), value.as_ref())
+    }
+
+    /// Deletes `key`, whether it is there or not.
+    pub fn delete(&mut self, key: impl AsRef<[u8]>) -> &mut Self {
+        self.push(Kind::Delete, key.as_ref(), &[])
+    }
+
+    /// Number of operations.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether the batch holds no operation.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes that the batch takes in the log, without the record's header.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Empties the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.resize(COUNT_BYTES, 0);
+        self.count = 0;
+        self.refused = None;
+    }
+
+    fn push(&mut self, kind: Kind, key: &[u8], value: &[u8]) -> &mut Self {
+        if let Err(error) = check_lengths(key, value) {
+            self.refused.get_or_insert(error);
+            return self;
+        }
+        if self.count == u32::MAX {
+            self.refused.get_or_insert(Error::TooLong {
+                what: "batch",
+                bytes: self.bytes.len() as u64,
+                limit: u64::from(u32::MAX),
+            });
+            return self;
+        }
+        encode_operation(&mut self.bytes, kind, key, value);
+        self.count += 1;
+        self
+    }
+
+    /// The log's form of the batch and the number of operations.
+    pub(crate) fn payload(&mut self) -> Result<(&[u8], u32)> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone());
+        }
+        if let Some(head) = self.bytes.first_chunk_mut() {
+            *head = self.count.to_le_bytes();
+        }
+        Ok((&self.bytes, self.count))
+    }
+}
+
+/// Encodes a batch of one operation into `buffer`, replacing what it held.
+pub(crate) fn encode_single(
+    buffer: &mut Vec<u8>,
+    kind: Kind,
+    key: &[u8],
+    value: &[u8],
+) -> Result<()> {
+    check_lengths(key, value)?;
+    buffer.clear();
+    buffer.extend_from_slice(&1u32.to_le_bytes());
+    encode_operation(buffer, kind, key, value);
+    Ok(())
+}
+
+fn check_lengths(key: &[u8], value: &[u8]) -> Result<()> {
+    for (what, bytes, limit) in
+        [("key", key.len(), KEY_BYTES_MAX as u64), ("value", value.len(), VALUE_BYTES_MAX)]
+    {
+        if bytes as u64 > limit {
+            return Err(Error::TooLong { what, bytes: bytes as u64, limit });
+        }
+    }
+    Ok(())
+}
+
+fn encode_operation(buffer: &mut Vec<u8>, kind: Kind, key: &[u8], value: &[u8]) {
+    buffer.reserve(key.len() + value.len() + 16);
+    buffer.push(kind as u8);
+    varint::put(buffer, DEFAULT_FAMILY);
+    varint::put_bytes(buffer, key);
+    if kind == Kind::Put {
+        varint::put_bytes(buffer, value);
+    }
+}
+
+/// One operation of a decoded batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Operation<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) key: &'a [u8],
+    pub(crate) value: &'a [u8],
+}
+
+/// Reads the operations of a batch in the log's form. Total: bad bytes give `Err` with what was
+/// expected, and nothing after.
+#[derive(Debug)]
+pub(crate) struct Operations<'a> {
+    rest: &'a [u8],
+    left: u32,
+}
+
+impl<'a> Operations<'a> {
+    /// Starts reading `payload`.
+    pub(crate) fn new(payload: &'a [u8]) -> std::result::Result<Self, &'static str> {
+        let (head, rest) =
+            payload.split_first_chunk::<COUNT_BYTES>().ok_or("a batch's operation count")?;
+        Ok(Self { rest, left: u32::from_le_bytes(*head) })
+    }
+
+    /// Operations not read yet.
+    pub(crate) fn left(&self) -> u32 {
+        self.left
+    }
+
+    fn read(&mut self) -> std::result::Result<Operation<'a>, &'static str> {
+        let (&kind, mut rest) = self.rest.split_first().ok_or("an operation")?;
+        let kind = match kind {
+            k if k == Kind::Put as u8 => Kind::Put,
+            k if k == Kind::Delete as u8 => Kind::Delete,
+            _ => return Err("a put or a delete"),
+        };
+        if varint::take(&mut rest).ok_or("a family number")? != DEFAULT_FAMILY {
+            return Err("family 0");
+        }
+        let bytes = |rest: &mut &'a [u8], limit: u64| {
+            varint::take_bytes(rest).filter(|bytes| bytes.len() as u64 <= limit)
+        };
+        let key = bytes(&mut rest, KEY_BYTES_MAX as u64).ok_or("a key")?;
+        let value = match kind {
+            Kind::Put => bytes(&mut rest, VALUE_BYTES_MAX).ok_or("a value")?,
+            _ => &[],
+        };
+        self.rest = rest;
+        Ok(Operation { kind, key, value })
+    }
+}
+
+impl<'a> Iterator for Operations<'a> {
+    type Item = std::result::Result<Operation<'a>, &'static str>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            let stray = !std::mem::take(&mut self.rest).is_empty();
+            return stray.then_some(Err("the end of the batch"));
+        }
+        self.left -= 1;
+        let operation = self.read();
+        if operation.is_err() {
+            self.left = 0;
+            self.rest = &[];
+        }
+        Some(operation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operations(payload: &[u8]) -> std::result::Result<Vec<Operation<'_>>, &'static str> {
+        Operations::new(payload)?.collect()
+    }
+
+    #[test]
+    fn a_batch_reads_back_in_order() {
+        let mut batch = WriteBatch::new();
+        batch.put(b"a", b"1").delete(b"").put(b"a", vec![7u8; 300]);
+        let (payload, count) = batch.payload().unwrap();
+        assert_eq!(count, 3);
+        let read = operations(payload).unwrap();
+        assert_eq!(read[0], Operation { kind: Kind::Put, key: b"a", value: b"1" });
+        assert_eq!(read[1], Operation { kind: Kind::Delete, key: b"", value: b"" });
+        assert_eq!(read[2].value, vec![7u8; 300]);
+    }
+
+    #[test]
+    fn every_cut_is_an_error() {
+        let mut batch = WriteBatch::new();
+        batch.put(b"key", b"value").delete(b"other");
+        let (payload, _) = batch.payload().unwrap();
+        for length in 0..payload.len() {
+            assert!(operations(&payload[..length]).is_err(), "cut at {length}");
+        }
+        let mut longer = payload.to_vec();
+        longer.push(0);
+        assert!(operations(&longer).is_err());
+    }
+
+    #[test]
+    fn an_oversized_key_refuses_the_whole_batch() {
+        let mut batch = WriteBatch::new();
+        batch.put(b"fine", b"x").put(vec![0u8; KEY_BYTES_MAX + 1], b"x");
+        assert!(matches!(batch.payload(), Err(Error::TooLong { what: "key", .. })));
+        batch.clear();
+        batch.put(vec![0u8; KEY_BYTES_MAX], b"x");
+        assert!(batch.payload().is_ok());
+    }
+}

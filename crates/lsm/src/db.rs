@@ -1,0 +1,414 @@
+//! [`Db`]: the public verbs. Each is a few lines; the work is in the file of its path.
+
+use std::ops::{Bound, RangeBounds};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use compaction::Policy;
+use parking_lot::Mutex;
+use sstable::{BlockCache, Kind, SeqNo};
+
+use crate::admission::Admission;
+use crate::background::{self, Work};
+use crate::batch::{self, WriteBatch};
+use crate::clock::{Clock, StdClock};
+use crate::commit::{self, Tail, Unsynced};
+use crate::cursor::DbCursor;
+use crate::error::{Error, Result};
+use crate::fs::{Fs, Lock, StdFs};
+use crate::logs::Logs;
+use crate::manual;
+use crate::metrics::{Counters, Stats};
+use crate::options::{Durability, Options};
+use crate::publish::Visible;
+use crate::read;
+use crate::recovery;
+use crate::scan::{Scan, bounds_of, bounds_of_prefix};
+use crate::scheduler::{Scheduler, Signal, ThreadScheduler};
+use crate::shape::Shape;
+use crate::slice::Value;
+use crate::snapshot::{Snapshot, Snapshots};
+use crate::state::State;
+use crate::tree::Tree;
+use crate::verify::{self, VerifyReport};
+
+/// The world a database runs in: files, time and background work.
+///
+/// The default is the real one; a simulation brings its own.
+#[derive(Debug, Clone)]
+pub struct Env {
+    /// Where the files are.
+    pub fs: Arc<dyn Fs>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Who does the background work.
+    pub scheduler: Arc<dyn Scheduler>,
+}
+
+impl Env {
+    /// The operating system's files and clock, and threads.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub fn system(options: &Options) -> Result<Self> {
+        let scheduler = ThreadScheduler::new(options.background_threads)
+            .map_err(|error| Error::io("start threads for", Path::new("the database"), error))?;
+        Ok(Self {
+            fs: Arc::new(StdFs::new()),
+            clock: Arc::new(StdClock::new()),
+            scheduler: Arc::new(scheduler),
+        })
+    }
+}
+
+/// Everything an open database consists of. Locks are taken in the order `tail` -> `logs` ->
+/// `tree` -> `state`; `work` is held only for a look.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) path: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) env: Env,
+    pub(crate) db_id: u64,
+    pub(crate) policy: Box<dyn Policy>,
+    pub(crate) cache: Option<Arc<BlockCache>>,
+    pub(crate) tail: Mutex<Tail>,
+    pub(crate) unsynced: Unsynced,
+    pub(crate) logs: Logs,
+    pub(crate) tree: Mutex<Tree>,
+    pub(crate) state: State,
+    pub(crate) visible: Visible,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) admission: Admission,
+    pub(crate) work: Work,
+    pub(crate) progress: Signal,
+    pub(crate) counters: Counters,
+    pub(crate) stopped: OnceLock<Arc<str>>,
+    pub(crate) closed: AtomicBool,
+    /// The folder's lock; let go when the database closes.
+    pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
+}
+
+impl Inner {
+    /// Refuses any use after close.
+    #[inline]
+    pub(crate) fn check_open(&self) -> Result<()> {
+        // ORDERING: Acquire; pairs with the Release in `close`.
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Refuses writes after close or after a failure that leaves the log in doubt.
+    #[inline]
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        match self.stopped.get() {
+            None => Ok(()),
+            Some(why) => Err(Error::WritesStopped { why: Arc::clone(why) }),
+        }
+    }
+
+    /// Whether writes have stopped for good.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.get().is_some()
+    }
+
+    /// Takes no more writes; `cause` is what every later write is told.
+    pub(crate) fn stop_writes(&self, cause: &Error) -> Error {
+        let why = self.stopped.get_or_init(|| Arc::from(cause.to_string()));
+        tracing::error!(%why, "writes stopped");
+        self.visible.stop();
+        self.progress.notify();
+        Error::WritesStopped { why: Arc::clone(why) }
+    }
+
+    pub(crate) fn get_at(&self, key: &[u8], at: Option<SeqNo>) -> Result<Option<Value>> {
+        self.check_open()?;
+        let view = self.state.peek();
+        let at = at.unwrap_or_else(|| self.visible.get());
+        let value = read::get(&view, key, at)?;
+        self.counters.got(value.is_some());
+        Ok(value)
+    }
+
+    pub(crate) fn scan_at(
+        &self,
+        bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+        at: Option<SeqNo>,
+    ) -> Result<Scan> {
+        self.check_open()?;
+        let view = self.state.view();
+        let at = at.unwrap_or_else(|| self.visible.get());
+        Ok(Scan::new(view, at, bounds))
+    }
+
+    pub(crate) fn cursor_at(
+        &self,
+        bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+        at: Option<SeqNo>,
+    ) -> Result<DbCursor> {
+        self.check_open()?;
+        let view = self.state.view();
+        let at = at.unwrap_or_else(|| self.visible.get());
+        Ok(read::cursor(&view, at, bounds))
+    }
+}
+
+/// An open database. Clones are handles to the same one; it closes when the last is dropped.
+///
+/// ```
+/// # fn main() -> lsm::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("fruit");
+/// let db = lsm::Db::open(&path, lsm::Options::default())?;
+/// db.put(b"apple", b"red")?;
+/// db.put(b"pear", b"green")?;
+/// assert_eq!(db.get(b"apple")?.as_deref(), Some(&b"red"[..]));
+/// for entry in db.scan_prefix(b"p")? {
+///     let (key, value) = entry?;
+///     assert_eq!((&*key, &*value), (&b"pear"[..], &b"green"[..]));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Db {
+    handle: Arc<Handle>,
+}
+
+/// Closes the database when the last [`Db`] goes; jobs and snapshots hold only `Inner`.
+#[derive(Debug)]
+struct Handle {
+    inner: Arc<Inner>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Err(error) = close(&self.inner) {
+            tracing::error!(%error, "closing the database");
+        }
+    }
+}
+
+impl Db {
+    /// Opens the database in the folder `path`, or makes one there if the options allow.
+    ///
+    /// # Errors
+    /// Options outside their ranges; a folder that is in use, holds something else, or cannot be
+    /// read or written; damage that recovery may not pass over.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        options.validate()?;
+        let env = Env::system(&options)?;
+        Self::open_with(path, options, env)
+    }
+
+    /// Opens the database in a world of the caller's.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: Options, env: Env) -> Result<Self> {
+        options.validate()?;
+        let inner = recovery::open(path.as_ref(), options, env)?;
+        Ok(Self { handle: Arc::new(Handle { inner }) })
+    }
+
+    fn inner(&self) -> &Arc<Inner> {
+        &self.handle.inner
+    }
+
+    /// Sets `key` to `value`.
+    ///
+    /// # Errors
+    /// A key over 65,535 bytes, a value over 4 GiB - 1; a log that cannot be written.
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        self.write_one(Kind::Put, key.as_ref(), value.as_ref())
+    }
+
+    /// Deletes `key`, whether it is there or not.
+    ///
+    /// # Errors
+    /// As [`Db::put`].
+    pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
+        self.write_one(Kind::Delete, key.as_ref(), &[])
+    }
+
+    fn write_one(&self, kind: Kind, key: &[u8], value: &[u8]) -> Result<()> {
+        thread_local! {
+            static BUFFER: std::cell::Cell<Vec<u8>> = const { std::cell::Cell::new(Vec::new()) };
+        }
+        let mut buffer = BUFFER.take();
+        let result = batch::encode_single(&mut buffer, kind, key, value)
+            .and_then(|()| commit::write(self.inner(), &buffer, 1));
+        if buffer.capacity() <= 1 << 20 {
+            BUFFER.set(buffer);
+        }
+        result
+    }
+
+    /// Writes all of `batch`, or nothing.
+    ///
+    /// # Errors
+    /// As [`Db::put`], for any of its operations.
+    pub fn write(&self, mut batch: WriteBatch) -> Result<()> {
+        let (payload, count) = batch.payload()?;
+        commit::write(self.inner(), payload, count)
+    }
+
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// A table that cannot be read, or a closed database.
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
+        self.inner().get_at(key.as_ref(), None)
+    }
+
+    /// Whether `key` has a value.
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.get(key)?.is_some())
+    }
+
+    /// The entries of `range` in key order, as of now.
+    ///
+    /// # Errors
+    /// A closed database.
+    pub fn scan<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Result<Scan> {
+        self.inner().scan_at(bounds_of(&range), None)
+    }
+
+    /// The entries whose keys begin with `prefix`, as of now.
+    ///
+    /// # Errors
+    /// A closed database.
+    pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan> {
+        self.inner().scan_at(bounds_of_prefix(prefix.as_ref()), None)
+    }
+
+    /// A cursor over the entries of `range`, as of now: seeks both ways, lends keys and values.
+    ///
+    /// # Errors
+    /// A closed database.
+    pub fn cursor<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Result<DbCursor> {
+        self.inner().cursor_at(bounds_of(&range), None)
+    }
+
+    /// The database as it is now, for as long as the snapshot lives.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(Arc::clone(self.inner()))
+    }
+
+    /// Puts every write so far on the medium, whatever the durability mode.
+    ///
+    /// Without a log ([`Durability::None`]) this flushes.
+    ///
+    /// # Errors
+    /// A failed sync, which stops all writes.
+    pub fn sync(&self) -> Result<()> {
+        match self.inner().options.durability {
+            Durability::None => self.flush(),
+            Durability::Sync | Durability::Buffered => commit::sync(self.inner()),
+        }
+    }
+
+    /// Writes what is in memory to tables, and returns when they are on the medium.
+    ///
+    /// # Errors
+    /// Files that cannot be written.
+    pub fn flush(&self) -> Result<()> {
+        manual::flush(self.inner())
+    }
+
+    /// Merges everything into the deepest level: no old version and no deletion is left that no
+    /// snapshot needs.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written.
+    pub fn compact(&self) -> Result<()> {
+        manual::compact(self.inner())
+    }
+
+    /// Returns when no flush and no compaction is left to do.
+    ///
+    /// # Errors
+    /// The failure of one of them.
+    pub fn wait_idle(&self) -> Result<()> {
+        self.inner().check_open()?;
+        background::wait_idle(self.inner())
+    }
+
+    /// Reads every byte of every live table and checks it.
+    ///
+    /// # Errors
+    /// The first damage found: file, offset, and what was expected.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.inner().check_open()?;
+        verify::verify(self.inner())
+    }
+
+    /// What the database has done since it was opened, and what it holds.
+    pub fn stats(&self) -> Stats {
+        let inner = self.inner();
+        let view = inner.state.view();
+        let mut stats = inner.counters.stats();
+        for memtable in std::iter::once(&view.active).chain(&view.sealed) {
+            stats.memtable_memory_bytes += memtable.memory_bytes() as u64;
+            stats.memtable_entries += memtable.len() as u64;
+        }
+        if let Some(cache) = &inner.cache {
+            let cached = cache.stats();
+            stats.cache_bytes = cache.weight_bytes() as u64;
+            stats.cache_hits = cached.hits;
+            stats.cache_misses = cached.misses;
+        }
+        for file in view.version.tables() {
+            stats.tables += 1;
+            stats.table_bytes += file.info().bytes;
+            stats.table_entries += file.info().entries;
+            stats.table_tombstones += file.info().tombstones;
+            stats.table_raw_bytes += file.table().meta().data_bytes;
+            stats.table_memory_bytes += file.table().memory_usage() as u64;
+        }
+        stats.runs = view.version.runs().count() as u64;
+        stats.snapshots = inner.snapshots.list().len() as u64;
+        stats.seqno = inner.visible.get();
+        stats
+    }
+
+    /// The tree: memtables, levels, runs and tables.
+    pub fn shape(&self) -> Shape {
+        Shape::of(&self.inner().state.view())
+    }
+
+    /// The folder of the database.
+    pub fn path(&self) -> &Path {
+        &self.inner().path
+    }
+
+    /// The options it was opened with.
+    pub fn options(&self) -> &Options {
+        &self.inner().options
+    }
+
+    /// Ends background work, puts the log on the medium and lets the folder go. Other handles,
+    /// and snapshots, answer [`Error::Closed`] from then on.
+    ///
+    /// # Errors
+    /// A failed sync of the log.
+    pub fn close(self) -> Result<()> {
+        close(self.inner())
+    }
+}
+
+fn close(inner: &Arc<Inner>) -> Result<()> {
+    // ORDERING: AcqRel; one caller closes, and the others see `closed` before it returns.
+    if inner.closed.swap(true, Ordering::AcqRel) {
+        return Ok(());
+    }
+    inner.work.close();
+    inner.progress.notify();
+    inner.env.scheduler.join();
+    let result = if inner.is_stopped() { Ok(()) } else { commit::sync_all(inner) };
+    *inner.lock.lock() = None;
+    result
+}

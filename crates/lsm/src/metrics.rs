@@ -1,0 +1,235 @@
+//! [`Stats`]: what the database has done since it was opened, and what it holds.
+//!
+//! Counters that every read or write touches are split over cache lines, a line for a few
+//! threads, so that counting costs no sharing.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Lines per split counter; a power of two.
+const LINES: usize = 16;
+
+thread_local! {
+    /// The line this thread counts on.
+    static LINE: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        // ORDERING: Relaxed; any number will do.
+        NEXT.fetch_add(1, Ordering::Relaxed) % LINES
+    };
+}
+
+/// The counters of one line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Line {
+    gets: AtomicU64,
+    hits: AtomicU64,
+    writes: AtomicU64,
+    operations: AtomicU64,
+    write_bytes: AtomicU64,
+}
+
+/// Everything that is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    lines: [Line; LINES],
+    flushes: AtomicU64,
+    flush_bytes: AtomicU64,
+    flush_us: AtomicU64,
+    compactions: AtomicU64,
+    compaction_read_bytes: AtomicU64,
+    compaction_write_bytes: AtomicU64,
+    compaction_us: AtomicU64,
+    moves: AtomicU64,
+    moved_bytes: AtomicU64,
+    stalls: AtomicU64,
+    stall_us: AtomicU64,
+    slowdowns: AtomicU64,
+    slowdown_us: AtomicU64,
+    background_failures: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, value: u64) {
+    // ORDERING: Relaxed; a statistic publishes nothing.
+    counter.fetch_add(value, Ordering::Relaxed);
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    // ORDERING: Relaxed; a statistic publishes nothing.
+    counter.load(Ordering::Relaxed)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Counters {
+    #[inline]
+    fn line(&self) -> &Line {
+        let line = LINE.try_with(|line| *line).unwrap_or(0);
+        &self.lines[line % LINES]
+    }
+
+    #[inline]
+    pub(crate) fn got(&self, hit: bool) {
+        let line = self.line();
+        add(&line.gets, 1);
+        if hit {
+            add(&line.hits, 1);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn wrote(&self, operations: u32, bytes: usize) {
+        let line = self.line();
+        add(&line.writes, 1);
+        add(&line.operations, u64::from(operations));
+        add(&line.write_bytes, bytes as u64);
+    }
+
+    pub(crate) fn flushed(&self, bytes: u64, took: Duration) {
+        add(&self.flushes, 1);
+        add(&self.flush_bytes, bytes);
+        add(&self.flush_us, micros(took));
+    }
+
+    pub(crate) fn compacted(&self, read: u64, written: u64, took: Duration) {
+        add(&self.compactions, 1);
+        add(&self.compaction_read_bytes, read);
+        add(&self.compaction_write_bytes, written);
+        add(&self.compaction_us, micros(took));
+    }
+
+    pub(crate) fn moved(&self, bytes: u64) {
+        add(&self.moves, 1);
+        add(&self.moved_bytes, bytes);
+    }
+
+    pub(crate) fn stalled(&self, took: Duration) {
+        if !took.is_zero() {
+            add(&self.stalls, 1);
+            add(&self.stall_us, micros(took));
+        }
+    }
+
+    pub(crate) fn slowed(&self, took: Duration) {
+        add(&self.slowdowns, 1);
+        add(&self.slowdown_us, micros(took));
+    }
+
+    pub(crate) fn background_failed(&self) {
+        add(&self.background_failures, 1);
+    }
+
+    fn sum(&self, counter: impl Fn(&Line) -> &AtomicU64) -> u64 {
+        self.lines.iter().map(|line| read(counter(line))).sum()
+    }
+
+    /// The counters' part of the statistics; the rest is what the tree holds.
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            gets: self.sum(|line| &line.gets),
+            get_hits: self.sum(|line| &line.hits),
+            writes: self.sum(|line| &line.writes),
+            operations: self.sum(|line| &line.operations),
+            write_bytes: self.sum(|line| &line.write_bytes),
+            flushes: read(&self.flushes),
+            flush_bytes: read(&self.flush_bytes),
+            flush_us: read(&self.flush_us),
+            compactions: read(&self.compactions),
+            compaction_read_bytes: read(&self.compaction_read_bytes),
+            compaction_write_bytes: read(&self.compaction_write_bytes),
+            compaction_us: read(&self.compaction_us),
+            moves: read(&self.moves),
+            moved_bytes: read(&self.moved_bytes),
+            stalls: read(&self.stalls),
+            stall_us: read(&self.stall_us),
+            slowdowns: read(&self.slowdowns),
+            slowdown_us: read(&self.slowdown_us),
+            background_failures: read(&self.background_failures),
+            ..Stats::default()
+        }
+    }
+}
+
+/// What the database has done since it was opened, and what it holds now.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Point reads.
+    pub gets: u64,
+    /// Point reads that found a value.
+    pub get_hits: u64,
+    /// Batches written, single writes included.
+    pub writes: u64,
+    /// Puts and deletes in them.
+    pub operations: u64,
+    /// Bytes of keys and values written, with a few bytes of framing each.
+    pub write_bytes: u64,
+    /// Memtables flushed.
+    pub flushes: u64,
+    /// Bytes of the tables they became.
+    pub flush_bytes: u64,
+    /// Microseconds spent flushing.
+    pub flush_us: u64,
+    /// Merges done; moves are counted apart.
+    pub compactions: u64,
+    /// Bytes of tables read by merges.
+    pub compaction_read_bytes: u64,
+    /// Bytes of tables written by merges.
+    pub compaction_write_bytes: u64,
+    /// Microseconds spent merging.
+    pub compaction_us: u64,
+    /// Plans that changed a table's level without reading it.
+    pub moves: u64,
+    /// Bytes of tables moved so.
+    pub moved_bytes: u64,
+    /// Times a writer waited for background work.
+    pub stalls: u64,
+    /// Microseconds writers waited so.
+    pub stall_us: u64,
+    /// Times a writer was slowed down to let compaction catch up.
+    pub slowdowns: u64,
+    /// Microseconds of that.
+    pub slowdown_us: u64,
+    /// Background jobs that failed.
+    pub background_failures: u64,
+    /// Bytes of memory that memtables hold.
+    pub memtable_memory_bytes: u64,
+    /// Entries in memtables.
+    pub memtable_entries: u64,
+    /// Bytes of blocks in the cache.
+    pub cache_bytes: u64,
+    /// Block reads that the cache answered.
+    pub cache_hits: u64,
+    /// Block reads that went to a file.
+    pub cache_misses: u64,
+    /// Bytes of memory that open tables hold: filters, indexes, properties.
+    pub table_memory_bytes: u64,
+    /// Live tables.
+    pub tables: u64,
+    /// Sorted runs: the most places a point read has to ask.
+    pub runs: u64,
+    /// Bytes of live tables on disk.
+    pub table_bytes: u64,
+    /// Entries in live tables, every version and deletion counted.
+    pub table_entries: u64,
+    /// Deletions among them.
+    pub table_tombstones: u64,
+    /// Bytes of keys and values in live tables, before compression.
+    pub table_raw_bytes: u64,
+    /// Snapshots in use.
+    pub snapshots: u64,
+    /// The last visible sequence number.
+    pub seqno: u64,
+}
+
+impl Stats {
+    /// Bytes of tables written for each byte of tables flushed: flushes and merges together.
+    pub fn write_amplification(&self) -> f64 {
+        if self.flush_bytes == 0 {
+            return 0.0;
+        }
+        (self.flush_bytes + self.compaction_write_bytes) as f64 / self.flush_bytes as f64
+    }
+}

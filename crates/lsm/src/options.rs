@@ -1,0 +1,163 @@
+//! [`Options`]: what a database is opened with. Every field says its default, unit and cost.
+
+use compaction::Strategy;
+use sstable::Codec;
+
+use crate::error::{Error, Result};
+use crate::wal::RecoveryMode;
+
+/// Runs in level 0 that ask for a compaction.
+const L0_RUNS: u32 = 4;
+
+/// When a write counts as done. `docs/durability.md` is the contract in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// On the medium before the call returns: never lost, not even by a power cut.
+    Sync,
+    /// Handed to the operating system before the call returns: survives a killed process; a power
+    /// cut may take the newest writes, and leaves a prefix of all writes in their order.
+    #[default]
+    Buffered,
+    /// No log: what was not flushed when the process ends is lost, whole memtables at a time.
+    None,
+}
+
+/// How a database is opened and run.
+///
+/// ```
+/// use lsm::{Durability, Options};
+/// let options = Options { durability: Durability::Sync, ..Options::default() };
+/// assert!(options.validate().is_ok());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Make the folder and an empty database if there is none. Default true.
+    pub create_if_missing: bool,
+    /// When a write counts as done. Default [`Durability::Buffered`].
+    pub durability: Durability,
+    /// Bytes of writes collected in memory before they become a table; also what a crash may
+    /// have to read back from the log. Default 64 MiB, 4 KiB to 4 GiB. The database holds at
+    /// most `sealed_memtables_max + 1` of them.
+    pub write_buffer_bytes: usize,
+    /// Full memtables that may wait for their flush before writers wait. Default 2, 1 to 16.
+    pub sealed_memtables_max: usize,
+    /// Bytes of the block cache. Default 128 MiB. 0 keeps no blocks.
+    pub block_cache_bytes: usize,
+    /// Bytes of a data block before compression. Default 4,096; 512 to 65,536. Larger blocks
+    /// compress better and scan faster; point reads decode more.
+    pub block_bytes: usize,
+    /// How data blocks are compressed. Default LZ4.
+    pub codec: Codec,
+    /// Filter bits a key; 10 answer about 99 % of the reads of absent keys without a table read.
+    /// Default 10, 0 (no filter) to 64.
+    pub filter_bits_per_key: f64,
+    /// The filter's kind. Default double-probe.
+    pub filter_kind: bloom::Kind,
+    /// How block indexes are laid out. Default Eytzinger.
+    pub fence: fence::Layout,
+    /// When tables are merged, and into what. Default leveled.
+    pub strategy: Strategy,
+    /// Ratio between the sizes of neighbouring levels. Default 10, 2 to 32. Larger means fewer
+    /// levels: under leveling cheaper reads and dearer writes, under tiering the reverse.
+    pub size_ratio: u32,
+    /// Bytes at which a compaction starts its next output table. Default 64 MiB, from 4 KiB.
+    pub table_bytes: u64,
+    /// Threads for compactions; one more runs only flushes. Default 2, 1 to 64.
+    pub background_threads: usize,
+    /// What recovery makes of a log that it cannot read to the end. Default
+    /// [`RecoveryMode::TolerateTornTail`].
+    pub recovery: RecoveryMode,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            create_if_missing: true,
+            durability: Durability::default(),
+            write_buffer_bytes: 64 << 20,
+            sealed_memtables_max: 2,
+            block_cache_bytes: 128 << 20,
+            block_bytes: 4096,
+            codec: Codec::Lz4,
+            filter_bits_per_key: 10.0,
+            filter_kind: bloom::Kind::default(),
+            fence: fence::Layout::Eytzinger,
+            strategy: Strategy::default(),
+            size_ratio: 10,
+            table_bytes: 64 << 20,
+            background_threads: 2,
+            recovery: RecoveryMode::default(),
+        }
+    }
+}
+
+impl Options {
+    /// Checks every field's range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOptions`] names the first field outside its range.
+    pub fn validate(&self) -> Result<()> {
+        let buffer = 4096..=4 << 30;
+        check("write_buffer_bytes", buffer.contains(&self.write_buffer_bytes), "4 KiB to 4 GiB")?;
+        check("sealed_memtables_max", (1..=16).contains(&self.sealed_memtables_max), "1 to 16")?;
+        check("block_bytes", (512..=65_536).contains(&self.block_bytes), "512 to 65,536")?;
+        let bits = 0.0..=64.0;
+        check("filter_bits_per_key", bits.contains(&self.filter_bits_per_key), "0 to 64")?;
+        check("table_bytes", self.table_bytes >= 4096, "at least 4 KiB")?;
+        check("background_threads", (1..=64).contains(&self.background_threads), "1 to 64")?;
+        let compaction = self.compaction_options().validate();
+        compaction.map_err(|error| Error::InvalidOptions(error.to_string()))?;
+        self.table_options(0).validate().map_err(|error| Error::InvalidOptions(error.to_string()))
+    }
+
+    /// What the compaction policy is built from. A first level of four write buffers takes what
+    /// level 0 holds when it is merged.
+    pub(crate) fn compaction_options(&self) -> compaction::Options {
+        compaction::Options {
+            size_ratio: self.size_ratio,
+            l0_runs: L0_RUNS,
+            base_bytes: self.write_buffer_bytes as u64 * u64::from(L0_RUNS),
+            target_table_bytes: self.table_bytes,
+            max_job_bytes: (self.table_bytes * 16).max(16 << 20),
+            ..compaction::Options::new(self.strategy)
+        }
+    }
+
+    /// How tables of `level` are written.
+    pub(crate) fn table_options(&self, _level: usize) -> sstable::WriteOptions {
+        sstable::WriteOptions {
+            block_bytes: self.block_bytes,
+            codec: self.codec,
+            filter: self.filter_kind,
+            filter_bits_per_key: self.filter_bits_per_key,
+            fence: self.fence,
+            ..sstable::WriteOptions::default()
+        }
+    }
+}
+
+fn check(field: &str, holds: bool, range: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::InvalidOptions(format!("{field} must be {range}"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid_and_each_range_is_checked() {
+        Options::default().validate().unwrap();
+        let broken = [
+            Options { write_buffer_bytes: 1, ..Options::default() },
+            Options { sealed_memtables_max: 0, ..Options::default() },
+            Options { block_bytes: 100, ..Options::default() },
+            Options { filter_bits_per_key: f64::NAN, ..Options::default() },
+            Options { table_bytes: 0, ..Options::default() },
+            Options { background_threads: 0, ..Options::default() },
+        ];
+        for options in broken {
+            assert!(matches!(options.validate(), Err(Error::InvalidOptions(_))), "{options:?}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! [`Outputs`]: the tables that a flush or a compaction writes.
+//!
+//! 1. A table is closed only between two user keys: all versions of a key are in one table.
+//! 2. Every file is synced, and their folder, before any of them is trusted; then each is opened
+//!    and checked as a reader would.
+//! 3. What is not taken by [`Outputs::finish`] is removed again.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use compaction::TableInfo;
+use sstable::{Expect, Table, TableMeta, TableWriter, Trailer};
+
+use crate::db::Inner;
+use crate::error::{Error, Result};
+use crate::fs::WriteFile;
+use crate::names;
+use crate::version::TableFile;
+
+/// Bytes handed to the operating system at a time.
+const WRITE_BYTES: usize = 256 << 10;
+
+type Sink = io::BufWriter<Box<dyn WriteFile>>;
+
+/// Tables in the making, in ascending order of keys.
+pub(crate) struct Outputs<'a> {
+    inner: &'a Inner,
+    level: usize,
+    table_bytes: u64,
+    tombstones_since_us: u64,
+    open: Option<(u64, TableWriter<Sink>)>,
+    last_key: Vec<u8>,
+    written: Vec<(u64, TableMeta)>,
+    /// Every file made so far; emptied when they are taken.
+    paths: Vec<PathBuf>,
+}
+
+impl<'a> Outputs<'a> {
+    pub(crate) fn new(
+        inner: &'a Inner,
+        level: usize,
+        table_bytes: u64,
+        tombstones_since_us: u64,
+    ) -> Self {
+        Self {
+            inner,
+            level,
+            table_bytes,
+            tombstones_since_us,
+            open: None,
+            last_key: Vec::new(),
+            written: Vec::new(),
+            paths: Vec::new(),
+        }
+    }
+
+    /// Appends an entry; entries ascend.
+    pub(crate) fn add(&mut self, key: &[u8], trailer: Trailer, value: &[u8]) -> Result<()> {
+        if let Some((_, writer)) = &self.open
+            && writer.estimated_bytes() >= self.table_bytes
+            && self.last_key != key
+        {
+            self.close_table()?;
+        }
+        if self.open.is_none() {
+            self.open = Some(self.open_table()?);
+        }
+        let (_, writer) = self.open.as_mut().expect("opened above");
+        writer.add(key, trailer, value)?;
+        if writer.estimated_bytes() >= self.table_bytes {
+            self.last_key.clear();
+            self.last_key.extend_from_slice(key);
+        }
+        Ok(())
+    }
+
+    fn open_table(&mut self) -> Result<(u64, TableWriter<Sink>)> {
+        let number = self.inner.tree.lock().new_file_number();
+        let path = names::table_path(&self.inner.path, number);
+        let file = self.inner.env.fs.create(&path);
+        let file = file.map_err(|error| Error::io("create", &path, error))?;
+        self.paths.push(path.clone());
+        let sink = io::BufWriter::with_capacity(WRITE_BYTES, file);
+        let id = table_id(self.inner.db_id, number);
+        let options = self.inner.options.table_options(self.level);
+        Ok((number, TableWriter::new(sink, &path.to_string_lossy(), id, &options)?))
+    }
+
+    fn close_table(&mut self) -> Result<()> {
+        let Some((number, writer)) = self.open.take() else { return Ok(()) };
+        let (meta, sink) = writer.finish()?;
+        let path = names::table_path(&self.inner.path, number);
+        let file = sink.into_inner().map_err(|error| Error::io("write", &path, error.into()));
+        file?.sync().map_err(|error| Error::io("sync", &path, error))?;
+        self.written.push((number, meta));
+        Ok(())
+    }
+
+    /// Closes, syncs and opens the tables.
+    pub(crate) fn finish(mut self) -> Result<Vec<Arc<TableFile>>> {
+        self.close_table()?;
+        if self.written.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (fs, folder) = (&self.inner.env.fs, &self.inner.path);
+        fs.sync_dir(folder).map_err(|error| Error::io("sync", folder, error))?;
+        let now_us = self.inner.env.clock.unix_micros();
+        let mut files = Vec::with_capacity(self.written.len());
+        for (number, meta) in &self.written {
+            let info = TableInfo {
+                id: *number,
+                bytes: meta.file_bytes,
+                entries: meta.entries,
+                tombstones: meta.tombstones,
+                smallest: meta.smallest.clone(),
+                largest: meta.largest.clone(),
+                min_seqno: meta.min_seqno,
+                max_seqno: meta.max_seqno,
+                created_at_us: now_us,
+                tombstones_since_us: self.tombstones_since_us.min(now_us),
+            };
+            files.push(open_table(self.inner, Arc::new(info))?);
+        }
+        self.paths.clear();
+        Ok(files)
+    }
+}
+
+impl Drop for Outputs<'_> {
+    fn drop(&mut self) {
+        self.open = None;
+        for path in &self.paths {
+            // What cannot be removed is an orphan, gone at the next open.
+            if let Err(error) = self.inner.env.fs.remove(path) {
+                tracing::warn!(path = %path.display(), %error, "an unfinished table stays");
+            }
+        }
+    }
+}
+
+/// Opens the file of a live table and checks that it is the one that was written.
+pub(crate) fn open_table(inner: &Inner, info: Arc<TableInfo>) -> Result<Arc<TableFile>> {
+    let path = names::table_path(&inner.path, info.id);
+    let file = inner.env.fs.open_read(&path).map_err(|error| Error::io("open", &path, error))?;
+    let expect =
+        Expect { table_id: Some(table_id(inner.db_id, info.id)), file_bytes: Some(info.bytes) };
+    let cache = inner.cache.clone();
+    let table = Table::open(file, &path.to_string_lossy(), expect, cache.clone())?;
+    let fs = Arc::clone(&inner.env.fs);
+    Ok(TableFile::new(info, Arc::new(table), path, fs, cache))
+}
+
+/// The identity that a table's checksums carry: a file of another database, or of another number,
+/// is not mistaken for it.
+fn table_id(db_id: u64, number: u64) -> u64 {
+    db_id ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}

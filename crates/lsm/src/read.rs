@@ -1,0 +1,72 @@
+//! Point reads and the making of cursors: memtables first, then runs, newest first.
+//!
+//! The first answer wins, and a deletion is an answer.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use sstable::{Kind, ReadOptions, SeqNo, Trailer};
+
+use crate::cursor::{DbCursor, unknown_kind};
+use crate::error::Result;
+use crate::slice::{Slice, Value};
+use crate::source::{MemtableCursor, RunCursor, Source};
+use crate::state::View;
+
+/// The value of `key` at `at`.
+pub(crate) fn get(view: &View, key: &[u8], at: SeqNo) -> Result<Option<Value>> {
+    let newest = Trailer::newest_at(at);
+    for memtable in std::iter::once(&view.active).chain(&view.sealed) {
+        if let Some((trailer, value)) = memtable.get(key, newest) {
+            return answer(trailer, || Slice::from(value));
+        }
+    }
+    let hash = bloom::hash_key(key);
+    for run in view.version.runs() {
+        let Some(file) = run.find(key) else { continue };
+        if let Some(found) = file.table().get(key, hash, newest)? {
+            return answer(found.trailer, || Slice::pinned(found.value));
+        }
+    }
+    Ok(None)
+}
+
+#[inline]
+fn answer(trailer: Trailer, value: impl FnOnce() -> Value) -> Result<Option<Value>> {
+    match trailer.kind() {
+        Some(Kind::Put) => Ok(Some(value())),
+        Some(Kind::Delete) => Ok(None),
+        _ => Err(unknown_kind(trailer)),
+    }
+}
+
+/// A cursor over the entries within `bounds` at `at`.
+pub(crate) fn cursor(
+    view: &Arc<View>,
+    at: SeqNo,
+    bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+) -> DbCursor {
+    let memtables = std::iter::once(&view.active).chain(&view.sealed);
+    let mut sources: Vec<Source> =
+        memtables.map(|table| Source::Memtable(MemtableCursor(table.cursor()))).collect();
+    for run in view.version.runs() {
+        let first = match &bounds.0 {
+            Bound::Included(low) | Bound::Excluded(low) => {
+                run.tables.partition_point(|file| file.largest() < low.as_slice())
+            }
+            Bound::Unbounded => 0,
+        };
+        let last = match &bounds.1 {
+            Bound::Included(high) | Bound::Excluded(high) => {
+                run.tables.partition_point(|file| file.smallest() <= high.as_slice())
+            }
+            Bound::Unbounded => run.tables.len(),
+        };
+        if let Some(tables) = run.tables.get(first..last)
+            && !tables.is_empty()
+        {
+            sources.push(Source::Run(RunCursor::new(tables.to_vec(), ReadOptions::default())));
+        }
+    }
+    DbCursor::new(Arc::clone(view), at, bounds, sources)
+}

@@ -1,0 +1,320 @@
+//! Opening: from what a folder holds to a database that takes writes.
+//!
+//! ```text
+//! 1 folder    made if missing; refused if it holds something else; locked
+//! 2 manifest  CURRENT names it; it alone says which tables and logs are live
+//! 3 tables    each opened and checked against the manifest; a missing one fails the open
+//! 4 logs      replayed in order into sealed memtables; a torn tail ends the order
+//! 5 begin     a new log in the manifest; files that nobody names are removed
+//! ```
+//!
+//! 1. Nothing is removed before 1 to 4 have succeeded.
+//! 2. A crash anywhere leaves a folder that opens to the same contents.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use parking_lot::Mutex;
+use sstable::SeqNo;
+
+use crate::batch::Operations;
+use crate::commit::{Tail, Unsynced};
+use crate::db::{Env, Inner};
+use crate::error::{Error, Result};
+use crate::flush;
+use crate::fs::{Fs, Lock};
+use crate::logs::Logs;
+use crate::manifest::{self, Edit, Manifest, Presence};
+use crate::memtable::{ENTRY_OVERHEAD_BYTES, Memtable};
+use crate::names::{self, FileKind};
+use crate::options::{Durability, Options};
+use crate::output;
+use crate::publish::Visible;
+use crate::state::{State, View};
+use crate::tree::{self, Tree};
+use crate::version::Version;
+use crate::wal;
+
+/// Opens or makes the database in `path`.
+pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>> {
+    let names = list_folder(path, &options, &*env.fs)?;
+    let lock = lock_folder(path, &*env.fs)?;
+    let fs = Arc::clone(&env.fs);
+    let manifest = match Manifest::presence(&*fs, path)? {
+        Presence::Present => Manifest::open(fs, path)?.0,
+        Presence::Absent | Presence::Unfinished => {
+            check_vacant(path, &names)?;
+            if !options.create_if_missing {
+                return Err(not_a_database(path, "it has no CURRENT file"));
+            }
+            Manifest::create(fs, path, new_db_id(path, &env), &Edit::default())?
+        }
+    };
+    let inner = assemble(path, options, env, (manifest, lock));
+    let (flushed, old_logs) = load_tables(&inner)?;
+    check_stray_logs(&inner, &names)?;
+    replay_logs(&inner, &old_logs, flushed)?;
+    begin(&inner, &old_logs)?;
+    remove_orphans(&inner, &names)?;
+    inner.work.start();
+    crate::background::schedule(&inner);
+    Ok(inner)
+}
+
+/// The names in the folder, which is made if it is missing and may be made.
+fn list_folder(path: &Path, options: &Options, fs: &dyn Fs) -> Result<Vec<String>> {
+    match fs.list(path) {
+        Ok(names) => Ok(names),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if !options.create_if_missing {
+                return Err(not_a_database(path, "the folder does not exist"));
+            }
+            fs.create_dir_all(path).map_err(|error| Error::io("create", path, error))?;
+            Ok(Vec::new())
+        }
+        Err(error) => Err(Error::io("open the folder", path, error)),
+    }
+}
+
+fn lock_folder(path: &Path, fs: &dyn Fs) -> Result<Box<dyn Lock>> {
+    let lock = path.join(names::LOCK);
+    fs.lock(&lock).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::Locked { path: path.to_path_buf() },
+        _ => Error::io("lock", &lock, error),
+    })
+}
+
+fn not_a_database(path: &Path, why: &str) -> Error {
+    Error::NotADatabase { path: path.to_path_buf(), why: why.to_owned() }
+}
+
+/// A new database goes into an empty folder, or on what a creation that was cut short has left.
+fn check_vacant(path: &Path, names: &[String]) -> Result<()> {
+    for name in names {
+        if names::parse(name).is_none() && name != "lost+found" {
+            return Err(not_a_database(path, &format!("it holds {name}, which is foreign")));
+        }
+    }
+    Ok(())
+}
+
+/// A number that tells this database's files from others': time and path, mixed.
+fn new_db_id(path: &Path, env: &Env) -> u64 {
+    let name = path.to_string_lossy();
+    bloom::hash_key(format!("{} {name}", env.clock.unix_micros()).as_bytes())
+}
+
+/// Puts the parts together; no table is open and no log is read yet.
+fn assemble(
+    path: &Path,
+    options: Options,
+    env: Env,
+    (manifest, lock): (Manifest, Box<dyn Lock>),
+) -> Arc<Inner> {
+    let memtable = Arc::new(Memtable::new(None));
+    let view = View {
+        active: Arc::clone(&memtable),
+        sealed: Vec::new(),
+        version: Arc::new(Version::new(compaction::Levels::new(), &HashMap::new())),
+    };
+    let cache = (options.block_cache_bytes > 0)
+        .then(|| Arc::new(sstable::BlockCache::new(options.block_cache_bytes)));
+    Arc::new(Inner {
+        path: path.to_path_buf(),
+        db_id: manifest.database(),
+        policy: options.compaction_options().build().expect("validated before"),
+        cache,
+        tail: Mutex::new(Tail { next_seqno: 1, memtable, memtable_bytes: 0, log: None }),
+        unsynced: Unsynced::default(),
+        logs: Logs::default(),
+        tree: Mutex::new(Tree::new(manifest)),
+        state: State::new(view),
+        visible: Visible::new(0),
+        snapshots: crate::snapshot::Snapshots::default(),
+        admission: crate::admission::Admission::default(),
+        work: crate::background::Work::default(),
+        progress: crate::scheduler::Signal::new(),
+        counters: crate::metrics::Counters::default(),
+        stopped: std::sync::OnceLock::new(),
+        closed: AtomicBool::new(false),
+        lock: Mutex::new(Some(lock)),
+        options,
+        env,
+    })
+}
+
+/// Opens every live table, and says up to where operations are in tables and which logs are live.
+fn load_tables(inner: &Arc<Inner>) -> Result<(SeqNo, Vec<u64>)> {
+    let (shape, flushed, logs) = {
+        let tree = inner.tree.lock();
+        let state = tree.manifest().state();
+        let logs = state.logs.iter().copied().collect();
+        (tree::levels(&state.levels), state.flushed_seqno, logs)
+    };
+    let open = |(_, info): (usize, &Arc<compaction::TableInfo>)| {
+        Ok((info.id, output::open_table(inner, Arc::clone(info))?))
+    };
+    let files = shape.tables().map(open).collect::<Result<HashMap<_, _>>>()?;
+    let version = Arc::new(Version::new(shape, &files));
+    inner.admission.update(version.shape.level(0).runs.len());
+    inner.state.change(|view| view.version = version);
+    Ok((flushed, logs))
+}
+
+/// A log takes writes only after its edit is on the medium. So one that the manifest never heard
+/// of and that holds writes means that edits were lost.
+fn check_stray_logs(inner: &Inner, names: &[String]) -> Result<()> {
+    let next = inner.tree.lock().manifest().state().next_file_number;
+    for name in names {
+        let Some(FileKind::Log(number)) = names::parse(name) else { continue };
+        if number < next {
+            continue; // given up, or made for a manifest edit that never came to be
+        }
+        let mut records = 0u64;
+        let count = &mut |_: SeqNo, _: &[u8]| {
+            records += 1;
+            Ok(())
+        };
+        let (fs, mode) = (&*inner.env.fs, wal::RecoveryMode::Salvage);
+        // A log that does not read at all holds nothing that was acknowledged.
+        if wal::replay(fs, &inner.path, &[number], inner.db_id, 0, mode, count).is_ok()
+            && records > 0
+        {
+            let manifest = inner.tree.lock().manifest().number();
+            let path = manifest::manifest_path(&inner.path, manifest);
+            return Err(Error::corruption(
+                &path,
+                inner.tree.lock().manifest().bytes(),
+                format!("an edit that adds {name}, which holds writes"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Collects replayed batches in memtables; full ones are sealed, and flushed when there are too
+/// many, so that recovery needs no more memory than running does.
+struct Replayed<'a> {
+    inner: &'a Arc<Inner>,
+    memtable: Arc<Memtable>,
+    bytes: usize,
+    last: SeqNo,
+}
+
+impl Replayed<'_> {
+    fn take(&mut self, first: SeqNo, payload: &[u8]) -> Result<()> {
+        let damaged = |expected: &str| {
+            let what = format!("{expected} in the batch of operation {first}");
+            Error::corruption(&self.inner.path.join("*.log"), 0, what)
+        };
+        let count = Operations::new(payload).map_err(damaged)?.left();
+        let memory = payload.len() + count as usize * ENTRY_OVERHEAD_BYTES;
+        if self.bytes > 0 && self.bytes + memory > self.inner.options.write_buffer_bytes {
+            self.seal(None)?;
+        }
+        self.memtable.apply(first, payload).map_err(damaged)?;
+        self.bytes += memory;
+        self.last = first + u64::from(count) - 1;
+        Ok(())
+    }
+
+    /// Seals the memtable; flushing it, or a later one, gives up the logs up to `log`.
+    fn seal(&mut self, log: Option<u64>) -> Result<()> {
+        let fresh = Arc::new(Memtable::new(None));
+        let full = std::mem::replace(&mut self.memtable, fresh);
+        full.seal(self.last, log);
+        self.bytes = 0;
+        self.inner.visible.recover(self.last);
+        self.inner.state.change(|view| view.sealed.insert(0, full));
+        let sealed = self.inner.state.peek().sealed.len();
+        if sealed > self.inner.options.sealed_memtables_max {
+            flush::run(self.inner)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Reads the live logs back. What they held is then in sealed memtables or already in tables.
+fn replay_logs(inner: &Arc<Inner>, logs: &[u64], flushed: SeqNo) -> Result<()> {
+    let memtable = Arc::new(Memtable::new(None));
+    let mut replayed = Replayed { inner, memtable, bytes: 0, last: flushed };
+    let fs = &*inner.env.fs;
+    let report = wal::replay(
+        fs,
+        &inner.path,
+        logs,
+        inner.db_id,
+        flushed,
+        inner.options.recovery,
+        &mut |first, payload| replayed.take(first, payload),
+    )?;
+    if replayed.bytes > 0 {
+        replayed.seal(logs.last().copied())?;
+    }
+    inner.visible.recover(report.last_seqno);
+    inner.tail.lock().next_seqno = report.last_seqno + 1;
+    if report.torn.is_some() {
+        tracing::warn!(?report.torn, "the log ends in a write that was cut");
+        // What lies behind the tear must never meet new operations of the same numbers.
+        flush::run(inner)
+    } else {
+        wal::make_durable(fs, &inner.path, logs)
+    }
+}
+
+/// Gives the database a log to write to, and gives up the old ones that hold nothing.
+fn begin(inner: &Arc<Inner>, old_logs: &[u64]) -> Result<()> {
+    let nothing_sealed = inner.state.peek().sealed.is_empty();
+    if nothing_sealed && !old_logs.is_empty() {
+        let mut tree = inner.tree.lock();
+        let still: Vec<u64> = tree.logs_up_to(u64::MAX);
+        if !still.is_empty() {
+            let flushed = Some(inner.visible.get());
+            let edit = Edit { dropped_logs: still, flushed_seqno: flushed, ..Edit::default() };
+            tree.append(edit)?;
+        }
+    }
+    let mut tail = inner.tail.lock();
+    if inner.options.durability == Durability::None {
+        inner.logs.disable();
+    } else {
+        let log = inner.logs.next(inner, 0)?;
+        log.vouch(tail.next_seqno - 1)?;
+        tail.memtable = Arc::new(Memtable::new(Some(log.number())));
+        tail.log = Some(log);
+        let active = Arc::clone(&tail.memtable);
+        inner.state.change(|view| view.active = active);
+    }
+    Ok(())
+}
+
+/// Removes tables and logs that the manifest does not name, and half-made files.
+fn remove_orphans(inner: &Inner, names: &[String]) -> Result<()> {
+    let tree = inner.tree.lock();
+    let version = Arc::clone(&inner.state.peek().version);
+    let tables = version.files();
+    let live_logs = tree.logs_up_to(u64::MAX);
+    for name in names {
+        let orphan = match names::parse(name) {
+            Some(FileKind::Table(number)) => !tables.contains_key(&number),
+            Some(FileKind::Log(number)) => !live_logs.contains(&number),
+            Some(FileKind::Manifest(number)) => number != tree.manifest().number(),
+            Some(FileKind::Temporary) => true,
+            Some(FileKind::Lock | FileKind::Current) | None => false,
+        };
+        if orphan {
+            let path = inner.path.join(name);
+            match inner.env.fs.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &path, error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! [`Tree`]: the manifest and the counters that go with it, and how a change of the tree's shape
+//! becomes an edit.
+//!
+//! Whoever changes what is live holds the tree's lock from reading the version to installing the
+//! next, so the manifest's order of edits is the order of versions.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use compaction::{Levels, TableInfo};
+use sstable::TableMeta;
+
+use crate::error::Result;
+use crate::manifest::{AddedTable, Edit, LevelState, Manifest, MovedTable, RunOrder, TableRecord};
+
+/// The manifest in use and the next free numbers.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    manifest: Manifest,
+    next_file: u64,
+    next_run: u64,
+}
+
+impl Tree {
+    pub(crate) fn new(manifest: Manifest) -> Self {
+        let state = manifest.state();
+        let (next_file, next_run) = (state.next_file_number.max(1), state.next_run_id.max(1));
+        Self { manifest, next_file, next_run }
+    }
+
+    /// A number for a new table or log, used by no other.
+    pub(crate) fn new_file_number(&mut self) -> u64 {
+        self.next_file += 1;
+        self.next_file - 1
+    }
+
+    /// A number for a new run.
+    pub(crate) fn new_run_id(&mut self) -> u64 {
+        self.next_run += 1;
+        self.next_run - 1
+    }
+
+    /// Writes an edit to the medium.
+    pub(crate) fn append(&mut self, mut edit: Edit) -> Result<()> {
+        edit.next_file_number = Some(self.next_file);
+        edit.next_run_id = Some(self.next_run);
+        self.manifest.append(&edit)
+    }
+
+    /// The live logs whose numbers are at most `number`, ascending.
+    pub(crate) fn logs_up_to(&self, number: u64) -> Vec<u64> {
+        self.manifest.state().logs.range(..=number).copied().collect()
+    }
+
+    /// The manifest's state and history.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+}
+
+/// The edit that leads from `old` to `new`; `metas` describes the tables that are new.
+pub(crate) fn difference(
+    old: &Levels,
+    new: &Levels,
+    metas: &HashMap<u64, &TableMeta>,
+    reason: &str,
+) -> Edit {
+    let places = |levels: &Levels| -> HashMap<u64, (u32, u64)> {
+        levels
+            .runs()
+            .flat_map(|(level, run)| {
+                let place = (u32::try_from(level).expect("few levels"), run.id);
+                run.tables.iter().map(move |table| (table.id, place))
+            })
+            .collect()
+    };
+    let (before, after) = (places(old), places(new));
+    let mut edit = Edit { reason: reason.to_owned(), ..Edit::default() };
+    edit.removed = before.keys().filter(|id| !after.contains_key(id)).copied().collect();
+    edit.removed.sort_unstable();
+    let mut touched = HashSet::new();
+    for (_, table) in new.tables() {
+        let (level, run) = after[&table.id];
+        match before.get(&table.id) {
+            Some(place) if *place == (level, run) => continue,
+            Some(_) => edit.moved.push(MovedTable { number: table.id, level, run }),
+            None => {
+                let record = Arc::new(record(table, metas.get(&table.id).copied()));
+                edit.added.push(AddedTable { level, run, table: record });
+            }
+        }
+        touched.insert(level);
+    }
+    let mut touched: Vec<u32> = touched.into_iter().collect();
+    touched.sort_unstable();
+    for level in touched {
+        let runs: Vec<u64> = new.level(level as usize).runs.iter().map(|run| run.id).collect();
+        if runs.len() > 1 {
+            edit.run_order.push(RunOrder { level, runs });
+        }
+    }
+    edit
+}
+
+fn record(info: &TableInfo, meta: Option<&TableMeta>) -> TableRecord {
+    TableRecord {
+        number: info.id,
+        table_id: meta.map_or(0, |meta| meta.table_id),
+        file_bytes: info.bytes,
+        entries: info.entries,
+        tombstones: info.tombstones,
+        data_bytes: meta.map_or(0, |meta| meta.data_bytes),
+        min_seqno: info.min_seqno,
+        max_seqno: info.max_seqno,
+        created_at_us: info.created_at_us,
+        tombstones_since_us: info.tombstones_since_us,
+        smallest: info.smallest.clone(),
+        largest: info.largest.clone(),
+    }
+}
+
+/// The tree that a manifest describes.
+pub(crate) fn levels(states: &[LevelState]) -> Levels {
+    let mut levels = Levels::new();
+    for (rank, level) in states.iter().enumerate() {
+        for run in level.runs.iter().rev() {
+            let tables = run.tables.iter().map(|record| Arc::new(info(record))).collect();
+            levels.push_run(rank, compaction::Run::new(run.id, tables));
+        }
+    }
+    levels
+}
+
+fn info(record: &TableRecord) -> TableInfo {
+    TableInfo {
+        id: record.number,
+        bytes: record.file_bytes,
+        entries: record.entries,
+        tombstones: record.tombstones,
+        smallest: record.smallest.clone(),
+        largest: record.largest.clone(),
+        min_seqno: record.min_seqno,
+        max_seqno: record.max_seqno,
+        created_at_us: record.created_at_us,
+        tombstones_since_us: record.tombstones_since_us,
+    }
+}

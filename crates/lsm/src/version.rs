@@ -1,0 +1,152 @@
+//! [`Version`]: the live tables, by level and run, at one moment.
+//!
+//! A version never changes. What the policies see of it, [`Levels`], and what reads use of it,
+//! open [`TableFile`]s, are built together and say the same.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use compaction::{Levels, TableInfo};
+use sstable::{BlockCache, Table};
+
+use crate::fs::Fs;
+use crate::manifest::Edit;
+use crate::tree;
+
+/// An open table file. When a compaction has replaced it and the last reader has left, dropping
+/// it removes the file and its blocks in the cache.
+#[derive(Debug)]
+pub(crate) struct TableFile {
+    info: Arc<TableInfo>,
+    table: Arc<Table>,
+    path: PathBuf,
+    fs: Arc<dyn Fs>,
+    cache: Option<Arc<BlockCache>>,
+    obsolete: AtomicBool,
+}
+
+impl TableFile {
+    pub(crate) fn new(
+        info: Arc<TableInfo>,
+        table: Arc<Table>,
+        path: PathBuf,
+        fs: Arc<dyn Fs>,
+        cache: Option<Arc<BlockCache>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { info, table, path, fs, cache, obsolete: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn info(&self) -> &Arc<TableInfo> {
+        &self.info
+    }
+
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    pub(crate) fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    pub(crate) fn smallest(&self) -> &[u8] {
+        &self.info.smallest
+    }
+
+    pub(crate) fn largest(&self) -> &[u8] {
+        &self.info.largest
+    }
+
+    /// Says that the manifest no longer names the file.
+    pub(crate) fn retire(&self) {
+        // ORDERING: Relaxed; the reference count orders this store before the drop that reads it.
+        self.obsolete.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for TableFile {
+    fn drop(&mut self) {
+        if *self.obsolete.get_mut() {
+            let id = self.table.meta().table_id;
+            if let Some(cache) = &self.cache {
+                cache.remove_if(|key| key.table_id == id);
+            }
+            // A file that stays is an orphan, removed at the next open.
+            if let Err(error) = self.fs.remove(&self.path) {
+                tracing::warn!(path = %self.path.display(), %error, "a replaced table stays");
+            }
+        }
+    }
+}
+
+/// Tables in ascending order, none overlapping another.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) tables: Vec<Arc<TableFile>>,
+}
+
+impl Run {
+    /// The one table whose range holds `key`.
+    #[inline]
+    pub(crate) fn find(&self, key: &[u8]) -> Option<&Arc<TableFile>> {
+        let rank = match self.tables.as_slice() {
+            [_] => 0,
+            tables => tables.partition_point(|file| file.largest() < key),
+        };
+        let file = self.tables.get(rank)?;
+        (file.smallest() <= key && key <= file.largest()).then_some(file)
+    }
+}
+
+/// The live tables. Levels newest first; in a level, runs newest first.
+#[derive(Debug)]
+pub(crate) struct Version {
+    pub(crate) levels: Vec<Vec<Run>>,
+    pub(crate) shape: Levels,
+}
+
+impl Version {
+    /// Pairs every table of `shape` with its open file.
+    ///
+    /// # Panics
+    /// If `files` lacks one of them.
+    pub(crate) fn new(shape: Levels, files: &HashMap<u64, Arc<TableFile>>) -> Self {
+        let open = |info: &Arc<TableInfo>| {
+            Arc::clone(files.get(&info.id).expect("every live table is open"))
+        };
+        let run =
+            |run: &Arc<compaction::Run>| Run { tables: run.tables.iter().map(open).collect() };
+        let levels =
+            shape.levels.iter().map(|level| level.runs.iter().map(run).collect()).collect();
+        Self { levels, shape }
+    }
+
+    /// This version with another shape; `made` are the tables that are new in it.
+    pub(crate) fn with(&self, shape: Levels, made: &[Arc<TableFile>]) -> Self {
+        let mut files = self.files();
+        files.extend(made.iter().map(|file| (file.info.id, Arc::clone(file))));
+        Self::new(shape, &files)
+    }
+
+    /// The edit that leads from this version to `shape`; `made` are the tables that are new.
+    pub(crate) fn edit_to(&self, shape: &Levels, made: &[Arc<TableFile>], reason: &str) -> Edit {
+        let metas = made.iter().map(|file| (file.info.id, file.table.meta())).collect();
+        tree::difference(&self.shape, shape, &metas, reason)
+    }
+
+    /// All tables, newest level first.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<TableFile>> {
+        self.levels.iter().flatten().flat_map(|run| &run.tables)
+    }
+
+    /// All runs, newest first.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.levels.iter().flatten()
+    }
+
+    /// The open files by number.
+    pub(crate) fn files(&self) -> HashMap<u64, Arc<TableFile>> {
+        self.tables().map(|file| (file.info.id, Arc::clone(file))).collect()
+    }
+}
