@@ -15,7 +15,7 @@ mod sink;
 mod source;
 mod table;
 mod table_cursor;
-mod varint;
+pub mod varint;
 mod verify;
 mod writer;
 

@@ -4,7 +4,7 @@
 
 /// Appends `value`.
 #[inline]
-pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
+pub fn put(out: &mut Vec<u8>, mut value: u64) {
     loop {
         let [low, ..] = value.to_le_bytes();
         value >>= 7;
@@ -19,7 +19,7 @@ pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
 /// Returns the number at the front of `bytes` and the count of bytes it takes.
 #[inline]
 #[must_use]
-pub(crate) fn get(bytes: &[u8]) -> Option<(u64, usize)> {
+pub fn get(bytes: &[u8]) -> Option<(u64, usize)> {
     let mut value = 0_u64;
     for (count, &byte) in bytes.iter().take(10).enumerate() {
         let group = u64::from(byte & 0x7f);
@@ -36,21 +36,21 @@ pub(crate) fn get(bytes: &[u8]) -> Option<(u64, usize)> {
 
 /// Takes a number off the front of `bytes`.
 #[must_use]
-pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
+pub fn take(bytes: &mut &[u8]) -> Option<u64> {
     let (value, count) = get(bytes)?;
     *bytes = bytes.get(count..)?;
     Some(value)
 }
 
 /// Appends a byte string with its length before it.
-pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// Takes a byte string with its length before it off the front of `bytes`.
 #[must_use]
-pub(crate) fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(take(bytes)?).ok()?;
     let (head, tail) = bytes.split_at_checked(length)?;
     *bytes = tail;
