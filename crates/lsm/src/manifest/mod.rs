@@ -92,6 +92,8 @@ pub struct Manifest {
     synced: u64,
     state: State,
     failed: Option<Arc<str>>,
+    /// [`ROLL_BYTES`], other in tests.
+    roll_bytes: u64,
 }
 
 impl Manifest {
@@ -178,6 +180,7 @@ impl Manifest {
             synced: contents.end,
             state: contents.state.clone(),
             failed: None,
+            roll_bytes: ROLL_BYTES,
         };
         Ok((manifest, contents.state))
     }
@@ -284,7 +287,7 @@ impl Manifest {
 
     /// Starts a new file with the whole state once the history is much longer than that.
     fn roll_if_long(&mut self) -> Result<()> {
-        if self.end < ROLL_BYTES {
+        if self.end < self.roll_bytes {
             return Ok(());
         }
         let whole = self.state.to_edit();
@@ -295,7 +298,7 @@ impl Manifest {
         let place = (self.database, self.number + 1, self.edit + 1);
         let fresh =
             Self::start(Arc::clone(&self.fs), &self.dir, place, self.state.clone(), &whole)?;
-        *self = fresh;
+        *self = Self { roll_bytes: self.roll_bytes, ..fresh };
         if let Err(error) = self.fs.remove(&old) {
             // An orphan: `CURRENT` no longer names it.
             tracing::warn!(path = %old.display(), %error, "a replaced manifest stays");
@@ -332,6 +335,7 @@ impl Manifest {
             synced: 0,
             state,
             failed: None,
+            roll_bytes: ROLL_BYTES,
         };
         let written = manifest.file.write_all(&header.encode());
         written.map_err(|error| Error::io("write", &path, error))?;
@@ -453,3 +457,6 @@ fn decode(path: &Path, offset: u64, payload: &[u8]) -> Result<Edit> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;
