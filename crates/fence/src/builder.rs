@@ -1,8 +1,9 @@
 //! Collects separators and encodes them as a fence.
 
 use crate::format;
+use crate::format::Parts;
 use crate::keys::Collected;
-use crate::{Layout, eytzinger, standard};
+use crate::{Layout, compressed, eytzinger, fastlane, levels, standard, wide};
 
 /// Collects ascending separators and encodes them.
 ///
@@ -24,9 +25,10 @@ impl Builder {
     /// Adds the separator of the next block; equal neighbours are allowed.
     ///
     /// # Panics
-    /// If `separator` is below the one before it, or 4 GiB or longer.
+    /// If `separator` is below the one before it, 4 GiB or longer, or number 2^32.
     pub fn push(&mut self, separator: &[u8]) {
         assert!(u32::try_from(separator.len()).is_ok(), "separators are shorter than 4 GiB");
+        assert!(u32::try_from(self.len() + 1).is_ok(), "a fence has fewer than 2^32 separators");
         let ascends = self.keys.last().is_none_or(|last| last <= separator);
         assert!(ascends, "separators must ascend");
         self.keys.push(separator);
@@ -67,12 +69,23 @@ impl Builder {
     /// If the encoding does not fit memory.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
-        let (mut parts, integers) = self.keys.pack();
-        parts.bounds = self.bounds;
-        parts.search = match self.layout {
-            Layout::Standard => standard::encode(&integers),
-            Layout::Eytzinger => eytzinger::encode(&integers),
+        let mut parts = match self.layout {
+            Layout::Compressed => compressed::encode(&self.keys),
+            flat => pack(&self.keys, flat),
         };
+        parts.bounds = self.bounds;
         format::encode(self.layout, &parts)
     }
+}
+
+/// Everything but the bounds, for the layouts that search integers alone.
+fn pack(keys: &Collected, layout: Layout) -> Parts {
+    let (mut parts, integers) = keys.pack();
+    parts.search = match layout {
+        Layout::Eytzinger => eytzinger::encode(&integers),
+        Layout::FastLane => levels::encode::<{ fastlane::WIDTH }>(&integers),
+        Layout::Wide => levels::encode::<{ wide::WIDTH }>(&integers),
+        _ => standard::encode(&integers),
+    };
+    parts
 }

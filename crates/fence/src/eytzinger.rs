@@ -64,18 +64,54 @@ pub(crate) fn encode(integers: &[u64]) -> Vec<u8> {
     slots.into_flattened()
 }
 
+/// The slot below `slot` on the way to `wanted`; the descendants beyond are on their way meanwhile.
+#[inline(always)]
+fn step(search: &[[u8; 8]], slot: usize, wanted: u64) -> usize {
+    prefetch(search.as_flattened(), slot.saturating_mul(64));
+    2 * slot + usize::from(integer(search, slot) < wanted)
+}
+
+/// The rank at which a search ended that fell out of the tree at `slot`.
+#[inline(always)]
+fn landed(slot: usize, shape: Shape, count: usize) -> usize {
+    // Undo the final run of right turns and the left turn before it.
+    let slot = slot >> (slot.trailing_ones() + 1);
+    if slot == 0 { count } else { shape.rank(slot) }
+}
+
 /// The rank of the first integer at or above `wanted`.
 #[inline]
 pub(crate) fn lower_bound(search: &[[u8; 8]], wanted: u64) -> usize {
     let count = search.len().saturating_sub(1);
     let mut slot = 1;
     while slot <= count {
-        prefetch(search.as_flattened(), slot.saturating_mul(64));
-        slot = 2 * slot + usize::from(integer(search, slot) < wanted);
+        slot = step(search, slot, wanted);
     }
-    // Undo the final run of right turns and the left turn before it.
-    let slot = slot >> (slot.trailing_ones() + 1);
-    if slot == 0 { count } else { Shape::new(count).rank(slot) }
+    landed(slot, Shape::new(count), count)
+}
+
+/// [`lower_bound`] of several integers in step, so that their cache misses overlap.
+#[inline]
+pub(crate) fn lower_bounds<const BATCH: usize>(
+    search: &[[u8; 8]],
+    wanted: &[u64; BATCH],
+) -> [usize; BATCH] {
+    let count = search.len().saturating_sub(1);
+    let shape = Shape::new(count);
+    let mut slots = [1; BATCH];
+    for _ in 1..shape.height {
+        for (slot, wanted) in slots.iter_mut().zip(wanted) {
+            *slot = step(search, *slot, *wanted);
+        }
+    }
+    for (slot, wanted) in slots.iter_mut().zip(wanted) {
+        // Some fall out of the tree above its last level, which may be incomplete.
+        if *slot <= count {
+            *slot = step(search, *slot, *wanted);
+        }
+        *slot = landed(*slot, shape, count);
+    }
+    slots
 }
 
 #[cfg(test)]

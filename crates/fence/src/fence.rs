@@ -7,9 +7,12 @@
 
 use std::ops::Range;
 
+use crate::compressed::{self, Compressed};
+use crate::flat::Flat;
 use crate::format::{self, Header};
-use crate::keys::{Strip, Tails, leading, strip};
-use crate::{DecodeError, Layout, eytzinger, standard};
+use crate::keys::{self, Strip, Tails, strip};
+use crate::levels::Levels;
+use crate::{DecodeError, Layout, fastlane, wide};
 
 /// A decoded fence over a borrowed, shared or owned buffer `B`.
 ///
@@ -18,7 +21,14 @@ use crate::{DecodeError, Layout, eytzinger, standard};
 pub struct Fence<B> {
     bytes: B,
     header: Header,
+    levels: Levels,
 }
+
+/// Keys that [`Fence::find_many`] searches in step: enough to keep the memory busy.
+const BATCH: usize = 16;
+
+/// A rank that the search has yet to find; no fence is so long.
+const UNKNOWN: usize = usize::MAX;
 
 impl<B: AsRef<[u8]>> Fence<B> {
     /// Reads the fence that [`Builder::finish`](crate::Builder::finish) made; `bytes` must hold it
@@ -28,31 +38,39 @@ impl<B: AsRef<[u8]>> Fence<B> {
     /// [`DecodeError`] if the bytes were cut, changed, or written by a newer version.
     pub fn decode(bytes: B) -> Result<Self, DecodeError> {
         let header = Header::decode(bytes.as_ref())?;
-        let fence = Self { bytes, header };
+        let levels = match header.layout {
+            Layout::FastLane => Levels::new(header.count, fastlane::WIDTH),
+            Layout::Wide => Levels::new(header.count, wide::WIDTH),
+            _ => Levels::default(),
+        };
+        let fence = Self { bytes, header, levels };
         fence.check_counts()?;
         Ok(fence)
     }
 
-    /// Whether the sections are as long as `count` says.
+    /// Whether the sections are as long as the count says.
     fn check_counts(&self) -> Result<(), DecodeError> {
-        let header = &self.header;
-        let words = match header.layout {
-            Layout::Standard => Some(header.count),
-            Layout::Eytzinger => header.count.checked_add(1),
+        let Header { layout, count, .. } = self.header;
+        let corrupt =
+            DecodeError::Corrupt { offset: 16, expected: "a count that fits the sections" };
+        let groups = count.div_ceil(compressed::GROUP);
+        let (words, offsets) = match layout {
+            Layout::Standard => (count, count),
+            Layout::Eytzinger => (count.saturating_add(1), count),
+            Layout::FastLane => (self.levels.nodes().saturating_mul(fastlane::WIDTH), count),
+            Layout::Wide => (self.levels.nodes().saturating_mul(wide::WIDTH), count),
+            Layout::Compressed => (groups, groups),
         };
-        let offset_bytes = match (header.has(format::UNIFORM), header.has(format::WIDE_OFFSETS)) {
-            (true, _) => Some(0),
-            (false, false) => header.count.checked_add(1).and_then(|count| count.checked_mul(4)),
-            (false, true) => header.count.checked_add(1).and_then(|count| count.checked_mul(8)),
+        let width = keys::offset_width(self.header.flags);
+        let offset_bytes = if self.header.has(format::UNIFORM) {
+            0
+        } else {
+            offsets.saturating_add(1).saturating_mul(width)
         };
-        let search_bytes = words.and_then(|words| words.checked_mul(8));
-        if search_bytes != Some(header.search.len()) || offset_bytes != Some(header.offsets.len()) {
-            return Err(DecodeError::Corrupt {
-                offset: 16,
-                expected: "a count that fits the sections",
-            });
-        }
-        Ok(())
+        let fits = u32::try_from(count).is_ok()
+            && words.saturating_mul(8) == self.header.search.len()
+            && offset_bytes == self.header.offsets.len();
+        if fits { Ok(()) } else { Err(corrupt) }
     }
 
     /// How many separators there are, that is: how many blocks.
@@ -147,8 +165,30 @@ impl<B: AsRef<[u8]>> Fence<B> {
     /// If `keys` and `ranks` differ in length.
     pub fn find_many<K: AsRef<[u8]>>(&self, keys: &[K], ranks: &mut [usize]) {
         assert_eq!(keys.len(), ranks.len(), "one rank for each key");
-        for (key, rank) in keys.iter().zip(ranks) {
-            *rank = self.find(key.as_ref());
+        for (keys, ranks) in keys.chunks(BATCH).zip(ranks.chunks_mut(BATCH)) {
+            self.find_batch(keys, ranks);
+        }
+    }
+
+    /// [`find_many`](Self::find_many) of at most `BATCH` keys.
+    fn find_batch<K: AsRef<[u8]>>(&self, keys: &[K], ranks: &mut [usize]) {
+        let common = self.section(&self.header.common);
+        let mut rests: [&[u8]; BATCH] = [&[]; BATCH];
+        for ((key, rank), rest) in keys.iter().zip(&mut *ranks).zip(&mut rests) {
+            (*rank, *rest) = match strip(common, key.as_ref()) {
+                Strip::Below => (0, &[][..]),
+                Strip::Above => (self.len(), &[][..]),
+                Strip::Rest(rest) => (UNKNOWN, rest),
+            };
+        }
+        let found = match self.header.layout {
+            Layout::Compressed => self.compressed().find_batch(&rests),
+            _ => self.flat().find_batch(&rests),
+        };
+        for (rank, found) in ranks.iter_mut().zip(found) {
+            if *rank == UNKNOWN {
+                *rank = found;
+            }
         }
     }
 
@@ -160,66 +200,50 @@ impl<B: AsRef<[u8]>> Fence<B> {
     pub fn separator(&self, rank: usize) -> Vec<u8> {
         assert!(rank < self.len(), "rank {rank} of {} separators", self.len());
         let mut out = self.section(&self.header.common).to_vec();
-        self.tails().append(rank, self.integer(rank), &mut out);
+        match self.header.layout {
+            Layout::Compressed => self.compressed().append(rank, &mut out),
+            _ => self.flat().append(rank, &mut out),
+        }
         out
     }
 
+    #[inline]
     fn section(&self, range: &Range<usize>) -> &[u8] {
         self.bytes.as_ref().get(range.clone()).unwrap_or_default()
     }
 
-    fn search(&self) -> &[[u8; 8]] {
-        self.section(&self.header.search).as_chunks().0
+    #[inline]
+    fn flat(&self) -> Flat<'_> {
+        Flat {
+            layout: self.header.layout,
+            count: self.header.count,
+            search: self.section(&self.header.search).as_chunks().0,
+            levels: &self.levels,
+            tails: Tails {
+                flags: self.header.flags,
+                uniform: self.header.uniform,
+                offsets: self.section(&self.header.offsets),
+                bytes: self.section(&self.header.tails),
+            },
+        }
     }
 
-    fn tails(&self) -> Tails<'_> {
-        Tails {
+    #[inline]
+    fn compressed(&self) -> Compressed<'_> {
+        Compressed {
+            count: self.header.count,
             flags: self.header.flags,
-            uniform: self.header.uniform,
+            search: self.section(&self.header.search).as_chunks().0,
             offsets: self.section(&self.header.offsets),
-            bytes: self.section(&self.header.tails),
+            groups: self.section(&self.header.tails),
         }
     }
 
-    fn integer(&self, rank: usize) -> u64 {
-        match self.header.layout {
-            Layout::Standard => standard::integer(self.search(), rank),
-            Layout::Eytzinger => {
-                let slot = eytzinger::Shape::new(self.len()).slot(rank);
-                standard::integer(self.search(), slot)
-            }
-        }
-    }
-
+    #[inline]
     fn find_rest(&self, rest: &[u8]) -> usize {
-        let wanted = leading(rest);
-        let rank = match self.header.layout {
-            Layout::Standard => standard::lower_bound(self.search(), wanted),
-            Layout::Eytzinger => eytzinger::lower_bound(self.search(), wanted),
-        };
-        if rank < self.len() && self.integer(rank) == wanted {
-            return self.settle(rank, wanted, rest);
+        match self.header.layout {
+            Layout::Compressed => self.compressed().find(rest),
+            _ => self.flat().find(rest),
         }
-        rank
-    }
-
-    /// The first separator at or above the key among those from `rank` on that share its integer:
-    /// steps of doubling size, then halving (Bentley and Yao, 1976).
-    fn settle(&self, rank: usize, wanted: u64, rest: &[u8]) -> usize {
-        let tails = self.tails();
-        let below = |rank: usize| {
-            rank < self.len() && self.integer(rank) == wanted && tails.compare(rank, rest).is_lt()
-        };
-        let (mut low, mut step) = (rank, 1);
-        while below(low + step - 1) {
-            low += step;
-            step *= 2;
-        }
-        let mut high = low + step - 1;
-        while low < high {
-            let middle = low.midpoint(high);
-            if below(middle) { low = middle + 1 } else { high = middle }
-        }
-        low
     }
 }

@@ -15,6 +15,7 @@
 use std::cmp::Ordering;
 
 use crate::format::{self, Parts};
+use crate::prefetch::prefetch;
 
 /// The first 8 bytes of `rest`, zero padded, as an integer that orders like them.
 #[inline]
@@ -62,6 +63,34 @@ pub(crate) fn strip<'a>(common: &[u8], key: &'a [u8]) -> Strip<'a> {
     }
 }
 
+/// Bytes of one offset.
+#[inline]
+pub(crate) fn offset_width(flags: u16) -> usize {
+    if flags & format::WIDE_OFFSETS == 0 { 4 } else { 8 }
+}
+
+/// Offset number `index` of the offset section; beyond every section if there is none.
+#[inline]
+pub(crate) fn offset_at(flags: u16, offsets: &[u8], index: usize) -> usize {
+    let offset = if flags & format::WIDE_OFFSETS == 0 {
+        offsets.as_chunks().0.get(index).map(|bytes| u64::from(u32::from_le_bytes(*bytes)))
+    } else {
+        offsets.as_chunks().0.get(index).map(|bytes| u64::from_le_bytes(*bytes))
+    };
+    offset.and_then(|offset| usize::try_from(offset).ok()).unwrap_or(usize::MAX)
+}
+
+/// The offset section for `offsets`, as narrow as they allow, and the flag that says so.
+pub(crate) fn encode_offsets(offsets: &[u64]) -> (Vec<u8>, u16) {
+    let narrow: Result<Vec<u32>, _> = offsets.iter().map(|offset| u32::try_from(*offset)).collect();
+    match narrow {
+        Ok(narrow) => (narrow.into_iter().flat_map(u32::to_le_bytes).collect(), 0),
+        Err(_) => {
+            (offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect(), format::WIDE_OFFSETS)
+        }
+    }
+}
+
 /// The tails of a fence, read in place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tails<'a> {
@@ -90,12 +119,24 @@ impl<'a> Tails<'a> {
     }
 
     fn offset(&self, index: usize) -> usize {
-        if self.flags & format::WIDE_OFFSETS == 0 {
-            let offset = self.offsets.as_chunks().0.get(index).copied().map(u32::from_le_bytes);
-            offset.map_or(usize::MAX, |offset| usize::try_from(offset).unwrap_or(usize::MAX))
+        offset_at(self.flags, self.offsets, index)
+    }
+
+    /// Starts loading what [`get`](Self::get) of `rank` needs first.
+    #[inline]
+    pub(crate) fn prefetch_first(&self, rank: usize) {
+        if self.flags & format::UNIFORM != 0 {
+            prefetch(self.bytes, rank.saturating_mul(self.uniform.saturating_sub(8)));
         } else {
-            let offset = self.offsets.as_chunks().0.get(index).copied().map(u64::from_le_bytes);
-            offset.map_or(usize::MAX, |offset| usize::try_from(offset).unwrap_or(usize::MAX))
+            prefetch(self.offsets, rank.saturating_mul(offset_width(self.flags)));
+        }
+    }
+
+    /// Starts loading what [`get`](Self::get) of `rank` needs after that.
+    #[inline]
+    pub(crate) fn prefetch_second(&self, rank: usize) {
+        if self.flags & format::UNIFORM == 0 {
+            prefetch(self.bytes, self.offset(rank));
         }
     }
 
@@ -189,15 +230,9 @@ impl Collected {
             parts.tails.extend_from_slice(rest.get(8..).unwrap_or_default());
         }
         starts.push(parts.tails.len() as u64);
-        parts.flags = if short { format::SHORT } else { 0 };
-        if let Ok(narrow) =
-            starts.iter().map(|start| u32::try_from(*start)).collect::<Result<Vec<_>, _>>()
-        {
-            parts.offsets = narrow.into_iter().flat_map(u32::to_le_bytes).collect();
-        } else {
-            parts.flags |= format::WIDE_OFFSETS;
-            parts.offsets = starts.into_iter().flat_map(u64::to_le_bytes).collect();
-        }
+        let (offsets, width) = encode_offsets(&starts);
+        parts.offsets = offsets;
+        parts.flags = width | if short { format::SHORT } else { 0 };
         (parts, integers)
     }
 }

@@ -13,17 +13,27 @@ pub enum Layout {
     /// Prefixes in breadth-first order of a binary tree, prefetched three levels ahead
     /// (the order of Eytzinger's tables of 1590; searched as in Khuong and Morin, 2017).
     Eytzinger,
+    /// Sorted prefixes with express lanes of every 4th, 16th, 64th .. entry above them.
+    FastLane,
+    /// A static tree of 32-prefix nodes searched by vector instructions (Koerkamp's S+ tree, 2024).
+    Wide,
+    /// Separators front-coded in groups of 16: the least memory.
+    Compressed,
 }
 
 impl Layout {
     /// Every layout that can be stored.
-    pub const ALL: &'static [Self] = &[Self::Standard, Self::Eytzinger];
+    pub const ALL: &'static [Self] =
+        &[Self::Standard, Self::Eytzinger, Self::FastLane, Self::Wide, Self::Compressed];
 
     /// The number of this layout in the encoded header.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Standard => 0,
             Self::Eytzinger => 1,
+            Self::FastLane => 2,
+            Self::Wide => 3,
+            Self::Compressed => 4,
         }
     }
 

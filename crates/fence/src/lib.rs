@@ -35,14 +35,20 @@
 //! borrows or owns one buffer; it is `Send` and `Sync` when the buffer is.
 
 mod builder;
+mod compressed;
 mod error;
 mod eytzinger;
+mod fastlane;
 mod fence;
+mod flat;
 mod format;
 mod keys;
 mod layout;
+mod levels;
 mod prefetch;
+mod simd;
 mod standard;
+mod wide;
 
 pub use builder::Builder;
 pub use error::DecodeError;

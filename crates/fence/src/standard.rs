@@ -7,6 +7,8 @@
 
 use std::hint::select_unpredictable;
 
+use crate::prefetch::prefetch;
+
 /// The integer at `rank`; the largest there is beyond the end.
 #[inline(always)]
 pub(crate) fn integer(search: &[[u8; 8]], rank: usize) -> u64 {
@@ -30,4 +32,26 @@ pub(crate) fn lower_bound(search: &[[u8; 8]], wanted: u64) -> usize {
         len -= half;
     }
     base + usize::from(len == 1 && integer(search, base) < wanted)
+}
+
+/// [`lower_bound`] of several integers in step, so that their cache misses overlap.
+#[inline]
+pub(crate) fn lower_bounds<const BATCH: usize>(
+    search: &[[u8; 8]],
+    wanted: &[u64; BATCH],
+) -> [usize; BATCH] {
+    let (mut bases, mut len) = ([0; BATCH], search.len());
+    while len > 1 {
+        let half = len / 2;
+        len -= half;
+        for (base, wanted) in bases.iter_mut().zip(wanted) {
+            let below = integer(search, *base + half - 1) < *wanted;
+            *base = select_unpredictable(below, *base + half, *base);
+            prefetch(search.as_flattened(), (*base + (len / 2).max(1) - 1) * 8);
+        }
+    }
+    for (base, wanted) in bases.iter_mut().zip(wanted) {
+        *base += usize::from(len == 1 && integer(search, *base) < *wanted);
+    }
+    bases
 }

@@ -299,6 +299,9 @@ macro_rules! suite {
 suite! {
     standard: Layout::Standard;
     eytzinger: Layout::Eytzinger;
+    fastlane: Layout::FastLane;
+    wide: Layout::Wide;
+    compressed: Layout::Compressed;
 }
 
 #[test]
