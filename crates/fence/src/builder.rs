@@ -3,7 +3,7 @@
 use crate::format;
 use crate::format::Parts;
 use crate::keys::Collected;
-use crate::{Layout, compressed, eytzinger, fastlane, levels, standard, wide};
+use crate::{Layout, compressed, eytzinger, fastlane, levels, prefix_tree, standard, wide};
 
 /// Collects ascending separators and encodes them.
 ///
@@ -71,6 +71,7 @@ impl Builder {
     pub fn finish(self) -> Vec<u8> {
         let mut parts = match self.layout {
             Layout::Compressed => compressed::encode(&self.keys),
+            Layout::PrefixTree => prefix_tree::encode(&self.keys),
             flat => pack(&self.keys, flat),
         };
         parts.bounds = self.bounds;

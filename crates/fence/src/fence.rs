@@ -12,6 +12,8 @@ use crate::flat::Flat;
 use crate::format::{self, Header};
 use crate::keys::{self, Strip, Tails, strip};
 use crate::levels::Levels;
+use crate::prefix_tree::{self, PrefixTree};
+use crate::simd::LANES;
 use crate::{DecodeError, Layout, fastlane, wide};
 
 /// A decoded fence over a borrowed, shared or owned buffer `B`.
@@ -41,6 +43,7 @@ impl<B: AsRef<[u8]>> Fence<B> {
         let levels = match header.layout {
             Layout::FastLane => Levels::new(header.count, fastlane::WIDTH),
             Layout::Wide => Levels::new(header.count, wide::WIDTH),
+            Layout::PrefixTree => Levels::new(header.count, prefix_tree::WIDTH),
             _ => Levels::default(),
         };
         let fence = Self { bytes, header, levels };
@@ -59,14 +62,13 @@ impl<B: AsRef<[u8]>> Fence<B> {
             Layout::Eytzinger => (count.saturating_add(1), count),
             Layout::FastLane => (self.levels.nodes().saturating_mul(fastlane::WIDTH), count),
             Layout::Wide => (self.levels.nodes().saturating_mul(wide::WIDTH), count),
+            Layout::PrefixTree => (self.levels.nodes().saturating_mul(LANES), count),
             Layout::Compressed => (groups, groups),
         };
         let width = keys::offset_width(self.header.flags);
-        let offset_bytes = if self.header.has(format::UNIFORM) {
-            0
-        } else {
-            offsets.saturating_add(1).saturating_mul(width)
-        };
+        let no_offsets = layout == Layout::PrefixTree || self.header.has(format::UNIFORM);
+        let offset_bytes =
+            if no_offsets { 0 } else { offsets.saturating_add(1).saturating_mul(width) };
         let fits = u32::try_from(count).is_ok()
             && words.saturating_mul(8) == self.header.search.len()
             && offset_bytes == self.header.offsets.len();
@@ -183,6 +185,7 @@ impl<B: AsRef<[u8]>> Fence<B> {
         }
         let found = match self.header.layout {
             Layout::Compressed => self.compressed().find_batch(&rests),
+            Layout::PrefixTree => self.prefix_tree().find_batch(&rests),
             _ => self.flat().find_batch(&rests),
         };
         for (rank, found) in ranks.iter_mut().zip(found) {
@@ -202,6 +205,7 @@ impl<B: AsRef<[u8]>> Fence<B> {
         let mut out = self.section(&self.header.common).to_vec();
         match self.header.layout {
             Layout::Compressed => self.compressed().append(rank, &mut out),
+            Layout::PrefixTree => self.prefix_tree().append(rank, &mut out),
             _ => self.flat().append(rank, &mut out),
         }
         out
@@ -240,9 +244,22 @@ impl<B: AsRef<[u8]>> Fence<B> {
     }
 
     #[inline]
+    fn prefix_tree(&self) -> PrefixTree<'_> {
+        PrefixTree {
+            count: self.header.count,
+            flags: self.header.flags,
+            uniform: self.header.uniform,
+            search: self.section(&self.header.search).as_chunks().0,
+            levels: &self.levels,
+            tails: self.section(&self.header.tails),
+        }
+    }
+
+    #[inline]
     fn find_rest(&self, rest: &[u8]) -> usize {
         match self.header.layout {
             Layout::Compressed => self.compressed().find(rest),
+            Layout::PrefixTree => self.prefix_tree().find(rest),
             _ => self.flat().find(rest),
         }
     }

@@ -17,14 +17,23 @@ pub enum Layout {
     FastLane,
     /// A static tree of 32-prefix nodes searched by vector instructions (Koerkamp's S+ tree, 2024).
     Wide,
+    /// A static tree of 31-prefix nodes, each of which strips the prefix its own keys share: for
+    /// keys that differ only far behind.
+    PrefixTree,
     /// Separators front-coded in groups of 16: the least memory.
     Compressed,
 }
 
 impl Layout {
     /// Every layout that can be stored.
-    pub const ALL: &'static [Self] =
-        &[Self::Standard, Self::Eytzinger, Self::FastLane, Self::Wide, Self::Compressed];
+    pub const ALL: &'static [Self] = &[
+        Self::Standard,
+        Self::Eytzinger,
+        Self::FastLane,
+        Self::Wide,
+        Self::PrefixTree,
+        Self::Compressed,
+    ];
 
     /// The number of this layout in the encoded header.
     pub(crate) const fn code(self) -> u8 {
@@ -33,7 +42,8 @@ impl Layout {
             Self::Eytzinger => 1,
             Self::FastLane => 2,
             Self::Wide => 3,
-            Self::Compressed => 4,
+            Self::PrefixTree => 4,
+            Self::Compressed => 5,
         }
     }
 

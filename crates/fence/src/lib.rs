@@ -34,6 +34,7 @@
 //! No files, no locks, no threads, no allocation while searching. A `Fence` is immutable and
 //! borrows or owns one buffer; it is `Send` and `Sync` when the buffer is.
 
+mod aligned;
 mod builder;
 mod compressed;
 mod error;
@@ -46,10 +47,12 @@ mod keys;
 mod layout;
 mod levels;
 mod prefetch;
+mod prefix_tree;
 mod simd;
 mod standard;
 mod wide;
 
+pub use aligned::AlignedBytes;
 pub use builder::Builder;
 pub use error::DecodeError;
 pub use fence::Fence;

@@ -82,6 +82,15 @@ fn key_sets() -> Vec<(String, Keys)> {
         format!("/{}", (0..depth).map(name).collect::<Vec<_>>().join("/")).into_bytes()
     });
     sets.push(("paths".into(), sorted(paths.collect())));
+    let grouped = |n: u32| {
+        let group = "/shared/by/a/group".repeat(1 + (n / 700) as usize);
+        format!("{group}{:03}{}{n:07}", n / 700, "-".repeat((n / 90 % 7) as usize)).into_bytes()
+    };
+    sets.push(("groups of long prefixes".into(), sorted((0..5000).map(grouped).collect())));
+    let huge = |n: u8| [vec![b'h'; 3000], vec![n / 3], vec![n; 4000], vec![n % 3; 5]].concat();
+    sets.push(("huge".into(), sorted((0..200).map(huge).collect())));
+    let doubled = (0..3000_u32).map(|n| format!("key{:05}", n / 70).into_bytes());
+    sets.push(("runs of equal keys".into(), doubled.collect()));
     sets
 }
 
@@ -301,6 +310,7 @@ suite! {
     eytzinger: Layout::Eytzinger;
     fastlane: Layout::FastLane;
     wide: Layout::Wide;
+    prefix_tree: Layout::PrefixTree;
     compressed: Layout::Compressed;
 }
 
