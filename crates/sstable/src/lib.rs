@@ -10,6 +10,7 @@ mod key;
 mod merge;
 mod meta;
 mod options;
+mod pack;
 mod read_at;
 mod sink;
 mod source;
@@ -19,7 +20,7 @@ pub mod varint;
 mod verify;
 mod writer;
 
-pub use codec::Codec;
+pub use codec::{Chooser, Codec, Coding, Content, Load};
 pub use cursor::{Cursor, SliceCursor};
 pub use error::{Error, Result};
 pub use key::{KEY_BYTES_MAX, Kind, SEQNO_MAX, SeqNo, Trailer, VALUE_BYTES_MAX, compare};

@@ -1,6 +1,6 @@
 //! How tables are written and how they are read.
 
-use crate::codec::Codec;
+use crate::codec::{Chooser, Codec, Coding};
 use crate::error::{Error, Result};
 
 /// How a table is written.
@@ -18,6 +18,16 @@ pub struct WriteOptions {
     /// How blocks are compressed. Default LZ4, or none in a build without it. A block that does
     /// not shrink enough is stored plainly.
     pub codec: Codec,
+    /// How hard the codec tries: Zstandard and dictionaries 1 to 22, LZMA 0 to 9, others only 0.
+    /// Default 0: the codec's own default. Higher is smaller and slower to write.
+    pub codec_level: u8,
+    /// How the codec of each block is chosen. Default: the one above for all.
+    pub chooser: Chooser,
+    /// Largest dictionary that the codec `Dictionary` trains, in bytes. Default 16,384; 1,024 to
+    /// 1,048,576. The writer holds 100 times as much data before it writes its first block.
+    pub dictionary_bytes: usize,
+    /// Threads that compress beside the one that writes. Default 0; at most 256.
+    pub compression_threads: usize,
     /// A block stays compressed only if it shrinks by at least this factor. Default 1.2; 1 to 100.
     pub ratio_min: f64,
     /// Blocks smaller than this are not compressed, in bytes. Default 512.
@@ -44,6 +54,10 @@ impl Default for WriteOptions {
             block_bytes: 4096,
             restart_interval: 16,
             codec: if Codec::Lz4.is_built_in() { Codec::Lz4 } else { Codec::None },
+            codec_level: 0,
+            chooser: Chooser::Fixed,
+            dictionary_bytes: 16 << 10,
+            compression_threads: 0,
             ratio_min: 1.2,
             compress_bytes_min: 512,
             filter: bloom::Kind::default(),
@@ -65,6 +79,9 @@ impl WriteOptions {
         within("block_bytes", self.block_bytes, 512, 65_536)?;
         within("restart_interval", self.restart_interval, 1, 1024)?;
         within("partition_blocks", self.partition_blocks, 8, 4_194_304)?;
+        within("dictionary_bytes", self.dictionary_bytes, 1024, 1 << 20)?;
+        within("compression_threads", self.compression_threads, 0, 256)?;
+        self.coding().validate()?;
         if !(1.0..=100.0).contains(&self.ratio_min) {
             let what = format!("ratio_min is {}, not 1 to 100", self.ratio_min);
             return Err(Error::InvalidOptions(what));
@@ -73,11 +90,26 @@ impl WriteOptions {
             let what = format!("filter_bits_per_key is {}, not 0 to 64", self.filter_bits_per_key);
             return Err(Error::InvalidOptions(what));
         }
+        Ok(())
+    }
+
+    /// The codec with its level.
+    pub(crate) fn coding(&self) -> Coding {
+        Coding { codec: self.codec, level: self.codec_level }
+    }
+}
+
+impl Coding {
+    /// Checks that the codec is built in and has such a level.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOptions`] if not.
+    pub fn validate(self) -> Result<()> {
         if !self.codec.is_built_in() {
             let what = format!("codec {} is not built in", self.codec.name());
             return Err(Error::InvalidOptions(what));
         }
-        Ok(())
+        within("codec_level", usize::from(self.level), 0, usize::from(self.level_max()))
     }
 }
 
@@ -122,6 +154,9 @@ mod tests {
         bad(|o| o.block_bytes = 65_537, "block_bytes");
         bad(|o| o.restart_interval = 0, "restart_interval");
         bad(|o| o.partition_blocks = 0, "partition_blocks");
+        bad(|o| o.codec_level = 1, "codec_level");
+        bad(|o| o.dictionary_bytes = 1, "dictionary_bytes");
+        bad(|o| o.compression_threads = 257, "compression_threads");
         bad(|o| o.ratio_min = 0.9, "ratio_min");
         bad(|o| o.ratio_min = f64::NAN, "ratio_min");
         bad(|o| o.filter_bits_per_key = -1.0, "filter_bits_per_key");

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::block::bytes::Bytes;
-use crate::codec::{self, Codec};
+use crate::codec::{self, Codec, Packed, ReadDictionary};
 use crate::error::{Error, Result};
 use crate::format::{self, BlockKind, Fault, HEADER_BYTES, Handle, Header, Place};
 use crate::read_at::ReadAt;
@@ -17,6 +17,8 @@ pub(crate) struct Source {
     pub(crate) table_id: u64,
     /// Blocks end here: the footer's first byte.
     pub(crate) blocks_end: u64,
+    /// What blocks of the codec `Dictionary` were compressed with.
+    pub(crate) dictionary: Option<Arc<ReadDictionary>>,
 }
 
 /// A block that passed its checks: what the header says and the body, decompressed.
@@ -59,6 +61,15 @@ impl Source {
             }
             self.io_error(offset, source)
         })
+    }
+
+    /// Reads the dictionary that blocks were compressed with.
+    pub(crate) fn load_dictionary(&mut self, handle: Handle) -> Result<()> {
+        let body = self.block(handle, BlockKind::Dictionary)?;
+        let dictionary = ReadDictionary::new(&body.bytes);
+        let dictionary = dictionary.map_err(|fault| self.fault(handle.offset, fault))?;
+        self.dictionary = Some(Arc::new(dictionary));
+        Ok(())
     }
 
     /// Reads and checks a block.
@@ -115,8 +126,14 @@ impl Source {
             Codec::None => data.len(),
             _ => header.original_size as usize,
         };
-        let bytes = codec::decompress(header.codec, data, original_size)
-            .map_err(|fault| self.fault(handle.offset, fault))?;
+        let bytes = codec::decompress(Packed {
+            codec: header.codec,
+            data,
+            entries: usize::from(header.entry_count),
+            original_size,
+            dictionary: self.dictionary.as_deref(),
+        })
+        .map_err(|fault| self.fault(handle.offset, fault))?;
         Ok(Body { header, bytes: Bytes::heap(bytes, 0) })
     }
 }

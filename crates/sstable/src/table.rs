@@ -204,8 +204,11 @@ impl Table {
         expect: Expect,
         cache: Option<Arc<BlockCache>>,
     ) -> Result<Self> {
-        let (source, footer) = open_source(file, name, expect)?;
+        let (mut source, footer) = open_source(file, name, expect)?;
         let directory = read_directory(&source, &footer)?;
+        if let Some(handle) = directory.dictionary {
+            source.load_dictionary(handle)?;
+        }
         let properties = source.block(directory.properties, BlockKind::Properties)?;
         let mut meta = TableMeta::decode(&properties.bytes).ok_or_else(|| {
             source.damaged(directory.properties.offset, "a well-formed properties block")
@@ -251,7 +254,13 @@ impl Table {
         let pinned = |lock: &OnceLock<Arc<Block>>| lock.get().map_or(0, |b| b.memory_usage());
         let parts: usize = self.parts.iter().map(|p| pinned(&p.index) + pinned(&p.filter)).sum();
         let keys = self.meta.smallest.len() + self.meta.largest.len();
-        size_of::<Self>() + self.parts.len() * size_of::<Part>() + parts + self.top.memory() + keys
+        let dictionary = self.source.dictionary.as_ref().map_or(0, |d| d.memory());
+        dictionary
+            + size_of::<Self>()
+            + self.parts.len() * size_of::<Part>()
+            + parts
+            + self.top.memory()
+            + keys
     }
 
     /// Returns `false` if the key whose `bloom::hash_key` is `hash` is certainly not in the table.
@@ -270,7 +279,7 @@ impl Table {
     /// tombstones included; `hash` is `bloom::hash_key(key)`.
     ///
     /// # Errors
-    /// [`Error::Corruption`] if a block fails its checks (the table stays usable), or [`Error::Io`].
+    /// [`Error::Corruption`] if a block fails its checks (the table stays usable); [`Error::Io`].
     pub fn get(&self, key: &[u8], hash: u64, at: Trailer) -> Result<Option<Found>> {
         let Some(part) = self.top.find(key) else { return Ok(None) };
         if !self.filter_allows(part, hash)? {
@@ -438,7 +447,8 @@ pub(crate) fn open_source(
     name: &str,
     expect: Expect,
 ) -> Result<(Source, Footer)> {
-    let mut source = Source { file, name: name.into(), table_id: 0, blocks_end: 0 };
+    let mut source =
+        Source { file, name: name.into(), table_id: 0, blocks_end: 0, dictionary: None };
     let file_bytes = source.file.len().map_err(|error| source.io_error(0, error))?;
     if let Some(expected) = expect.file_bytes
         && expected != file_bytes

@@ -6,15 +6,17 @@
 //! 3. Equal input and options give equal bytes.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use crate::block::builder::BlockBuilder;
-use crate::codec::{self, Codec};
+use crate::codec::{self, Codec, Coding};
 use crate::error::{Error, Result};
-use crate::format::{BlockKind, DECOMPRESSED_BYTES_MAX};
+use crate::format::BlockKind;
 use crate::index::{Directory, IndexBuilder, PartHandles, Top};
 use crate::key::{KEY_BYTES_MAX, Kind, Trailer, VALUE_BYTES_MAX, compare, separator};
 use crate::meta::TableMeta;
 use crate::options::WriteOptions;
+use crate::pack::{Pipeline, Raw, Ready};
 use crate::sink::{BlockSink, Stored};
 
 /// Entries of one block at most: its header counts them in 16 bits.
@@ -44,7 +46,12 @@ pub struct TableWriter<W: Write> {
     options: WriteOptions,
     block: BlockBuilder,
     body: Vec<u8>,
-    packed: Vec<u8>,
+    coding: Coding,
+    pipeline: Pipeline,
+    /// Blocks that came out of the pipeline and are to be written next; empty between calls.
+    ready: Vec<Ready>,
+    training: Option<Training>,
+    dictionary: Arc<[u8]>,
     index: IndexBuilder,
     filter: Option<bloom::Builder>,
     parts: Vec<PartHandles>,
@@ -52,6 +59,16 @@ pub struct TableWriter<W: Write> {
     separator: Vec<u8>,
     meta: TableMeta,
 }
+
+/// Blocks held back until there is enough to train a dictionary on.
+#[derive(Debug, Default)]
+struct Training {
+    blocks: Vec<Raw>,
+    bytes: usize,
+}
+
+/// Bytes of blocks to train on, for each byte of the dictionary.
+const TRAINING_FACTOR: usize = 100;
 
 impl<W: Write> TableWriter<W> {
     /// Starts a table with the number `table_id`, which no other table of a database may share.
@@ -76,7 +93,11 @@ impl<W: Write> TableWriter<W> {
             sink: BlockSink::new(sink, name, table_id),
             block: BlockBuilder::new(options.restart_interval, options.hash_index),
             body: Vec::new(),
-            packed: Vec::new(),
+            coding: options.coding(),
+            pipeline: Pipeline::new(options, &Arc::default()),
+            ready: Vec::new(),
+            training: (options.codec == Codec::Dictionary).then(Training::default),
+            dictionary: Arc::default(),
             index: IndexBuilder::new(options.fence),
             filter: new_filter(options),
             parts: Vec::new(),
@@ -93,6 +114,21 @@ impl<W: Write> TableWriter<W> {
         self.meta.level = level;
         self.meta.created_at_us = created_at_us;
         self
+    }
+
+    /// Compresses the blocks to come with another codec or level; see [`Coding::under`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidOptions`] if the codec is not built in, has no such level, or is
+    /// `Dictionary` in a table that was not begun with it.
+    pub fn set_coding(&mut self, coding: Coding) -> Result<()> {
+        coding.validate()?;
+        if coding.codec == Codec::Dictionary && self.options.codec != Codec::Dictionary {
+            return Err(Error::InvalidOptions("a dictionary is trained from the start".into()));
+        }
+        let trained = self.training.is_some() || !self.dictionary.is_empty();
+        self.coding = if trained { coding } else { without_dictionary(coding) };
+        Ok(())
     }
 
     /// Appends an entry.
@@ -156,7 +192,8 @@ impl<W: Write> TableWriter<W> {
         )]
         let filter_bytes = (keys as f64 * self.options.filter_bits_per_key / 8.0) as usize;
         let pending = self.block.estimated_bytes() + self.index.memory() + filter_bytes;
-        self.sink.offset() + pending as u64
+        let held = self.training.as_ref().map_or(0, |training| training.bytes);
+        self.sink.offset() + (pending + held + self.pipeline.waiting_bytes()) as u64
     }
 
     /// Returns the count of entries added.
@@ -182,42 +219,90 @@ impl<W: Write> TableWriter<W> {
         }
         self.body.clear();
         let entries = self.block.finish(&mut self.body);
-        self.write_data(entries)?;
+        self.send(entries)?;
         if let Some(separator) = partition_separator {
             self.end_partition(&separator)?;
         }
         Ok(())
     }
 
-    fn write_data(&mut self, entries: u16) -> Result<()> {
-        let codec = self.pack();
-        let body = if codec == Codec::None { &self.body } else { &self.packed };
-        let original_bytes = self.body.len();
-        let block = Stored { kind: BlockKind::Data, codec, entries, original_bytes, body };
-        let handle = self.sink.put(block)?;
-        self.index.push_block(handle);
-        self.meta.block_count += 1;
-        self.meta.stored_bytes += handle.bytes;
-        self.meta.blocks_by_codec[codec as usize] += 1;
+    /// Sends a block to be compressed, or holds it back for training.
+    fn send(&mut self, entries: u16) -> Result<()> {
+        let body = std::mem::take(&mut self.body);
+        let raw = Raw { body, entries, coding: self.coding };
+        match &mut self.training {
+            None => {
+                self.pipeline.submit(raw, &mut self.ready);
+                self.write_ready()
+            }
+            Some(training) => {
+                training.bytes += raw.body.len();
+                training.blocks.push(raw);
+                if training.bytes < self.options.dictionary_bytes * TRAINING_FACTOR {
+                    return Ok(());
+                }
+                self.end_training()
+            }
+        }
+    }
+
+    /// Trains the dictionary on the blocks held back and sends them.
+    fn end_training(&mut self) -> Result<()> {
+        let Some(training) = self.training.take() else { return Ok(()) };
+        let bodies: Vec<&[u8]> = training.blocks.iter().map(|raw| raw.body.as_slice()).collect();
+        self.dictionary = codec::train(&bodies, self.options.dictionary_bytes).into();
+        if self.dictionary.is_empty() {
+            self.coding = without_dictionary(self.coding);
+        } else {
+            self.pipeline = Pipeline::new(&self.options, &self.dictionary);
+        }
+        for mut raw in training.blocks {
+            if self.dictionary.is_empty() {
+                raw.coding = without_dictionary(raw.coding);
+            }
+            self.pipeline.submit(raw, &mut self.ready);
+            self.write_ready()?;
+        }
         Ok(())
     }
 
-    /// Compresses the body if that pays; returns the codec it is to be stored with.
-    fn pack(&mut self) -> Codec {
-        let bytes = self.body.len();
-        let wanted = self.options.codec;
-        let small = bytes < self.options.compress_bytes_min;
-        if wanted == Codec::None || small || bytes > DECOMPRESSED_BYTES_MAX {
-            return Codec::None;
+    /// Writes the blocks that are ready.
+    fn write_ready(&mut self) -> Result<()> {
+        let mut ready = std::mem::take(&mut self.ready);
+        for block in ready.drain(..) {
+            let handle = self.sink.put(Stored {
+                kind: BlockKind::Data,
+                codec: block.codec,
+                entries: block.entries,
+                original_bytes: block.original_bytes,
+                body: &block.body,
+            })?;
+            self.index.push_block(handle);
+            self.meta.block_count += 1;
+            self.meta.stored_bytes += handle.bytes;
+            self.meta.blocks_by_codec[block.codec as usize] += 1;
+            let (small, large) = (block.spare, block.body);
+            if small.capacity() == 0 {
+                self.body = large;
+            } else {
+                self.body = small;
+                self.pipeline.recycle(large);
+            }
         }
-        self.packed.clear();
-        codec::compress(wanted, &self.body, &mut self.packed);
-        let pays = bytes as f64 >= self.packed.len() as f64 * self.options.ratio_min;
-        if pays { wanted } else { Codec::None }
+        self.ready = ready;
+        Ok(())
+    }
+
+    /// Writes all blocks that are still under way.
+    fn drain(&mut self) -> Result<()> {
+        self.end_training()?;
+        self.pipeline.drain(&mut self.ready);
+        self.write_ready()
     }
 
     /// Writes filter and index of the partition that is full.
     fn end_partition(&mut self, separator: &[u8]) -> Result<()> {
+        self.drain()?;
         let mut part = PartHandles::default();
         if let Some(filter) = self.filter.take() {
             let handle = self.sink.put_plain(BlockKind::Filter, &filter.finish())?;
@@ -247,6 +332,11 @@ impl<W: Write> TableWriter<W> {
         } else {
             self.cut(None)?;
         }
+        let dictionary = if self.dictionary.is_empty() {
+            None
+        } else {
+            Some(self.sink.put_plain(BlockKind::Dictionary, &self.dictionary)?)
+        };
         self.body.clear();
         let top = std::mem::replace(&mut self.top, fence::Builder::new(self.options.fence));
         Top::encode(&self.parts, &top.finish(), &mut self.body);
@@ -256,7 +346,7 @@ impl<W: Write> TableWriter<W> {
         self.meta.encode(&mut self.body);
         let properties = self.sink.put_plain(BlockKind::Properties, &self.body)?;
         self.body.clear();
-        Directory { top, properties, dictionary: None }.encode(&mut self.body);
+        Directory { top, properties, dictionary }.encode(&mut self.body);
         let directory = self.sink.put_plain(BlockKind::Directory, &self.body)?;
         let (file_bytes, sink) = self.sink.finish(directory)?;
         self.meta.file_bytes = file_bytes;
@@ -267,6 +357,14 @@ impl<W: Write> TableWriter<W> {
 fn new_filter(options: &WriteOptions) -> Option<bloom::Builder> {
     let bits = options.filter_bits_per_key;
     (bits > 0.0).then(|| bloom::Builder::new(options.filter, bits))
+}
+
+/// The same effort by the same library, for a table too small to train a dictionary on.
+fn without_dictionary(coding: Coding) -> Coding {
+    match coding.codec {
+        Codec::Dictionary => Coding { codec: Codec::Zstd, ..coding },
+        _ => coding,
+    }
 }
 
 fn check_lengths(key: &[u8], value: &[u8]) -> Result<()> {

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use common::{Entry, SHAPES, Shape, build, entries, expected, get, here, open, scan};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use sstable::{
-    BlockCache, Codec, Cursor, Kind, ReadOptions, Table, TableCursor, TableWriter, Trailer,
-    WriteOptions,
+    BlockCache, Chooser, Codec, Coding, Cursor, Kind, ReadOptions, Table, TableCursor, TableWriter,
+    Trailer, WriteOptions,
 };
 
 /// Options that between them reach every path.
@@ -32,8 +32,9 @@ fn variants() -> Vec<WriteOptions> {
     ];
     for codec in Codec::ALL.into_iter().filter(|codec| codec.is_built_in()) {
         all.push(WriteOptions { codec, ratio_min: 1.0, ..plain.clone() });
-        all.push(WriteOptions { codec, ..WriteOptions::default() });
+        all.push(WriteOptions { codec, compression_threads: 2, ..WriteOptions::default() });
     }
+    all.push(WriteOptions { chooser: Chooser::ByData, ..WriteOptions::default() });
     all
 }
 
@@ -206,5 +207,97 @@ fn equal_input_gives_equal_bytes() {
     let all = entries(Shape::Mixed, 1000, &mut random);
     for options in variants() {
         assert_eq!(build(&all, &options), build(&all, &options));
+    }
+}
+
+/// Text-like rows; enough to train a dictionary on.
+fn rows(count: usize) -> Vec<Entry> {
+    let row = |rank: usize| {
+        let value = format!(
+            "{{\"id\":{rank},\"name\":\"user {}\",\"mail\":\"u{}@example.org\",\"active\":{}}}",
+            rank * 7919 % 1000,
+            rank * 31,
+            rank.is_multiple_of(3)
+        );
+        (format!("row{rank:08}").into_bytes(), Trailer::new(rank as u64, Kind::Put), value.into())
+    };
+    (0..count).map(row).collect()
+}
+
+#[test]
+fn threads_and_the_writer_alone_write_the_same_bytes() {
+    let all = rows(20_000);
+    for codec in Codec::ALL.into_iter().filter(|codec| codec.is_built_in()) {
+        let options = WriteOptions { codec, dictionary_bytes: 4096, ..WriteOptions::default() };
+        let alone = build(&all, &options);
+        let threads = WriteOptions { compression_threads: 3, ..options.clone() };
+        assert!(alone == build(&all, &threads), "{}", codec.name());
+        let table = open(alone, None).unwrap();
+        let mut cursor = TableCursor::new(Arc::clone(&table), ReadOptions::default());
+        assert!(scan(&mut cursor).unwrap() == all);
+        table.verify().unwrap();
+    }
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn a_dictionary_pays_on_small_blocks_of_like_rows() {
+    let all = rows(20_000);
+    let size = |codec| {
+        let options = WriteOptions { codec, filter_bits_per_key: 0.0, ..WriteOptions::default() };
+        let table = open(build(&all, &options), None).unwrap();
+        (table.meta().file_bytes, table.meta().blocks_by_codec[codec as usize])
+    };
+    let (plain, _) = size(Codec::Zstd);
+    let (dictionary, blocks) = size(Codec::Dictionary);
+    assert!(blocks > 100, "{blocks} blocks use the dictionary");
+    assert!(dictionary * 115 < plain * 100, "{dictionary} with, {plain} without");
+}
+
+#[test]
+fn one_table_holds_blocks_of_several_codecs() {
+    let mut random = StdRng::seed_from_u64(6);
+    let mut all = rows(3000);
+    // Integers before, noise behind.
+    for rank in 0..2000_u64 {
+        let value = (rank * 3).to_le_bytes().to_vec();
+        all.push((format!("a{rank:010}").into_bytes(), Trailer::new(rank, Kind::Put), value));
+    }
+    for rank in 0..50_u32 {
+        let noise = (0..3000).map(|_| random.random()).collect();
+        all.push((format!("z{rank:05}").into_bytes(), Trailer::new(7, Kind::Put), noise));
+    }
+    all.sort_by(|a, b| sstable::compare(&a.0, a.1, &b.0, b.1));
+    let options = WriteOptions { chooser: Chooser::ByData, ..WriteOptions::default() };
+    let table = open(build(&all, &options), None).unwrap();
+    let blocks = table.meta().blocks_by_codec;
+    let chosen = |codec: Codec| blocks[codec as usize];
+    assert!(chosen(Codec::Delta) > 3 && chosen(Codec::None) > 10, "{blocks:?}");
+    assert_eq!(blocks.iter().sum::<u64>(), table.meta().block_count);
+    let mut cursor = TableCursor::new(Arc::clone(&table), ReadOptions::default());
+    assert!(scan(&mut cursor).unwrap() == all);
+    table.verify().unwrap();
+}
+
+#[test]
+fn the_codec_may_change_on_the_way() {
+    let all = rows(6000);
+    let built_in = || Codec::ALL.into_iter().filter(|c| c.is_built_in() && *c != Codec::Dictionary);
+    let mut codecs = built_in().cycle();
+    let mut writer = TableWriter::new(Vec::new(), "t", 42, &WriteOptions::default()).unwrap();
+    for (rank, (key, trailer, value)) in all.iter().enumerate() {
+        if rank % 200 == 0 {
+            writer.set_coding(Coding::new(codecs.next().unwrap())).unwrap();
+        }
+        writer.add(key, *trailer, value).unwrap();
+    }
+    assert!(writer.set_coding(Coding::new(Codec::Dictionary)).is_err());
+    assert!(writer.set_coding(Coding { codec: Codec::None, level: 1 }).is_err());
+    let (meta, bytes) = writer.finish().unwrap();
+    let table = open(bytes, None).unwrap();
+    let mut cursor = TableCursor::new(Arc::clone(&table), ReadOptions::default());
+    assert!(scan(&mut cursor).unwrap() == all);
+    for codec in built_in().filter(|c| !matches!(c, Codec::BitPack | Codec::Delta)) {
+        assert!(meta.blocks_by_codec[codec as usize] > 0, "{}", codec.name());
     }
 }

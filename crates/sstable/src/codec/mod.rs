@@ -1,7 +1,22 @@
 //! How a block's body is made smaller, and back.
 
+mod bits;
+mod choose;
+mod columns;
 #[cfg(feature = "lz4")]
 mod lz4;
+#[cfg(feature = "lzma")]
+mod lzma;
+#[cfg(feature = "snappy")]
+mod snappy;
+#[cfg(feature = "zstd")]
+mod zstd;
+
+#[cfg(feature = "zstd")]
+pub(crate) use zstd::ReadDictionary;
+
+pub(crate) use choose::looks_random;
+pub use choose::{Chooser, Content, Load};
 
 use crate::format::{DECOMPRESSED_BYTES_MAX, Fault};
 
@@ -21,7 +36,7 @@ pub enum Codec {
     Snappy = 2,
     /// Zstandard (Yann Collet, 2015; RFC 8878): smaller, slower.
     Zstd = 3,
-    /// LZMA in an xz stream (Igor Pavlov, 1998): smallest, slowest.
+    /// LZMA (Igor Pavlov, 1998): smallest, slowest.
     Lzma = 4,
     /// Columns of fixed-width integers, each as the difference from its minimum in as few bits as
     /// will do.
@@ -66,7 +81,13 @@ impl Codec {
     /// Returns whether this build can write and read the codec.
     #[must_use]
     pub const fn is_built_in(self) -> bool {
-        matches!(self, Self::None) || matches!(self, Self::Lz4) && cfg!(feature = "lz4")
+        match self {
+            Self::None | Self::BitPack | Self::Delta => true,
+            Self::Lz4 => cfg!(feature = "lz4"),
+            Self::Snappy => cfg!(feature = "snappy"),
+            Self::Zstd | Self::Dictionary => cfg!(feature = "zstd"),
+            Self::Lzma => cfg!(feature = "lzma"),
+        }
     }
 
     /// Returns the codec with this number, or `None` if there is no such codec.
@@ -86,25 +107,183 @@ impl Codec {
     }
 }
 
-/// Appends `body`, compressed with `codec`, to `out`.
-///
-/// # Panics
-/// If the codec is not built in: options are validated before.
-pub(crate) fn compress(codec: Codec, body: &[u8], out: &mut Vec<u8>) {
-    match codec {
-        #[cfg(feature = "lz4")]
-        Codec::Lz4 => lz4::compress(body, out),
-        Codec::None => out.extend_from_slice(body),
-        other => panic!("codec {} is not built in", other.name()),
+/// A codec and how hard it is to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coding {
+    /// The codec.
+    pub codec: Codec,
+    /// Zstandard and dictionaries: 1 to 22; LZMA: 0 to 9; others have no levels. 0 stands for the
+    /// codec's default: 3 for Zstandard and dictionaries, 6 for LZMA.
+    pub level: u8,
+}
+
+impl Coding {
+    /// A codec at its default level.
+    #[must_use]
+    pub const fn new(codec: Codec) -> Self {
+        Self { codec, level: 0 }
+    }
+
+    /// The level with the default put in.
+    const fn effort(self) -> u8 {
+        match self.codec {
+            _ if self.level > 0 => self.level,
+            Codec::Zstd | Codec::Dictionary => 3,
+            Codec::Lzma => 6,
+            _ => 0,
+        }
+    }
+
+    /// The highest level of the codec.
+    pub(crate) const fn level_max(self) -> u8 {
+        match self.codec {
+            Codec::Zstd | Codec::Dictionary => 22,
+            Codec::Lzma => 9,
+            _ => 0,
+        }
     }
 }
 
+/// Compresses bodies one after another, keeping what a codec needs from one to the next.
+pub(crate) struct Compressor {
+    #[cfg(feature = "snappy")]
+    snappy: snap::raw::Encoder,
+    /// The context of the level used last.
+    #[cfg(feature = "zstd")]
+    zstd: Option<(u8, ::zstd::bulk::Compressor<'static>)>,
+    #[cfg(feature = "zstd")]
+    dictionary: Option<(u8, ::zstd::bulk::Compressor<'static>)>,
+    #[cfg(feature = "zstd")]
+    dictionary_bytes: std::sync::Arc<[u8]>,
+}
+
+impl std::fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compressor").finish_non_exhaustive()
+    }
+}
+
+impl Compressor {
+    /// Makes a compressor for a table with this dictionary (empty: none).
+    pub(crate) fn new(dictionary: &std::sync::Arc<[u8]>) -> Self {
+        #[cfg(not(feature = "zstd"))]
+        debug_assert!(dictionary.is_empty(), "there is no codec that could use it");
+        Self {
+            #[cfg(feature = "snappy")]
+            snappy: snap::raw::Encoder::new(),
+            #[cfg(feature = "zstd")]
+            zstd: None,
+            #[cfg(feature = "zstd")]
+            dictionary: None,
+            #[cfg(feature = "zstd")]
+            dictionary_bytes: std::sync::Arc::clone(dictionary),
+        }
+    }
+
+    /// Appends `body`, the body of a block of `entries`, to `out`, compressed.
+    ///
+    /// # Panics
+    /// If the codec is not built in: options are validated before.
+    #[cfg_attr(
+        not(any(feature = "snappy", feature = "zstd")),
+        expect(clippy::unused_self, reason = "the codecs that keep something are off")
+    )]
+    pub(crate) fn compress(
+        &mut self,
+        coding: Coding,
+        body: &[u8],
+        entries: usize,
+        out: &mut Vec<u8>,
+    ) {
+        match coding.codec {
+            Codec::None => out.extend_from_slice(body),
+            #[cfg(feature = "lz4")]
+            Codec::Lz4 => lz4::compress(body, out),
+            #[cfg(feature = "snappy")]
+            Codec::Snappy => snappy::compress(&mut self.snappy, body, out),
+            #[cfg(feature = "zstd")]
+            Codec::Zstd => zstd::compress(context(&mut self.zstd, coding, &[]), body, out),
+            #[cfg(feature = "zstd")]
+            Codec::Dictionary => {
+                let context = context(&mut self.dictionary, coding, &self.dictionary_bytes);
+                zstd::compress(context, body, out);
+            }
+            #[cfg(feature = "lzma")]
+            Codec::Lzma => lzma::compress(u32::from(coding.effort()), body, out),
+            Codec::BitPack => columns::compress(columns::Ways::BitPack, body, entries, out),
+            Codec::Delta => columns::compress(columns::Ways::Delta, body, entries, out),
+            #[cfg(not(all(
+                feature = "lz4",
+                feature = "snappy",
+                feature = "zstd",
+                feature = "lzma"
+            )))]
+            other => panic!("codec {} is not built in", other.name()),
+        }
+    }
+}
+
+#[cfg(feature = "zstd")]
+fn context<'a>(
+    kept: &'a mut Option<(u8, ::zstd::bulk::Compressor<'static>)>,
+    coding: Coding,
+    dictionary: &[u8],
+) -> &'a mut ::zstd::bulk::Compressor<'static> {
+    let effort = coding.effort();
+    let make = || (effort, zstd::encoder(i32::from(effort), dictionary));
+    let (level, _) = kept.get_or_insert_with(make);
+    if *level != effort {
+        *kept = Some(make());
+    }
+    &mut kept.get_or_insert_with(make).1
+}
+
+/// Trains a dictionary on bodies; empty if there is too little to learn from.
+pub(crate) fn train(bodies: &[&[u8]], bytes_max: usize) -> Vec<u8> {
+    let (mut data, mut sizes) = (Vec::new(), Vec::new());
+    for body in bodies {
+        data.extend_from_slice(body);
+        sizes.push(body.len());
+    }
+    #[cfg(feature = "zstd")]
+    return zstd::train(&data, &sizes, bytes_max);
+    #[cfg(not(feature = "zstd"))]
+    {
+        debug_assert!(sizes.len() < bytes_max, "options are validated before");
+        Vec::new()
+    }
+}
+
+/// A dictionary that no build without Zstandard can have.
+#[cfg(not(feature = "zstd"))]
+#[derive(Debug)]
+pub(crate) enum ReadDictionary {}
+
+#[cfg(not(feature = "zstd"))]
+impl ReadDictionary {
+    pub(crate) fn new(_: &[u8]) -> Result<Self, Fault> {
+        Err(unsupported(Codec::Dictionary))
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        match *self {}
+    }
+}
+
+/// A stored body and what is needed to read it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packed<'a> {
+    pub(crate) codec: Codec,
+    pub(crate) data: &'a [u8],
+    pub(crate) entries: usize,
+    pub(crate) original_size: usize,
+    #[cfg_attr(not(feature = "zstd"), expect(dead_code, reason = "only Zstandard has one"))]
+    pub(crate) dictionary: Option<&'a ReadDictionary>,
+}
+
 /// Returns what a stored body holds, in fresh memory of exactly `original_size` bytes.
-pub(crate) fn decompress(
-    codec: Codec,
-    data: &[u8],
-    original_size: usize,
-) -> Result<Vec<u8>, Fault> {
+pub(crate) fn decompress(packed: Packed<'_>) -> Result<Vec<u8>, Fault> {
+    let Packed { codec, data, entries, original_size, .. } = packed;
     if original_size > DECOMPRESSED_BYTES_MAX && codec != Codec::None {
         return Err(Fault::Damaged("a compressed block of at most 64 MiB"));
     }
@@ -113,10 +292,32 @@ pub(crate) fn decompress(
         Codec::None => Err(Fault::Damaged("equal sizes of a block stored plainly")),
         #[cfg(feature = "lz4")]
         Codec::Lz4 => into_fresh(original_size, |out| lz4::decompress(data, out)),
-        other => Err(Fault::Unsupported(format!("codec {} is not built in", other.name()))),
+        #[cfg(feature = "snappy")]
+        Codec::Snappy => into_fresh(original_size, |out| snappy::decompress(data, out)),
+        #[cfg(feature = "zstd")]
+        Codec::Zstd => into_fresh(original_size, |out| zstd::decompress(data, None, out)),
+        #[cfg(feature = "zstd")]
+        Codec::Dictionary if packed.dictionary.is_none() => {
+            Err(Fault::Damaged("a table that holds the dictionary of its blocks"))
+        }
+        #[cfg(feature = "zstd")]
+        Codec::Dictionary => {
+            into_fresh(original_size, |out| zstd::decompress(data, packed.dictionary, out))
+        }
+        #[cfg(feature = "lzma")]
+        Codec::Lzma => into_fresh(original_size, |out| lzma::decompress(data, out)),
+        Codec::BitPack | Codec::Delta => columns::decompress(data, entries, original_size),
+        #[cfg(not(all(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma")))]
+        other => Err(unsupported(other)),
     }
 }
 
+#[cfg(not(all(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma")))]
+fn unsupported(codec: Codec) -> Fault {
+    Fault::Unsupported(format!("codec {} is not built in", codec.name()))
+}
+
+#[cfg(any(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma"))]
 fn into_fresh(
     bytes: usize,
     fill: impl FnOnce(&mut [u8]) -> Result<(), Fault>,

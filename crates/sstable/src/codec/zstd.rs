@@ -1,0 +1,84 @@
+//! Zstandard frames, with or without a dictionary; by the reference library.
+//!
+//! Contexts are costly to make, so the writer keeps one a codec and each reading thread keeps one.
+
+use std::cell::RefCell;
+
+use zstd::bulk::Compressor;
+use zstd::dict::{self, DecoderDictionary};
+use zstd::zstd_safe::{CParameter, DCtx};
+
+use crate::format::Fault;
+
+thread_local! {
+    static DECODER: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
+}
+
+/// A dictionary as a reader needs it.
+pub(crate) struct ReadDictionary {
+    prepared: DecoderDictionary<'static>,
+    bytes: usize,
+}
+
+impl std::fmt::Debug for ReadDictionary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ReadDictionary({} bytes)", self.bytes)
+    }
+}
+
+impl ReadDictionary {
+    pub(crate) fn new(bytes: &[u8]) -> Result<Self, Fault> {
+        let prepared = DecoderDictionary::try_copy(bytes);
+        let prepared = prepared.map_err(|_refused| Fault::Damaged("a Zstandard dictionary"))?;
+        Ok(Self { prepared, bytes: bytes.len() })
+    }
+
+    /// Memory it takes, in bytes: the copy and its tables.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes + (32 << 10)
+    }
+}
+
+/// Makes a context for this level, 1 to 22, and dictionary (empty: none).
+pub(super) fn encoder(level: i32, dictionary: &[u8]) -> Compressor<'static> {
+    let mut encoder =
+        Compressor::with_dictionary(level, dictionary).expect("memory for a compression context");
+    // The table names the dictionary; four bytes a block would only repeat it.
+    encoder
+        .set_parameter(CParameter::DictIdFlag(false))
+        .expect("a parameter that this version of the library knows");
+    encoder
+}
+
+/// Appends `body`, compressed, to `out`.
+pub(super) fn compress(encoder: &mut Compressor<'static>, body: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + zstd::zstd_safe::compress_bound(body.len()), 0);
+    let room = out.get_mut(start..).unwrap_or_default();
+    let bytes = encoder.compress_to_buffer(body, room).expect("the room is the maximum");
+    out.truncate(start + bytes);
+}
+
+/// Fills `out` with what `data` holds.
+pub(super) fn decompress(
+    data: &[u8],
+    dictionary: Option<&ReadDictionary>,
+    out: &mut [u8],
+) -> Result<(), Fault> {
+    let done = DECODER.with_borrow_mut(|decoder| match dictionary {
+        Some(dictionary) => {
+            decoder.decompress_using_ddict(out, data, dictionary.prepared.as_ddict())
+        }
+        None => decoder.decompress(out, data),
+    });
+    match done {
+        Ok(bytes) if bytes == out.len() => Ok(()),
+        _ => Err(Fault::Damaged("Zstandard data of the size that the header names")),
+    }
+}
+
+/// Trains a dictionary of at most `bytes_max` on samples that lie end to end in `data`; empty if
+/// there is too little to learn from.
+pub(super) fn train(data: &[u8], sizes: &[usize], bytes_max: usize) -> Vec<u8> {
+    dict::from_continuous(data, sizes, bytes_max).unwrap_or_default()
+}

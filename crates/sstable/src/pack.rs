@@ -1,0 +1,253 @@
+//! Bodies in, bodies as they are to be stored out: on the writer's own thread or on several.
+//!
+//! What comes out is the same either way, and in the order of what went in.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use crate::codec::{self, Chooser, Codec, Coding, Compressor};
+use crate::format::DECOMPRESSED_BYTES_MAX;
+use crate::options::WriteOptions;
+
+/// Blocks a thread may have waiting, its own included.
+const WAITING_PER_THREAD: usize = 4;
+
+/// The body of a data block before compression.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    pub(crate) body: Vec<u8>,
+    pub(crate) entries: u16,
+    pub(crate) coding: Coding,
+}
+
+/// The body of a data block as it is to be stored.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) body: Vec<u8>,
+    pub(crate) entries: u16,
+    pub(crate) codec: Codec,
+    pub(crate) original_bytes: usize,
+    /// Memory to use again.
+    pub(crate) spare: Vec<u8>,
+}
+
+/// When compression is worth it.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    ratio_min: f64,
+    bytes_min: usize,
+    chooser: Chooser,
+}
+
+/// Compresses one body after another.
+#[derive(Debug)]
+struct Packer {
+    rules: Rules,
+    compressor: Compressor,
+    packed: Vec<u8>,
+    columns: Vec<u8>,
+}
+
+impl Packer {
+    fn new(options: &WriteOptions, dictionary: &Arc<[u8]>) -> Self {
+        let rules = Rules {
+            ratio_min: options.ratio_min,
+            bytes_min: options.compress_bytes_min,
+            chooser: options.chooser,
+        };
+        let compressor = Compressor::new(dictionary);
+        Self { rules, compressor, packed: Vec::new(), columns: Vec::new() }
+    }
+
+    fn pack(&mut self, raw: Raw) -> Ready {
+        let Raw { body, entries, coding } = raw;
+        let original_bytes = body.len();
+        self.packed.clear();
+        let codec = self.choose(&body, entries, coding);
+        let pays = original_bytes as f64 >= self.packed.len() as f64 * self.rules.ratio_min;
+        if codec == Codec::None || !pays {
+            return Ready { body, entries, codec: Codec::None, original_bytes, spare: Vec::new() };
+        }
+        let packed = std::mem::take(&mut self.packed);
+        Ready { body: packed, entries, codec, original_bytes, spare: body }
+    }
+
+    /// Compresses into `self.packed`; returns with what.
+    fn choose(&mut self, body: &[u8], entries: u16, coding: Coding) -> Codec {
+        let small = body.len() < self.rules.bytes_min;
+        if coding.codec == Codec::None || small || body.len() > DECOMPRESSED_BYTES_MAX {
+            return Codec::None;
+        }
+        let entries = usize::from(entries);
+        let by_data = self.rules.chooser == Chooser::ByData;
+        let random = by_data && codec::looks_random(body);
+        if !random {
+            self.compressor.compress(coding, body, entries, &mut self.packed);
+        }
+        if !by_data {
+            return coding.codec;
+        }
+        self.columns.clear();
+        self.compressor.compress(Coding::new(Codec::Delta), body, entries, &mut self.columns);
+        if random || self.columns.len() <= self.packed.len() {
+            std::mem::swap(&mut self.packed, &mut self.columns);
+            return Codec::Delta;
+        }
+        coding.codec
+    }
+}
+
+/// Where bodies are compressed.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    place: Place,
+    /// Body bytes that went in and did not come out yet.
+    waiting_bytes: usize,
+}
+
+#[derive(Debug)]
+enum Place {
+    Here(Box<Packer>),
+    Threads(Pool),
+}
+
+impl Pipeline {
+    /// Starts the threads that the options ask for.
+    pub(crate) fn new(options: &WriteOptions, dictionary: &Arc<[u8]>) -> Self {
+        let place = match options.compression_threads {
+            0 => Place::Here(Box::new(Packer::new(options, dictionary))),
+            threads => Place::Threads(Pool::new(threads, options, dictionary)),
+        };
+        Self { place, waiting_bytes: 0 }
+    }
+
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Takes a body in; appends what is ready to `out`, in order.
+    pub(crate) fn submit(&mut self, raw: Raw, out: &mut Vec<Ready>) {
+        match &mut self.place {
+            Place::Here(packer) => out.push(packer.pack(raw)),
+            Place::Threads(pool) => {
+                self.waiting_bytes += raw.body.len();
+                pool.submit(raw, out);
+                self.waiting_bytes -= out.iter().map(|ready| ready.original_bytes).sum::<usize>();
+            }
+        }
+    }
+
+    /// Appends all that is still under way to `out`, in order.
+    pub(crate) fn drain(&mut self, out: &mut Vec<Ready>) {
+        if let Place::Threads(pool) = &mut self.place {
+            pool.drain(out);
+            self.waiting_bytes = 0;
+        }
+    }
+
+    /// Takes back memory to compress the next body into.
+    pub(crate) fn recycle(&mut self, memory: Vec<u8>) {
+        if let Place::Here(packer) = &mut self.place
+            && packer.packed.capacity() == 0
+        {
+            packer.packed = memory;
+        }
+    }
+}
+
+type Numbered<T> = (u64, T);
+
+/// Threads that compress; they end when the pool is dropped.
+#[derive(Debug)]
+struct Pool {
+    jobs: Option<Sender<Numbered<Raw>>>,
+    results: Receiver<Numbered<Ready>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Number of the next body in and of the next one out.
+    next_in: u64,
+    next_out: u64,
+    /// What came out before its turn.
+    early: BTreeMap<u64, Ready>,
+}
+
+impl Pool {
+    fn new(threads: usize, options: &WriteOptions, dictionary: &Arc<[u8]>) -> Self {
+        let (jobs, job_queue) = mpsc::channel::<Numbered<Raw>>();
+        let (result_queue, results) = mpsc::channel();
+        let job_queue = Arc::new(Mutex::new(job_queue));
+        let work = |_| {
+            let (jobs, results) = (Arc::clone(&job_queue), Sender::clone(&result_queue));
+            let packer = Packer::new(options, dictionary);
+            std::thread::spawn(move || pack_all(&jobs, packer, &results))
+        };
+        let threads = (0..threads).map(work).collect();
+        let early = BTreeMap::new();
+        Self { jobs: Some(jobs), results, threads, next_in: 0, next_out: 0, early }
+    }
+
+    fn submit(&mut self, raw: Raw, out: &mut Vec<Ready>) {
+        let jobs = self.jobs.as_ref().expect("open until dropped");
+        jobs.send((self.next_in, raw)).expect("compression threads outlive their queue");
+        self.next_in += 1;
+        while let Ok((number, ready)) = self.results.try_recv() {
+            self.early.insert(number, ready);
+        }
+        while self.waiting() > self.threads.len() * WAITING_PER_THREAD {
+            self.receive();
+        }
+        self.release(out);
+    }
+
+    /// Bodies under way.
+    fn waiting(&self) -> usize {
+        let out = self.next_in - self.next_out;
+        usize::try_from(out).unwrap_or(usize::MAX) - self.early.len()
+    }
+
+    fn receive(&mut self) {
+        let (number, ready) = self.results.recv().expect("compression threads do not panic");
+        self.early.insert(number, ready);
+    }
+
+    fn release(&mut self, out: &mut Vec<Ready>) {
+        while let Some(ready) = self.early.remove(&self.next_out) {
+            out.push(ready);
+            self.next_out += 1;
+        }
+    }
+
+    fn drain(&mut self, out: &mut Vec<Ready>) {
+        while self.waiting() > 0 {
+            self.receive();
+        }
+        self.release(out);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so already.
+            drop(thread.join());
+        }
+    }
+}
+
+fn pack_all(
+    jobs: &Mutex<Receiver<Numbered<Raw>>>,
+    mut packer: Packer,
+    results: &Sender<Numbered<Ready>>,
+) {
+    while let Some((number, raw)) = next_job(jobs) {
+        if results.send((number, packer.pack(raw))).is_err() {
+            return;
+        }
+    }
+}
+
+fn next_job(jobs: &Mutex<Receiver<Numbered<Raw>>>) -> Option<Numbered<Raw>> {
+    jobs.lock().ok()?.recv().ok()
+}
