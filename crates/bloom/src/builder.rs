@@ -1,15 +1,16 @@
 //! Building a filter from keys or their hashes.
 
 use crate::format::{HEADER_BYTES, Shape};
-use crate::{Kind, hash_key, probe};
+use crate::simd::Isa;
+use crate::{Kind, format, hash_key, ribbon, sizing};
 
 /// More bits a key than this gain nothing and are not spent.
 const BITS_PER_KEY_MAX: f64 = 64.0;
 
 /// Collects keys, then builds a filter of just the right size.
 ///
-/// Holds 8 bytes a key until [`finish`](Self::finish). A key equal to the one added last is dropped,
-/// so that the versions of one key, added in a row, count once.
+/// Holds 8 bytes a key until [`finish`](Self::finish). A key equal to the one added last is
+/// dropped, so that the versions of one key, added in a row, count once.
 #[derive(Clone, Debug)]
 pub struct Builder {
     kind: Kind,
@@ -73,45 +74,66 @@ impl Builder {
 /// If the filter is larger than the address space.
 #[must_use]
 pub fn build(kind: Kind, bits_per_key: f64, hashes: &[u64]) -> Vec<u8> {
-    let shape = plan(kind, bits_per_key, hashes.len() as u64);
-    // At most 64 bits for each of the hashes in memory, and a line.
+    if kind == Kind::Ribbon {
+        return build_ribbon(bits_per_key, hashes);
+    }
+    build_bloom(plan(kind, bits_per_key, hashes.len() as u64), hashes)
+}
+
+/// Builds a Bloom filter with a number of probes of the caller's choice, to study the layouts;
+/// [`build`] knows the best number. A ribbon has no probes and is built as by [`build`].
+///
+/// # Panics
+/// If the filter is larger than the address space, or `probes` is 0 or more than the layout has.
+#[must_use]
+pub fn build_with_probes(kind: Kind, bits_per_key: f64, probes: u8, hashes: &[u64]) -> Vec<u8> {
+    if kind == Kind::Ribbon {
+        return build_ribbon(bits_per_key, hashes);
+    }
+    assert!((1..=format::probes_max(kind)).contains(&probes), "probes out of range");
+    let mut shape = plan(kind, bits_per_key, hashes.len() as u64);
+    if shape.units != 0 {
+        shape.probes = probes;
+    }
+    build_bloom(shape, hashes)
+}
+
+fn build_bloom(shape: Shape, hashes: &[u64]) -> Vec<u8> {
     let body_bytes = usize::try_from(shape.body_bytes()).expect("a filter fits the address space");
     let mut bytes = vec![0; HEADER_BYTES + body_bytes];
-    if shape.units != 0 {
-        let (_, body) = bytes.split_at_mut(HEADER_BYTES);
-        let (lines, _) = body.as_chunks_mut::<{ probe::LINE_BYTES }>();
-        for &hash in hashes {
-            let line = &mut lines[probe::line_of(hash, shape.units)];
-            probe::double_insert(line, hash, shape.probes);
-        }
+    let (_, body) = bytes.split_at_mut(HEADER_BYTES);
+    Isa::detect().insert_many(&shape, body, hashes);
+    shape.seal(&mut bytes);
+    bytes
+}
+
+fn build_ribbon(bits_per_key: f64, hashes: &[u64]) -> Vec<u8> {
+    let mut shape = Shape::bare(Kind::Ribbon, hashes.len() as u64);
+    let mut bytes = vec![0; HEADER_BYTES];
+    if let Some(built) = ribbon::build(hashes, bits_per_key, HEADER_BYTES)
+        && let Ok(units) = u32::try_from((built.bytes.len() - HEADER_BYTES) / 8)
+    {
+        shape.units = units;
+        shape.probes = built.columns;
+        shape.seed = built.seed;
+        bytes = built.bytes;
     }
     shape.seal(&mut bytes);
     bytes
 }
 
-/// Chooses size and probes for `keys` keys.
-fn plan(kind: Kind, bits_per_key: f64, keys: u64) -> Shape {
+/// Chooses size and probes of a Bloom filter for `keys` keys.
+pub(crate) fn plan(kind: Kind, bits_per_key: f64, keys: u64) -> Shape {
+    let mut shape = Shape::bare(kind, keys);
     if keys == 0 || bits_per_key.is_nan() || bits_per_key <= 0.0 {
-        return Shape::bare(kind, keys);
+        return shape;
     }
     let bits_per_key = bits_per_key.min(BITS_PER_KEY_MAX);
-    let bits = keys as f64 * bits_per_key;
-    let units = (bits / (8 * probe::LINE_BYTES) as f64).ceil().clamp(1.0, f64::from(u32::MAX));
+    let unit_bits = if kind == Kind::Standard { 64.0 } else { 512.0 };
+    let units = (keys as f64 * bits_per_key / unit_bits).ceil().clamp(1.0, f64::from(u32::MAX));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped above")]
     let units = units as u32;
-    Shape { probes: double_probes(bits_per_key), units, ..Shape::bare(kind, keys) }
-}
-
-/// The number of probes with the lowest rate, by measurement.
-fn double_probes(bits_per_key: f64) -> u8 {
-    match bits_per_key {
-        ..4.2 => 1,
-        ..7.3 => 2,
-        ..11.3 => 3,
-        ..14.9 => 4,
-        ..19.5 => 5,
-        ..26.0 => 6,
-        ..34.0 => 7,
-        _ => 8,
-    }
+    shape.units = units;
+    shape.probes = sizing::probes(kind, bits_per_key);
+    shape
 }

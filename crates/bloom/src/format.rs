@@ -2,7 +2,7 @@
 //!
 //!   magic: u32 = "BLMF" | version: u8 | kind: u8 | probes: u8 | seed: u8
 //!   keys: u64 | units: u32 | extra: u32 | domain: u32 | zero: u32 | zero: u64 | checksum: u64
-//!   body: units * (64, 8 or as the kind says) bytes
+//!   body: units * 64 bytes (double probe, blocked), units * 8 bytes (standard, ribbon)
 //!
 //! 1. `checksum` is XXH3-64 of the body, seeded with the XXH3-64 of the 40 header bytes before it.
 //! 2. `probes = 0` with no body says *maybe* to every key; `keys = 0` with no body says *no*.
@@ -15,7 +15,7 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::{DecodeError, Kind, probe};
+use crate::{DecodeError, Kind, probe, ribbon};
 
 /// The version of the format that this build writes.
 pub const VERSION: u8 = 1;
@@ -30,7 +30,7 @@ const MAGIC: u32 = u32::from_le_bytes(*b"BLMF");
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) kind: Kind,
-    /// Probes a key (Bloom kinds); 0 says *maybe* to all.
+    /// Probes a key, columns of a ribbon; 0 if there is no body.
     pub(crate) probes: u8,
     /// Which hash functions were used, where a build may try several.
     pub(crate) seed: u8,
@@ -53,7 +53,8 @@ impl Shape {
     /// Bytes of the body.
     pub(crate) fn body_bytes(&self) -> u64 {
         let unit = match self.kind {
-            Kind::DoubleProbe => probe::LINE_BYTES as u64,
+            Kind::DoubleProbe | Kind::Blocked => probe::LINE_BYTES as u64,
+            Kind::Standard | Kind::Ribbon => 8,
         };
         u64::from(self.units) * unit
     }
@@ -114,12 +115,20 @@ impl Shape {
         if self.units != 0 && self.keys == 0 {
             return Err(DecodeError::Field("a body without keys"));
         }
-        match self.kind {
-            Kind::DoubleProbe if usize::from(self.probes) > probe::DOUBLE_PROBES_MAX => {
-                Err(DecodeError::Field("more probes than the layout has"))
-            }
-            Kind::DoubleProbe => Ok(()),
+        if self.probes > probes_max(self.kind) {
+            return Err(DecodeError::Field("more probes than the layout has"));
         }
+        Ok(())
+    }
+}
+
+/// The most probes, or columns, that the layout of `kind` has.
+pub(crate) fn probes_max(kind: Kind) -> u8 {
+    match kind {
+        Kind::DoubleProbe => probe::DOUBLE_PROBES_MAX,
+        Kind::Blocked => probe::BLOCKED_PROBES_MAX,
+        Kind::Standard => probe::STANDARD_PROBES_MAX,
+        Kind::Ribbon => ribbon::COLUMNS_MAX,
     }
 }
 

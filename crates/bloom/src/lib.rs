@@ -17,6 +17,7 @@
 //! # Ok::<(), bloom::DecodeError>(())
 //! ```
 
+mod batch;
 mod builder;
 mod error;
 mod filter;
@@ -24,8 +25,12 @@ mod format;
 mod hash;
 mod kind;
 mod probe;
+mod ribbon;
+mod simd;
+pub mod sizing;
+pub mod theory;
 
-pub use builder::{Builder, build};
+pub use builder::{Builder, build, build_with_probes};
 pub use error::DecodeError;
 pub use filter::Filter;
 pub use format::VERSION;

@@ -1,28 +1,38 @@
 //! From hash to bit positions: the only place that knows which bits a key sets.
 //!
-//! Double probe: the upper half of the hash chooses a line of 512 bits; the lower half, `x`,
-//! chooses in it `probes` different 64-bit words, `(base + i * step) mod 8` with an odd step, and
-//! two bits in each. Choosing different words keeps them evenly filled, which is worth as much as
-//! the second bit of the same word costs: at 10 bits a key the rate equals that of a filter that
-//! spreads six single bits over the line, for three loads instead of six.
+//! The upper half of a hash chooses the line, the lower half `x` the bits in it.
 //!
-//!   base = x[29..32], step = x[27..29] * 2 + 1, bits of probe i = top two groups of six of x * M[i]
+//! Double probe: `probes` *different* 64-bit words of the line, two bits in each.
+//!   word of probe i = (x[29..32] + i * (x[27..29] * 2 + 1)) mod 8
+//!   its bits        = the top two groups of six bits of x * M[i] mod 2^32
+//! Different words stay evenly filled, which is worth as much as the second bit of the same word
+//! costs: at 10 bits a key the rate is that of six single bits over the line, for three loads.
 //!
-//! Sources: blocked Bloom filters (Putze, Sanders, Singler, 2007); bits by one multiplication a
-//! probe (RocksDB's FastLocalBloom, Dillinger, 2019); the two-bit probe is that of the "SpeedDB"
-//! filter in the project report behind this crate (2025).
+//! Blocked: `probes` bits anywhere in the line.
+//!   bit of probe i = top nine bits of x * G^i mod 2^32
+//!
+//! Standard: `probes` bits anywhere in the filter, one cache line each.
+//!   h[0] = hash, h[i + 1] = rotate(h[i] + hash * H, 5), bit of probe i = h[i] * bits / 2^64
+//!
+//! Sources: Bloom (1970); blocked filters (Putze, Sanders, Singler, 2007); bits from one
+//! multiplication a probe (FastLocalBloom of RocksDB, Dillinger, 2019); many probes from two hashes
+//! (Kirsch, Mitzenmacher, 2006); two bits of one word a probe: the "SpeedDB" filter of the project
+//! report that this crate started from (2025).
 
 /// Bytes of a line.
 pub(crate) const LINE_BYTES: usize = 64;
 
-/// A line as it lies in the bytes of a filter.
-pub(crate) type Line = [u8; LINE_BYTES];
-
 /// Double probe: a line has eight words, and no word is probed twice.
-pub(crate) const DOUBLE_PROBES_MAX: usize = 8;
+pub(crate) const DOUBLE_PROBES_MAX: u8 = 8;
+
+/// Blocked: as many as the lanes of 32 bits in a line, so that one vector holds all probes.
+pub(crate) const BLOCKED_PROBES_MAX: u8 = 16;
+
+/// Standard: what the best rate takes at 30 bits a key.
+pub(crate) const STANDARD_PROBES_MAX: u8 = 20;
 
 /// Odd multipliers with well spread bits, one a probe (primes of xxHash and MurmurHash's family).
-const MULTIPLIERS: [u32; DOUBLE_PROBES_MAX] = [
+pub(crate) const MULTIPLIERS: [u32; DOUBLE_PROBES_MAX as usize] = [
     0x9e37_79b1,
     0x85eb_ca6b,
     0xc2b2_ae35,
@@ -33,17 +43,22 @@ const MULTIPLIERS: [u32; DOUBLE_PROBES_MAX] = [
     0xb55a_4f09,
 ];
 
+/// The powers of the golden ratio's 32 bits, as FastLocalBloom takes them.
+pub(crate) const POWERS: [u32; BLOCKED_PROBES_MAX as usize] = {
+    let mut powers = [1u32; BLOCKED_PROBES_MAX as usize];
+    let mut i = 1;
+    while i < powers.len() {
+        powers[i] = powers[i - 1].wrapping_mul(0x9e37_79b9);
+        i += 1;
+    }
+    powers
+};
+
 /// Returns which of `lines` lines belongs to `hash`: a multiplication instead of a division
 /// (Lemire, 2016).
 #[inline(always)]
 pub(crate) fn line_of(hash: u64, lines: u32) -> usize {
     (((hash >> 32) * u64::from(lines)) >> 32) as usize
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
-#[inline(always)]
-fn low(hash: u64) -> u32 {
-    hash as u32
 }
 
 /// Returns the words of a line, as numbers, and their masks that `hash` probes.
@@ -59,23 +74,55 @@ pub(crate) fn double(hash: u64, probes: u8) -> impl Iterator<Item = (usize, u64)
     })
 }
 
-/// Sets the bits of `hash` in its line.
+/// Returns the words of a line, as numbers, and their masks of one bit that `hash` probes.
 #[inline(always)]
-pub(crate) fn double_insert(line: &mut Line, hash: u64, probes: u8) {
-    let (words, _) = line.as_chunks_mut::<8>();
-    for (word, mask) in double(hash, probes) {
+pub(crate) fn blocked(hash: u64, probes: u8) -> impl Iterator<Item = (usize, u64)> {
+    let x = low(hash);
+    POWERS.iter().take(usize::from(probes)).map(move |power| {
+        let bit = x.wrapping_mul(*power) >> 23;
+        ((bit >> 6) as usize, 1 << (bit & 63))
+    })
+}
+
+/// Returns the words of a filter of `words` words, as numbers, and their masks of one bit that
+/// `hash` probes.
+#[inline(always)]
+pub(crate) fn standard(hash: u64, probes: u8, words: u32) -> impl Iterator<Item = (usize, u64)> {
+    let bits = u128::from(words) * 64;
+    let step = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut h = hash;
+    (0..probes).map(move |_| {
+        let bit = (u128::from(h) * bits) >> 64;
+        h = h.wrapping_add(step).rotate_left(5);
+        ((bit >> 6) as usize, 1 << (bit & 63))
+    })
+}
+
+/// Sets the bits of `probes` in `words`; those beyond the slice are left out.
+#[inline(always)]
+pub(crate) fn set(words: &mut [[u8; 8]], probes: impl Iterator<Item = (usize, u64)>) {
+    for (word, mask) in probes {
         if let Some(bytes) = words.get_mut(word) {
             *bytes = (u64::from_le_bytes(*bytes) | mask).to_le_bytes();
         }
     }
 }
 
-/// Returns whether all bits of `hash` are set in its line.
+/// Returns whether all bits of `probes` are set in `words`; those beyond the slice count as set.
+/// Looks at all of them: a branch that is mispredicted costs more than the loads it saves.
 #[inline(always)]
-pub(crate) fn double_contains(line: &Line, hash: u64, probes: u8) -> bool {
-    let (words, _) = line.as_chunks::<8>();
-    double(hash, probes).all(|(word, mask)| match words.get(word) {
-        Some(bytes) => u64::from_le_bytes(*bytes) & mask == mask,
-        None => true,
-    })
+pub(crate) fn all_set(words: &[[u8; 8]], probes: impl Iterator<Item = (usize, u64)>) -> bool {
+    let mut missing = 0;
+    for (word, mask) in probes {
+        if let Some(bytes) = words.get(word) {
+            missing |= mask & !u64::from_le_bytes(*bytes);
+        }
+    }
+    missing == 0
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+#[inline(always)]
+fn low(hash: u64) -> u32 {
+    hash as u32
 }

@@ -1,0 +1,83 @@
+//! Asking a ribbon: two blocks of one layer; for some keys of the next.
+
+#![deny(clippy::indexing_slicing)]
+
+use super::{
+    BLOCK_SLOTS, BUCKET_STARTS, Layer, Layout, passes_on, rehash, reseed, row_of, start_of,
+};
+use crate::simd;
+
+/// A key's equation.
+pub(crate) struct Spot {
+    pub(crate) columns: usize,
+    /// Coefficients on the slots of the key's block, and of the next.
+    pub(crate) here: u64,
+    pub(crate) next: u64,
+    /// Bit i is the result in column i.
+    pub(crate) result: u32,
+    /// First word of the key's block.
+    word: usize,
+}
+
+/// Finds the layer that holds the key, if it is in the filter, and its equation there: `columns`
+/// words of its block, then as many of the next. `None` if the body is not the one that `layout`
+/// was read from.
+#[inline(always)]
+pub(crate) fn locate<'a>(
+    layout: &Layout,
+    body: &'a [u8],
+    mut hash: u64,
+) -> Option<(&'a [[u8; 8]], Spot)> {
+    let mut layers = layout.layers.iter();
+    let spot = loop {
+        let layer = layers.next()?;
+        let Some(thresholds_at) = layer.thresholds_at else {
+            break spot(layout, layer, reseed(hash, layout.seed));
+        };
+        let start = start_of(hash, layer.starts);
+        let bucket = (start / BUCKET_STARTS) as usize;
+        let pair = *body.get(thresholds_at + bucket / 2)?;
+        let threshold = (pair >> (bucket % 2 * 4)) & 15;
+        if !passes_on(start, threshold) {
+            break spot(layout, layer, hash);
+        }
+        hash = rehash(hash);
+    };
+    let (words, _) = body.as_chunks::<8>();
+    Some((words.get(spot.word..spot.word + 2 * spot.columns)?, spot))
+}
+
+#[inline(always)]
+fn spot(layout: &Layout, layer: &Layer, hash: u64) -> Spot {
+    let start = start_of(hash, layer.starts);
+    let (block, shift) = (start / BLOCK_SLOTS, start % BLOCK_SLOTS);
+    let (coefficients, result) = row_of(hash);
+    Spot {
+        columns: usize::from(layout.columns) + usize::from(block >= layer.wide_from),
+        here: coefficients << shift,
+        next: (coefficients >> 1) >> (BLOCK_SLOTS - 1 - shift),
+        result,
+        word: layer.words_at + layer.words_before(block, layout.columns),
+    }
+}
+
+/// Returns whether the words that [`locate`] found give the key's result.
+#[inline(always)]
+pub(crate) fn matches(words: &[[u8; 8]], spot: &Spot) -> bool {
+    let (here, next) = words.split_at(spot.columns.min(words.len()));
+    let mut differing = 0;
+    for (column, (here, next)) in here.iter().zip(next).enumerate() {
+        let chosen =
+            (u64::from_le_bytes(*here) & spot.here) ^ (u64::from_le_bytes(*next) & spot.next);
+        differing |= (chosen.count_ones() ^ (spot.result >> column)) & 1;
+    }
+    differing == 0
+}
+
+/// Asks for the cache lines that a lookup of `hash` will read, all but those of thresholds.
+#[inline(always)]
+pub(crate) fn prefetch(layout: &Layout, body: &[u8], hash: u64) {
+    if let Some((words, _)) = locate(layout, body, hash) {
+        words.iter().step_by(8).chain(words.last()).for_each(simd::prefetch);
+    }
+}

@@ -1,0 +1,460 @@
+//! Vector instructions, chosen at run time: the only unsafe code of the crate.
+//!
+//! 1. Every function here answers bit for bit as the portable code does; the tests compare them.
+//! 2. A function compiled for a set of instructions is called only with a proof of [`Isa`], and
+//!    `Isa` values other than `Portable` come only from [`Isa::detect`], which asks the processor.
+//! 3. All reads stay in slices: each intrinsic that takes a pointer names the check above it.
+
+#![expect(unsafe_code, reason = "vector loads and gathers take pointers")]
+
+use crate::format::Shape;
+use crate::{Kind, batch, ribbon};
+
+/// The instructions that may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Isa(Level);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+/// What a lookup needs to know about a filter.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) shape: &'a Shape,
+    pub(crate) ribbon: &'a ribbon::Layout,
+    pub(crate) body: &'a [u8],
+}
+
+impl Isa {
+    /// The portable code, which runs everywhere.
+    pub(crate) const PORTABLE: Self = Self(Level::Portable);
+
+    /// The best that this processor has.
+    pub(crate) fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vpopcntdq");
+            if avx2 && avx512 {
+                return Self(Level::Avx512);
+            }
+            if avx2 {
+                return Self(Level::Avx2);
+            }
+        }
+        Self::PORTABLE
+    }
+
+    /// All that this processor has, for tests.
+    #[cfg(test)]
+    pub(crate) fn all() -> Vec<Self> {
+        let mut all = vec![Self::PORTABLE];
+        #[cfg(target_arch = "x86_64")]
+        {
+            match Self::detect().0 {
+                Level::Avx512 => all.extend([Self(Level::Avx2), Self(Level::Avx512)]),
+                Level::Avx2 => all.push(Self(Level::Avx2)),
+                Level::Portable => {}
+            }
+        }
+        all
+    }
+
+    /// Returns whether the filter may contain `hash`. A call into another set of instructions is
+    /// not inlined, so it is made only where it gains more than it costs.
+    #[inline(always)]
+    pub(crate) fn contains(self, view: View<'_>, hash: u64) -> bool {
+        match (self.0, view.shape.kind) {
+            // SAFETY: invariant 2.
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx512, Kind::Blocked | Kind::Ribbon) => unsafe {
+                x86::contains_avx512(view, hash)
+            },
+            // SAFETY: invariant 2.
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx2, Kind::Ribbon) => unsafe { x86::contains_avx2(view, hash) },
+            _ => batch::contains(view, hash),
+        }
+    }
+
+    /// Answers for all `hashes`; the slices have the same length.
+    pub(crate) fn contains_many(self, view: View<'_>, hashes: &[u64], answers: &mut [bool]) {
+        match self.0 {
+            Level::Portable => batch::contains_many(view, hashes, answers),
+            // SAFETY: invariant 2.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::contains_many_avx2(view, hashes, answers) },
+            // SAFETY: invariant 2.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::contains_many_avx512(view, hashes, answers) },
+        }
+    }
+
+    /// Sets the bits of all `hashes` in the body of a Bloom filter.
+    pub(crate) fn insert_many(self, shape: &Shape, body: &mut [u8], hashes: &[u64]) {
+        match self.0 {
+            Level::Portable => batch::insert_many(shape, body, hashes),
+            // SAFETY: invariant 2.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::insert_many_avx2(shape, body, hashes) },
+            // SAFETY: invariant 2.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::insert_many_avx512(shape, body, hashes) },
+        }
+    }
+
+    /// Computes a ribbon's solution; see `ribbon::build`.
+    pub(crate) fn substitute(
+        self,
+        band: &ribbon::Band,
+        words: &mut [[u8; 8]],
+        width: ribbon::Width,
+    ) {
+        match self.0 {
+            Level::Portable => ribbon::substitute(band, words, width),
+            // SAFETY: invariant 2.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::substitute_avx2(band, words, width) },
+            // SAFETY: invariant 2.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::substitute_avx512(band, words, width) },
+        }
+    }
+}
+
+/// Asks for the cache line of `place`, where the processor can be asked.
+#[inline(always)]
+pub(crate) fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and faults nowhere; the reference is valid besides, and
+        // SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{
+        __m256i, __m512i, _mm256_add_epi64, _mm256_and_si256, _mm256_andnot_si256,
+        _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_i64gather_epi64, _mm256_loadu_si256,
+        _mm256_movemask_pd, _mm256_mul_epu32, _mm256_or_si256, _mm256_set1_epi64x,
+        _mm256_setzero_si256, _mm256_slli_epi64, _mm256_sllv_epi64, _mm256_srli_epi64,
+        _mm512_add_epi64, _mm512_and_si512, _mm512_andnot_si512, _mm512_i64gather_epi64,
+        _mm512_loadu_si512, _mm512_maskz_loadu_epi64, _mm512_mul_epu32, _mm512_mullo_epi32,
+        _mm512_or_si512, _mm512_permutexvar_epi32, _mm512_popcnt_epi64, _mm512_set1_epi32,
+        _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64, _mm512_sllv_epi32,
+        _mm512_sllv_epi64, _mm512_srli_epi32, _mm512_srli_epi64, _mm512_test_epi32_mask,
+        _mm512_test_epi64_mask, _mm512_testn_epi64_mask, _mm512_xor_si512,
+    };
+
+    use super::View;
+    use crate::Kind;
+    use crate::batch::{self, CHUNK};
+    use crate::format::Shape;
+    use crate::probe::{LINE_BYTES, MULTIPLIERS, POWERS, line_of};
+    use crate::ribbon::{self, Spot};
+
+    // The portable code, compiled with more instructions.
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn contains_avx2(view: View<'_>, hash: u64) -> bool {
+        batch::contains(view, hash)
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn insert_many_avx2(shape: &Shape, body: &mut [u8], hashes: &[u64]) {
+        batch::insert_many(shape, body, hashes);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn insert_many_avx512(shape: &Shape, body: &mut [u8], hashes: &[u64]) {
+        batch::insert_many(shape, body, hashes);
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn substitute_avx2(
+        band: &ribbon::Band,
+        words: &mut [[u8; 8]],
+        width: ribbon::Width,
+    ) {
+        ribbon::substitute(band, words, width);
+    }
+
+    #[target_feature(
+        enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx2,bmi1,bmi2,lzcnt,popcnt"
+    )]
+    pub(super) fn substitute_avx512(
+        band: &ribbon::Band,
+        words: &mut [[u8; 8]],
+        width: ribbon::Width,
+    ) {
+        ribbon::substitute(band, words, width);
+    }
+
+    // Lookups.
+
+    #[target_feature(
+        enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx2,bmi1,bmi2,lzcnt,popcnt"
+    )]
+    pub(super) fn contains_avx512(view: View<'_>, hash: u64) -> bool {
+        match view.shape.kind {
+            Kind::Blocked => blocked_one_avx512(view, hash),
+            Kind::Ribbon => ribbon_one_avx512(view, hash),
+            _ => batch::contains(view, hash),
+        }
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn contains_many_avx2(view: View<'_>, hashes: &[u64], answers: &mut [bool]) {
+        let (many, few) = hashes.as_chunks::<CHUNK>();
+        let (many_answers, few_answers) = answers.as_chunks_mut::<CHUNK>();
+        for (hashes, answers) in many.iter().zip(many_answers) {
+            batch::prefetch_chunk(view, hashes);
+            if view.shape.kind == Kind::DoubleProbe && batch::is_whole(view) {
+                double_chunk_avx2(view, hashes, answers);
+            } else {
+                batch::contains_chunk(view, hashes, answers);
+            }
+        }
+        batch::contains_chunk(view, few, few_answers);
+    }
+
+    #[target_feature(
+        enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx2,bmi1,bmi2,lzcnt,popcnt"
+    )]
+    pub(super) fn contains_many_avx512(view: View<'_>, hashes: &[u64], answers: &mut [bool]) {
+        let (many, few) = hashes.as_chunks::<CHUNK>();
+        let (many_answers, few_answers) = answers.as_chunks_mut::<CHUNK>();
+        for (hashes, answers) in many.iter().zip(many_answers) {
+            batch::prefetch_chunk(view, hashes);
+            match view.shape.kind {
+                Kind::DoubleProbe if batch::is_whole(view) => {
+                    double_chunk_avx512(view, hashes, answers);
+                }
+                _ => {
+                    for (answer, hash) in answers.iter_mut().zip(hashes) {
+                        *answer = contains_avx512(view, *hash);
+                    }
+                }
+            }
+        }
+        for (answer, hash) in few_answers.iter_mut().zip(few) {
+            *answer = contains_avx512(view, *hash);
+        }
+    }
+
+    /// One key a lane: word and mask of each probe, and a gather of the words.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn double_chunk_avx512(view: View<'_>, hashes: &[u64; CHUNK], answers: &mut [bool; CHUNK]) {
+        assert!(batch::is_whole(view), "a body of as many lines as the header says");
+        let body = view.body.as_ptr();
+        let lines = _mm512_set1_epi64(i64::from(view.shape.units));
+        let ones = _mm512_set1_epi64(1);
+        let six = _mm512_set1_epi64(63);
+        let (hashes, _) = hashes.as_chunks::<8>();
+        let (answers, _) = answers.as_chunks_mut::<8>();
+        for (hashes, answers) in hashes.iter().zip(answers) {
+            // SAFETY: reads the 64 bytes of an array of eight u64.
+            let hash: __m512i = unsafe { _mm512_loadu_si512(hashes.as_ptr().cast()) };
+            let line = _mm512_mul_epu32(_mm512_srli_epi64::<32>(hash), lines);
+            let first = _mm512_slli_epi64::<3>(_mm512_srli_epi64::<32>(line));
+            let mut word =
+                _mm512_srli_epi64::<29>(_mm512_and_si512(hash, _mm512_set1_epi64(0xffff_ffff)));
+            let step = _mm512_or_si512(
+                _mm512_and_si512(_mm512_srli_epi64::<26>(hash), _mm512_set1_epi64(6)),
+                ones,
+            );
+            let mut missing = _mm512_setzero_si512();
+            for multiplier in MULTIPLIERS.iter().take(usize::from(view.shape.probes)) {
+                let bits = _mm512_mul_epu32(hash, _mm512_set1_epi64(i64::from(*multiplier)));
+                let one = _mm512_and_si512(_mm512_srli_epi64::<26>(bits), six);
+                let two = _mm512_and_si512(_mm512_srli_epi64::<20>(bits), six);
+                let mask =
+                    _mm512_or_si512(_mm512_sllv_epi64(ones, one), _mm512_sllv_epi64(ones, two));
+                let at = _mm512_or_si512(first, _mm512_and_si512(word, _mm512_set1_epi64(7)));
+                // SAFETY: `at` < 8 * units: a line number is below `units` (the product of a 32-bit
+                // number and `units`, without its lower 32 bits), and 7 at most is added to eight
+                // times it. The body has 64 * units bytes by the assertion above.
+                let found = unsafe { _mm512_i64gather_epi64::<8>(at, body.cast()) };
+                missing = _mm512_or_si512(missing, _mm512_andnot_si512(found, mask));
+                word = _mm512_add_epi64(word, step);
+            }
+            let present = _mm512_testn_epi64_mask(missing, missing);
+            for (i, answer) in answers.iter_mut().enumerate() {
+                *answer = present >> i & 1 != 0;
+            }
+        }
+    }
+
+    /// As above with four keys a vector.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn double_chunk_avx2(view: View<'_>, hashes: &[u64; CHUNK], answers: &mut [bool; CHUNK]) {
+        assert!(batch::is_whole(view), "a body of as many lines as the header says");
+        let body = view.body.as_ptr();
+        let lines = _mm256_set1_epi64x(i64::from(view.shape.units));
+        let ones = _mm256_set1_epi64x(1);
+        let six = _mm256_set1_epi64x(63);
+        let (hashes, _) = hashes.as_chunks::<4>();
+        let (answers, _) = answers.as_chunks_mut::<4>();
+        for (hashes, answers) in hashes.iter().zip(answers) {
+            // SAFETY: reads the 32 bytes of an array of four u64.
+            let hash: __m256i = unsafe { _mm256_loadu_si256(hashes.as_ptr().cast()) };
+            let line = _mm256_mul_epu32(_mm256_srli_epi64::<32>(hash), lines);
+            let first = _mm256_slli_epi64::<3>(_mm256_srli_epi64::<32>(line));
+            let low = _mm256_and_si256(hash, _mm256_set1_epi64x(0xffff_ffff));
+            let mut word = _mm256_srli_epi64::<29>(low);
+            let step = _mm256_or_si256(
+                _mm256_and_si256(_mm256_srli_epi64::<26>(hash), _mm256_set1_epi64x(6)),
+                ones,
+            );
+            let mut missing = _mm256_setzero_si256();
+            for multiplier in MULTIPLIERS.iter().take(usize::from(view.shape.probes)) {
+                let bits = _mm256_mul_epu32(hash, _mm256_set1_epi64x(i64::from(*multiplier)));
+                let one = _mm256_and_si256(_mm256_srli_epi64::<26>(bits), six);
+                let two = _mm256_and_si256(_mm256_srli_epi64::<20>(bits), six);
+                let mask =
+                    _mm256_or_si256(_mm256_sllv_epi64(ones, one), _mm256_sllv_epi64(ones, two));
+                let at = _mm256_or_si256(first, _mm256_and_si256(word, _mm256_set1_epi64x(7)));
+                // SAFETY: `at` < 8 * units as in the function above, and the body has 64 * units
+                // bytes by the assertion.
+                let found = unsafe { _mm256_i64gather_epi64::<8>(body.cast(), at) };
+                missing = _mm256_or_si256(missing, _mm256_andnot_si256(found, mask));
+                word = _mm256_add_epi64(word, step);
+            }
+            let present = _mm256_cmpeq_epi64(missing, _mm256_setzero_si256());
+            let present = _mm256_movemask_pd(_mm256_castsi256_pd(present));
+            for (i, answer) in answers.iter_mut().enumerate() {
+                *answer = present >> i & 1 != 0;
+            }
+        }
+    }
+
+    /// One probe a lane, the line in one register.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn blocked_one_avx512(view: View<'_>, hash: u64) -> bool {
+        let lines = view.body.as_chunks::<LINE_BYTES>().0;
+        let Some(line) = lines.get(line_of(hash, view.shape.units)) else {
+            return true;
+        };
+        // SAFETY: reads the 64 bytes of the line.
+        let line = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
+        // SAFETY: reads the 64 bytes of an array of sixteen u32.
+        let powers = unsafe { _mm512_loadu_si512(POWERS.as_ptr().cast()) };
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+        let x = _mm512_set1_epi32((hash as u32).cast_signed());
+        let bits = _mm512_srli_epi32::<23>(_mm512_mullo_epi32(x, powers));
+        let words = _mm512_permutexvar_epi32(_mm512_srli_epi32::<5>(bits), line);
+        let shift = _mm512_and_si512(bits, _mm512_set1_epi32(31));
+        let masks = _mm512_sllv_epi32(_mm512_set1_epi32(1), shift);
+        let wanted = (1u32 << view.shape.probes) - 1;
+        u32::from(_mm512_test_epi32_mask(words, masks)) & wanted == wanted
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vpopcntdq")]
+    fn ribbon_one_avx512(view: View<'_>, hash: u64) -> bool {
+        let Some((words, spot)) = ribbon::locate(view.ribbon, view.body, hash) else {
+            return true;
+        };
+        ribbon_spot_avx512(words, &spot)
+    }
+
+    /// One column a lane.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vpopcntdq")]
+    fn ribbon_spot_avx512(words: &[[u8; 8]], spot: &Spot) -> bool {
+        let (here, next) = words.split_at(spot.columns);
+        let here_coefficients = _mm512_set1_epi64(spot.here.cast_signed());
+        let next_coefficients = _mm512_set1_epi64(spot.next.cast_signed());
+        let mut results = spot.result;
+        for (here, next) in here.chunks(8).zip(next.chunks(8)) {
+            let lanes = 0xffu8 >> (8 - here.len().min(next.len()));
+            // SAFETY: reads as many u64 as the shorter of the two chunks has words, by `lanes`.
+            let here = unsafe { _mm512_maskz_loadu_epi64(lanes, here.as_ptr().cast()) };
+            // SAFETY: as above.
+            let next = unsafe { _mm512_maskz_loadu_epi64(lanes, next.as_ptr().cast()) };
+            let chosen = _mm512_xor_si512(
+                _mm512_and_si512(here, here_coefficients),
+                _mm512_and_si512(next, next_coefficients),
+            );
+            let odd = _mm512_test_epi64_mask(_mm512_popcnt_epi64(chosen), _mm512_set1_epi64(1));
+            if (u32::from(odd) ^ results) & u32::from(lanes) != 0 {
+                return false;
+            }
+            results >>= 8;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+    use crate::builder::{build, plan};
+    use crate::format::HEADER_BYTES;
+
+    #[test]
+    fn every_set_of_instructions_gives_the_same_bits_and_answers() {
+        let mut random = StdRng::seed_from_u64(1);
+        for count in [1usize, 31, 33, 1_000, 70_000] {
+            let members: Vec<u64> = (0..count).map(|_| random.random()).collect();
+            let mut asked: Vec<u64> = (0..5_003).map(|_| random.random()).collect();
+            asked.extend(members.iter().take(1_000));
+            // Extreme hashes reach the first and the last line and word.
+            asked.extend([0, u64::MAX, u64::from(u32::MAX), u64::MAX << 32]);
+            for &kind in Kind::ALL {
+                for bits in [2.0, 5.0, 8.0, 10.0, 12.0, 16.0, 22.0, 31.0, 60.0] {
+                    same(kind, bits, &members, &asked);
+                }
+            }
+        }
+    }
+
+    fn same(kind: Kind, bits: f64, members: &[u64], asked: &[u64]) {
+        let bytes = build(kind, bits, members);
+        let shape = Shape::read(&bytes).unwrap();
+        let (_, body) = bytes.split_at(HEADER_BYTES);
+        let layout = match kind {
+            Kind::Ribbon => ribbon::Layout::read(body, shape.probes, shape.seed).unwrap(),
+            _ => ribbon::Layout::default(),
+        };
+        let view = View { shape: &shape, ribbon: &layout, body };
+        let expected: Vec<bool> = asked.iter().map(|&hash| batch::contains(view, hash)).collect();
+        for isa in Isa::all() {
+            let singles: Vec<bool> = asked.iter().map(|&hash| isa.contains(view, hash)).collect();
+            assert_eq!(singles, expected, "{isa:?} {kind:?} {bits}");
+            let mut answers = vec![false; asked.len()];
+            isa.contains_many(view, asked, &mut answers);
+            assert_eq!(answers, expected, "{isa:?} {kind:?} {bits}, batch");
+            if kind != Kind::Ribbon {
+                let mut same_body = vec![0; body.len()];
+                isa.insert_many(&plan(kind, bits, members.len() as u64), &mut same_body, members);
+                assert!(same_body == body, "{isa:?} {kind:?} {bits}, insert");
+            }
+        }
+    }
+}
