@@ -2,7 +2,7 @@
 
 use crate::format::{HEADER_BYTES, Shape};
 use crate::simd::Isa;
-use crate::{Kind, format, hash_key, ribbon, sizing};
+use crate::{Kind, PrefixRule, format, hash_key, hash_prefix, ribbon, sizing};
 
 /// More bits a key than this gain nothing and are not spent.
 const BITS_PER_KEY_MAX: f64 = 64.0;
@@ -16,6 +16,8 @@ pub struct Builder {
     kind: Kind,
     bits_per_key: f64,
     hashes: Vec<u64>,
+    prefixes: Option<PrefixRule>,
+    last_prefix: Option<u64>,
 }
 
 impl Builder {
@@ -25,22 +27,39 @@ impl Builder {
     /// *maybe* to every key as soon as it holds one; a budget over 64 counts as 64.
     #[must_use]
     pub fn new(kind: Kind, bits_per_key: f64) -> Self {
-        Self { kind, bits_per_key, hashes: Vec::new() }
+        Self { kind, bits_per_key, hashes: Vec::new(), prefixes: None, last_prefix: None }
+    }
+
+    /// Also adds the prefix, by `rule`, of every key that is added with [`add`](Self::add) from now
+    /// on, so that the filter can answer
+    /// [`may_contain_prefix`](crate::Filter::may_contain_prefix). Each different prefix costs as
+    /// much as a key, provided that keys with the same prefix come in a row, as sorted keys do.
+    #[must_use]
+    pub fn with_prefixes(mut self, rule: PrefixRule) -> Self {
+        self.prefixes = Some(rule);
+        self
     }
 
     /// Adds `key`.
     pub fn add(&mut self, key: &[u8]) {
+        if let Some(prefix) = self.prefixes.and_then(|rule| rule.extract(key)) {
+            let hash = hash_prefix(prefix);
+            if self.last_prefix != Some(hash) {
+                self.last_prefix = Some(hash);
+                self.hashes.push(hash);
+            }
+        }
         self.add_hash(hash_key(key));
     }
 
-    /// Adds the key whose [`hash_key`] is `hash`.
+    /// Adds the key whose [`hash_key`] is `hash`, but not its prefix, which a hash does not show.
     pub fn add_hash(&mut self, hash: u64) {
         if self.hashes.last() != Some(&hash) {
             self.hashes.push(hash);
         }
     }
 
-    /// Returns how many keys were added, repetitions in a row not counted.
+    /// Returns how many keys and prefixes were added, repetitions in a row not counted.
     #[must_use]
     pub fn len(&self) -> usize {
         self.hashes.len()
@@ -64,7 +83,14 @@ impl Builder {
     /// If the filter is larger than the address space.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
-        build(self.kind, self.bits_per_key, &self.hashes)
+        let mut bytes = build(self.kind, self.bits_per_key, &self.hashes);
+        if self.prefixes.is_some()
+            && let Ok(mut shape) = Shape::read(&bytes)
+        {
+            shape.prefixes = self.prefixes;
+            shape.seal(&mut bytes);
+        }
+        bytes
     }
 }
 

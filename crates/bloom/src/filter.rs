@@ -4,7 +4,7 @@
 
 use crate::format::{HEADER_BYTES, Shape};
 use crate::simd::{Isa, View};
-use crate::{DecodeError, Kind, format, hash_key, ribbon};
+use crate::{DecodeError, Kind, PrefixRule, format, hash_key, hash_prefix, ribbon, sizing};
 
 /// A filter that reads from `B`: a borrowed slice, a `Vec`, or a shared buffer.
 ///
@@ -62,6 +62,17 @@ impl<B: AsRef<[u8]>> Filter<B> {
         self.isa.contains(self.view(), hash)
     }
 
+    /// Returns `false` if certainly no key that starts with `prefix` is in the set.
+    ///
+    /// Says *maybe* if the filter holds no prefixes, or if `prefix` is too short for its rule.
+    #[must_use]
+    pub fn may_contain_prefix(&self, prefix: &[u8]) -> bool {
+        match self.shape.prefixes.and_then(|rule| rule.extract(prefix)) {
+            Some(prefix) => self.may_contain_hash(hash_prefix(prefix)),
+            None => self.shape.keys != 0,
+        }
+    }
+
     /// Answers for many hashes at once: `answers[i]` is what
     /// [`may_contain_hash`](Self::may_contain_hash) says of `hashes[i]`.
     ///
@@ -85,10 +96,25 @@ impl<B: AsRef<[u8]>> Filter<B> {
         self.shape.kind
     }
 
-    /// Returns how many keys the filter was built from.
+    /// Returns how many keys, and prefixes, the filter was built from.
     #[must_use]
     pub fn keys(&self) -> u64 {
         self.shape.keys
+    }
+
+    /// Returns the rule by which prefixes were added, if any were.
+    #[must_use]
+    pub fn prefix_rule(&self) -> Option<PrefixRule> {
+        self.shape.prefixes
+    }
+
+    /// Returns the false-positive rate to expect, by the measured curve of the kind.
+    #[must_use]
+    pub fn expected_rate(&self) -> f64 {
+        match self.shape.keys {
+            0 => 0.0,
+            _ => sizing::rate(self.shape.kind, self.bits_per_key()),
+        }
     }
 
     /// Returns the bits spent on each key, the header not counted; 0 for a filter without keys.

@@ -1,7 +1,7 @@
 //! The bytes of a filter: a header of 48 bytes, then the body; all integers little-endian.
 //!
 //!   magic: u32 = "BLMF" | version: u8 | kind: u8 | probes: u8 | seed: u8
-//!   keys: u64 | units: u32 | extra: u32 | domain: u32 | zero: u32 | zero: u64 | checksum: u64
+//!   keys: u64 | units: u32 | prefixes: u32 | zero: u64 * 2 | checksum: u64
 //!   body: units * 64 bytes (double probe, blocked), units * 8 bytes (standard, ribbon)
 //!
 //! 1. `checksum` is XXH3-64 of the body, seeded with the XXH3-64 of the 40 header bytes before it.
@@ -15,7 +15,7 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::{DecodeError, Kind, probe, ribbon};
+use crate::{DecodeError, Kind, PrefixRule, probe, ribbon};
 
 /// The version of the format that this build writes.
 pub const VERSION: u8 = 1;
@@ -38,16 +38,14 @@ pub(crate) struct Shape {
     pub(crate) keys: u64,
     /// Size of the body in units of the kind.
     pub(crate) units: u32,
-    /// A further number that some kinds need.
-    pub(crate) extra: u32,
-    /// What was hashed: whole keys (0) or prefixes.
-    pub(crate) domain: u32,
+    /// Whose prefixes are in the filter besides the keys.
+    pub(crate) prefixes: Option<PrefixRule>,
 }
 
 impl Shape {
     /// A filter without a body: *no* to every key if it holds none, else *maybe*.
     pub(crate) fn bare(kind: Kind, keys: u64) -> Self {
-        Self { kind, probes: 0, seed: 0, keys, units: 0, extra: 0, domain: 0 }
+        Self { kind, probes: 0, seed: 0, keys, units: 0, prefixes: None }
     }
 
     /// Bytes of the body.
@@ -71,8 +69,7 @@ impl Shape {
         fields.extend_from_slice(&[VERSION, self.kind as u8, self.probes, self.seed]);
         fields.extend_from_slice(&self.keys.to_le_bytes());
         fields.extend_from_slice(&self.units.to_le_bytes());
-        fields.extend_from_slice(&self.extra.to_le_bytes());
-        fields.extend_from_slice(&self.domain.to_le_bytes());
+        fields.extend_from_slice(&PrefixRule::number(self.prefixes).to_le_bytes());
         fields.resize(CHECKED_BYTES, 0);
         let checksum = xxh3_64_with_seed(body, xxh3_64(&fields));
         fields.extend_from_slice(&checksum.to_le_bytes());
@@ -85,7 +82,7 @@ impl Shape {
         let Some((header, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
             return Err(DecodeError::Length { expected: HEADER_BYTES as u64, found });
         };
-        let [magic, _, _, _, units, extra, domain, zero, ..] = words(header);
+        let [magic, _, low, high, units, prefixes, zeros @ .., _, _] = words(header);
         let [_, _, _, _, version, kind, probes, seed, ..] = *header;
         if magic != MAGIC {
             return Err(DecodeError::Magic);
@@ -94,12 +91,12 @@ impl Shape {
             return Err(DecodeError::Version(version));
         }
         let kind = Kind::from_number(kind).ok_or(DecodeError::Kind(kind))?;
-        let [_, _, keys_low, keys_high, _, _, _, _, zero2, zero3, ..] = words(header);
-        if zero != 0 || zero2 != 0 || zero3 != 0 {
+        if zeros.iter().any(|zero| *zero != 0) {
             return Err(DecodeError::Field("reserved bytes are not zero"));
         }
-        let keys = u64::from(keys_low) | u64::from(keys_high) << 32;
-        let shape = Self { kind, probes, seed, keys, units, extra, domain };
+        let keys = u64::from(low) | u64::from(high) << 32;
+        let prefixes = PrefixRule::from_number(prefixes)?;
+        let shape = Self { kind, probes, seed, keys, units, prefixes };
         shape.check()?;
         let expected = HEADER_BYTES as u64 + shape.body_bytes();
         if found != expected {

@@ -17,22 +17,31 @@
 //! # Ok::<(), bloom::DecodeError>(())
 //! ```
 
+mod aligned;
 mod batch;
 mod builder;
+mod concurrent;
+mod dynamic;
 mod error;
 mod filter;
 mod format;
 mod hash;
 mod kind;
+pub mod monkey;
+mod prefix;
 mod probe;
 mod ribbon;
 mod simd;
 pub mod sizing;
 pub mod theory;
 
+pub use aligned::AlignedBytes;
 pub use builder::{Builder, build, build_with_probes};
+pub use concurrent::SharedBuilder;
+pub use dynamic::{DynamicFilter, DynamicOptions, DynamicView, Observed, TARGETS};
 pub use error::DecodeError;
 pub use filter::Filter;
 pub use format::VERSION;
 pub use hash::hash_key;
 pub use kind::Kind;
+pub use prefix::{PrefixRule, hash_prefix};
