@@ -1,0 +1,457 @@
+//! `fastskip` beside the published `fastskip` 0.1.1, `crossbeam-skiplist`, `masstree` and
+//! `RwLock<BTreeMap>`: the same keys in the same order, one process, medians.
+//!
+//! ```text
+//! cargo bench --bench fastskip -- [entries=1000000] [keys=dec16,rand16,be8] [repeat=3]
+//!                                 [peers=fastskip,published,...] [threads=1,2,4]
+//! ```
+//!
+//! One thread is timed on its CPU clock (a descheduled moment does not count), several on the wall
+//! clock. Figures are million operations a second; memory is bytes an entry beyond key and value.
+
+use crossbeam_skiplist::SkipMap;
+use masstree::{MassTree15, RangeBound};
+use parking_lot::RwLock;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngCore, SeedableRng};
+use std::collections::{BTreeMap, HashMap};
+use std::hint::black_box;
+use std::ops::Bound;
+use std::time::Duration;
+
+const VALUE: [u8; 100] = [7; 100];
+const BATCH: usize = 64;
+
+/// What is measured of each map.
+trait Peer: Sync {
+    fn new(threads: usize) -> Self;
+    fn insert(&self, key: &[u8]);
+    /// The first and the last byte of the value, so that its lines are touched.
+    fn get(&self, key: &[u8]) -> Option<u64>;
+    /// Entries from `from` on (at most `limit`), each with its key and the first byte of its value.
+    fn walk(&self, from: &[u8], limit: usize) -> (usize, u64);
+    fn get_batch(&self, _keys: &[&[u8]]) -> Option<u64> {
+        None
+    }
+    fn insert_batch(&self, _keys: &[&[u8]]) -> bool {
+        false
+    }
+    fn bytes(&self) -> Option<usize> {
+        None
+    }
+}
+
+fn touch(value: &[u8]) -> u64 {
+    u64::from(value[0]) + u64::from(value[value.len() - 1])
+}
+
+fn touch_entry(key: &[u8], value: &[u8]) -> u64 {
+    u64::from(key[key.len() - 1]) + u64::from(value[0])
+}
+
+struct Ours(fastskip::SkipList);
+
+impl Peer for Ours {
+    fn new(_threads: usize) -> Self {
+        Self(fastskip::SkipList::new())
+    }
+    fn insert(&self, key: &[u8]) {
+        self.0.insert(key, 1, &VALUE).expect("inserted");
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        self.0.get(key, u64::MAX).map(|entry| touch(entry.value))
+    }
+    fn walk(&self, from: &[u8], limit: usize) -> (usize, u64) {
+        let mut cursor = self.0.cursor();
+        let (mut count, mut sum) = (0, 0);
+        cursor.seek(from, u64::MAX);
+        while count < limit {
+            let Some(entry) = cursor.entry() else { break };
+            sum += touch_entry(entry.key, entry.value);
+            count += 1;
+            cursor.advance();
+        }
+        (count, sum)
+    }
+    fn bytes(&self) -> Option<usize> {
+        Some(self.0.memory_usage())
+    }
+}
+
+struct Published(fastskip_published::ConcurrentSkipList);
+
+impl Peer for Published {
+    fn new(threads: usize) -> Self {
+        // It panics with fewer shards than writers and one more.
+        Self(fastskip_published::ConcurrentSkipList::with_shards(threads + 2))
+    }
+    fn insert(&self, key: &[u8]) {
+        assert!(self.0.insert(key, &VALUE));
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        self.0.get_live(key).map(touch)
+    }
+    fn walk(&self, from: &[u8], limit: usize) -> (usize, u64) {
+        let Some(mut cursor) = self.0.cursor_at(from) else { return (0, 0) };
+        let (mut count, mut sum) = (0, 0);
+        while count < limit {
+            let Some(entry) = cursor.entry() else { break };
+            sum += touch_entry(entry.key, entry.value);
+            count += 1;
+            if !cursor.next_entry() {
+                break;
+            }
+        }
+        (count, sum)
+    }
+    fn get_batch(&self, keys: &[&[u8]]) -> Option<u64> {
+        Some(self.0.get_many(keys).into_iter().map(|value| value.map_or(0, touch)).sum())
+    }
+    fn bytes(&self) -> Option<usize> {
+        Some(self.0.memory_usage())
+    }
+}
+
+struct Crossbeam(SkipMap<Box<[u8]>, Box<[u8]>>);
+
+impl Peer for Crossbeam {
+    fn new(_threads: usize) -> Self {
+        Self(SkipMap::new())
+    }
+    fn insert(&self, key: &[u8]) {
+        self.0.insert(key.into(), VALUE.into());
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        self.0.get(key).map(|entry| touch(entry.value()))
+    }
+    fn walk(&self, from: &[u8], limit: usize) -> (usize, u64) {
+        let range = self.0.range::<[u8], _>((Bound::Included(from), Bound::Unbounded));
+        let touched = range.take(limit).map(|entry| touch_entry(entry.key(), entry.value()));
+        touched.fold((0, 0), |(count, sum), touched| (count + 1, sum + touched))
+    }
+}
+
+struct Tree(RwLock<BTreeMap<Box<[u8]>, Box<[u8]>>>);
+
+impl Peer for Tree {
+    fn new(_threads: usize) -> Self {
+        Self(RwLock::default())
+    }
+    fn insert(&self, key: &[u8]) {
+        self.0.write().insert(key.into(), VALUE.into());
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        self.0.read().get(key).map(|value| touch(value))
+    }
+    fn walk(&self, from: &[u8], limit: usize) -> (usize, u64) {
+        let tree = self.0.read();
+        let range = tree.range::<[u8], _>((Bound::Included(from), Bound::Unbounded));
+        let touched = range.take(limit).map(|(key, value)| touch_entry(key, value));
+        touched.fold((0, 0), |(count, sum), touched| (count + 1, sum + touched))
+    }
+}
+
+struct Masstree(MassTree15<[u8; 100]>);
+
+impl Peer for Masstree {
+    fn new(_threads: usize) -> Self {
+        Self(MassTree15::new())
+    }
+    fn insert(&self, key: &[u8]) {
+        let guard = self.0.guard();
+        self.0.insert_with_guard(key, VALUE, &guard);
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        let guard = self.0.guard();
+        self.0.get_ref(key, &guard).map(|value| touch(&value[..]))
+    }
+    fn walk(&self, from: &[u8], limit: usize) -> (usize, u64) {
+        let guard = self.0.guard();
+        let (mut count, mut sum) = (0, 0);
+        let visit = |key: &[u8], value: &[u8; 100]| {
+            sum += touch_entry(key, value);
+            count += 1;
+            count < limit
+        };
+        self.0.scan_ref(RangeBound::Included(from), RangeBound::Unbounded, visit, &guard);
+        (count, sum)
+    }
+}
+
+/// Keys in ascending order.
+fn make_keys(family: &str, count: usize) -> Vec<Vec<u8>> {
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut keys: Vec<Vec<u8>> = match family {
+        "dec16" => (0..count).map(|n| format!("{n:016}").into_bytes()).collect(),
+        "be8" => (0..count as u64).map(|n| n.to_be_bytes().to_vec()).collect(),
+        "rand16" => {
+            let key = |_| (0..2).flat_map(|_| rng.next_u64().to_be_bytes()).collect();
+            (0..count).map(key).collect()
+        }
+        other => panic!("unknown keys: {other}"),
+    };
+    keys.sort_unstable();
+    keys
+}
+
+/// Keys that are not in the list, spread over the same range.
+fn make_missing(family: &str, keys: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let longer = |key: &Vec<u8>| match family {
+        "be8" => [&key[..], b"\0"].concat(),
+        _ => [&key[..15], &[key[15] ^ 0x80]].concat(),
+    };
+    keys.iter().map(longer).collect()
+}
+
+fn cpu_now() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the struct is valid for the call to fill in.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert_eq!(result, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+fn heap_bytes() -> usize {
+    // SAFETY: no arguments; reads the allocator's counters.
+    let info = unsafe { libc::mallinfo2() };
+    info.uordblks + info.hblkhd
+}
+
+struct Table {
+    rows: Vec<(&'static str, &'static str)>,
+    cells: HashMap<(&'static str, &'static str), Vec<f64>>,
+}
+
+impl Table {
+    fn add(&mut self, peer: &'static str, case: &'static str, value: f64) {
+        if !self.rows.contains(&(peer, case)) {
+            self.rows.push((peer, case));
+        }
+        self.cells.entry((peer, case)).or_default().push(value);
+    }
+
+    /// Millions a second for `count` operations on the CPU clock.
+    fn time(&mut self, peer: &'static str, case: &'static str, count: usize, work: impl FnOnce()) {
+        let start = cpu_now();
+        work();
+        let taken = cpu_now() - start;
+        self.add(peer, case, count as f64 / taken.as_secs_f64() / 1e6);
+    }
+
+    fn print(&mut self, title: &str) {
+        let mut cases: Vec<&str> = Vec::new();
+        let mut peers: Vec<&str> = Vec::new();
+        for (peer, case) in &self.rows {
+            if !cases.contains(case) {
+                cases.push(case);
+            }
+            if !peers.contains(peer) {
+                peers.push(peer);
+            }
+        }
+        println!("\n### {title}\n\n| | {} |\n|---|{}", peers.join(" | "), "---|".repeat(peers.len()));
+        for case in cases {
+            print!("| {case} |");
+            for peer in &peers {
+                let cell = self.cells.iter_mut().find(|((p, c), _)| p == peer && *c == case);
+                match cell {
+                    Some((_, values)) => {
+                        values.sort_unstable_by(f64::total_cmp);
+                        print!(" {:.2} |", values[values.len() / 2]);
+                    }
+                    None => print!(" |"),
+                }
+            }
+            println!();
+        }
+    }
+}
+
+struct Workload {
+    family: String,
+    sorted: Vec<Vec<u8>>,
+    random: Vec<Vec<u8>>,
+    /// The same keys in another random order.
+    lookups: Vec<Vec<u8>>,
+    missing: Vec<Vec<u8>>,
+}
+
+fn insert_all<P: Peer>(map: &P, keys: &[Vec<u8>]) {
+    for key in keys {
+        map.insert(key);
+    }
+}
+
+fn single<P: Peer>(name: &'static str, work: &Workload, table: &mut Table) {
+    let count = work.random.len();
+    let payload = work.random[0].len() + VALUE.len();
+    {
+        let map = P::new(1);
+        table.time(name, "insert sequential", count, || insert_all(&map, &work.sorted));
+        table.time(name, "get sequential", count, || {
+            for key in &work.sorted {
+                black_box(map.get(key).expect("found"));
+            }
+        });
+        table.time(name, "iterate, built in order", count, || {
+            assert_eq!(black_box(map.walk(b"", usize::MAX)).0, count);
+        });
+    }
+    let heap = heap_bytes();
+    let map = P::new(1);
+    table.time(name, "insert random", count, || insert_all(&map, &work.random));
+    let bytes = map.bytes().unwrap_or_else(|| heap_bytes() - heap);
+    table.add(name, "memory beyond key and value", bytes as f64 / count as f64 - payload as f64);
+    table.time(name, "get random", count, || {
+        for key in &work.lookups {
+            black_box(map.get(key).expect("found"));
+        }
+    });
+    table.time(name, "get missing", count, || {
+        for key in &work.missing {
+            assert!(map.get(key).is_none());
+        }
+    });
+    table.time(name, "iterate, built at random", count, || {
+        assert_eq!(black_box(map.walk(b"", usize::MAX)).0, count);
+    });
+    // masstree's range seeks are O(n) on keys that share their first 8 bytes: few of them.
+    let seeks = if name == "masstree" { 200 } else { count / 4 };
+    table.time(name, "seek + 10", seeks, || {
+        for key in &work.lookups[..seeks] {
+            black_box(map.walk(key, 10));
+        }
+    });
+    let keys: Vec<&[u8]> = work.lookups.iter().map(Vec::as_slice).collect();
+    if map.get_batch(&keys[..1]).is_some() {
+        table.time(name, "get random, batches of 64", count, || {
+            for batch in keys.chunks(BATCH) {
+                black_box(map.get_batch(batch));
+            }
+        });
+    }
+    drop(map);
+    let map = P::new(1);
+    let keys: Vec<&[u8]> = work.random.iter().map(Vec::as_slice).collect();
+    if map.insert_batch(&keys[..BATCH]) {
+        table.time(name, "insert random, batches of 64", count - BATCH, || {
+            for batch in keys[BATCH..].chunks(BATCH) {
+                black_box(map.insert_batch(batch));
+            }
+        });
+    }
+}
+
+/// Each thread works on its part of the keys; millions a second of all together, wall clock.
+fn threaded<P: Peer>(name: &'static str, work: &Workload, threads: usize, table: &mut Table) {
+    let map = P::new(threads);
+    let count = work.random.len();
+    let run = |act: &(dyn Fn(usize, &[u8]) + Sync), keys: &[Vec<u8>]| {
+        let barrier = std::sync::Barrier::new(threads + 1);
+        let barrier = &barrier;
+        let mut start = std::time::Instant::now();
+        std::thread::scope(|scope| {
+            for part in keys.chunks(count.div_ceil(threads)) {
+                scope.spawn(move || {
+                    barrier.wait();
+                    for (rank, key) in part.iter().enumerate() {
+                        act(rank, key);
+                    }
+                });
+            }
+            barrier.wait();
+            start = std::time::Instant::now();
+        });
+        count as f64 / start.elapsed().as_secs_f64() / 1e6
+    };
+    let cases = match threads {
+        1 => ["insert random 1T (wall)", "get random 1T (wall)", "mixed 1T (wall)"],
+        2 => ["insert random 2T", "get random 2T", "mixed 2T"],
+        _ => ["insert random 4T", "get random 4T", "mixed 4T"],
+    };
+    table.add(name, cases[0], run(&|_, key| map.insert(key), &work.random));
+    let get = |_: usize, key: &[u8]| {
+        black_box(map.get(key));
+    };
+    table.add(name, cases[1], run(&get, &work.lookups));
+    let fresh = P::new(threads);
+    insert_all(&fresh, &work.random[..count / 2]);
+    let mixed = |rank: usize, key: &[u8]| {
+        if rank % 2 == 0 {
+            black_box(fresh.get(key));
+        } else {
+            fresh.insert(key);
+        }
+    };
+    // Half of the operations insert keys that are new, half look up keys old and new.
+    let mut keys = work.random[count / 2..].to_vec();
+    keys.extend(work.lookups[..count / 2].iter().map(|key| [&key[..], b"+"].concat()));
+    table.add(name, cases[2], run(&mixed, &keys));
+}
+
+fn measure<P: Peer>(name: &'static str, settings: &Settings, work: &Workload, table: &mut Table) {
+    if !settings.peers.is_empty() && !settings.peers.iter().any(|peer| peer == name) {
+        return;
+    }
+    eprintln!("{} {name}", work.family);
+    for _ in 0..settings.repeat {
+        single::<P>(name, work, table);
+        for &threads in &settings.threads {
+            threaded::<P>(name, work, threads, table);
+        }
+    }
+}
+
+struct Settings {
+    entries: usize,
+    keys: Vec<String>,
+    peers: Vec<String>,
+    repeat: usize,
+    threads: Vec<usize>,
+}
+
+fn settings() -> Settings {
+    let mut settings = Settings {
+        entries: 1_000_000,
+        keys: vec!["dec16".into(), "rand16".into(), "be8".into()],
+        peers: Vec::new(),
+        repeat: 3,
+        threads: vec![1, 2, 4],
+    };
+    for argument in std::env::args().skip(1) {
+        let Some((name, value)) = argument.split_once('=') else { continue };
+        let list = || value.split(',').map(String::from);
+        match name {
+            "entries" => settings.entries = value.parse().expect("a number"),
+            "repeat" => settings.repeat = value.parse().expect("a number"),
+            "keys" => settings.keys = list().collect(),
+            "peers" => settings.peers = list().collect(),
+            "threads" => settings.threads = list().filter_map(|n| n.parse().ok()).collect(),
+            _ => panic!("unknown setting: {name}"),
+        }
+    }
+    settings
+}
+
+fn main() {
+    let settings = settings();
+    for family in &settings.keys {
+        let sorted = make_keys(family, settings.entries);
+        let shuffled = |seed| {
+            let mut keys = sorted.clone();
+            keys.shuffle(&mut StdRng::seed_from_u64(seed));
+            keys
+        };
+        let (random, lookups) = (shuffled(2), shuffled(3));
+        let missing = make_missing(family, &lookups);
+        let work = Workload { family: family.clone(), sorted, random, lookups, missing };
+        let mut table = Table { rows: Vec::new(), cells: HashMap::new() };
+        measure::<Ours>("fastskip", &settings, &work, &mut table);
+        measure::<Published>("published 0.1.1", &settings, &work, &mut table);
+        measure::<Crossbeam>("crossbeam-skiplist", &settings, &work, &mut table);
+        measure::<Masstree>("masstree", &settings, &work, &mut table);
+        measure::<Tree>("RwLock<BTreeMap>", &settings, &work, &mut table);
+        table.print(&format!("{family} keys, {} entries, Mops/s", settings.entries));
+    }
+}
