@@ -16,15 +16,15 @@
 //! 3. Place 0 is never handed out: it means "none".
 #![expect(unsafe_code, reason = "keeps each chunk's own description inside the chunk")]
 
-use crate::chunk::{Chunk, LINE};
+use crate::chunk::{Chunk, ChunkPool, FULL_BYTES, LINE};
 use crate::error::InsertError;
 use crate::options::Options;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, Padded};
+use std::sync::Arc;
 
 /// Bytes a place counts in.
 pub(crate) const GRANULE: usize = 4;
-const CHUNK_BYTES_MAX: usize = 2 << 20;
-const CHUNK_SHIFT: u32 = (CHUNK_BYTES_MAX / GRANULE).trailing_zeros();
+const CHUNK_SHIFT: u32 = (FULL_BYTES / GRANULE).trailing_zeros();
 /// Granules of a cache line.
 const LINE_GRANULES: u32 = 16;
 const _: () = assert!(LINE_GRANULES as usize * GRANULE == LINE);
@@ -57,6 +57,7 @@ pub(crate) struct Arena {
     lost_bytes: AtomicUsize,
     chunk_bytes: usize,
     max_bytes: usize,
+    pool: Option<Arc<ChunkPool>>,
 }
 
 #[derive(Debug)]
@@ -146,7 +147,7 @@ impl Cursor {
 impl Arena {
     pub(crate) fn new(options: &Options) -> Self {
         let max_bytes = options.max_bytes.unwrap_or(usize::MAX);
-        let chunk_bytes = options.chunk_bytes.clamp(FIRST_CHUNK_BYTES, CHUNK_BYTES_MAX);
+        let chunk_bytes = options.chunk_bytes.clamp(FIRST_CHUNK_BYTES, FULL_BYTES);
         let chunk_bytes = chunk_bytes.next_multiple_of(LINE);
         let table = |_| AtomicPtr::new(std::ptr::null_mut());
         let shard = |_| Padded(Shard { records: Cursor::new(), nodes: Cursor::new() });
@@ -160,6 +161,7 @@ impl Arena {
             lost_bytes: AtomicUsize::new(0),
             chunk_bytes,
             max_bytes,
+            pool: options.pool.clone(),
         }
     }
 
@@ -323,7 +325,8 @@ impl Arena {
             self.reserved_bytes.fetch_sub(bytes, Ordering::Relaxed);
             InsertError::OutOfMemory
         };
-        let chunk = Chunk::new(bytes).ok_or_else(give_up)?;
+        let used = self.pool.as_ref().filter(|_| bytes == FULL_BYTES).and_then(|pool| pool.take());
+        let chunk = used.or_else(|| Chunk::new(bytes)).ok_or_else(give_up)?;
         // ORDERING: Relaxed: only makes the index unique.
         let index = self.chunk_count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
             ((count as usize) < CHUNK_COUNT_MAX).then_some(count + 1)
@@ -387,7 +390,10 @@ impl Drop for Arena {
             // SAFETY: a table entry points to a chunk that starts with its `Chunk` (`add_chunk`),
             // read once, here; nobody else has access while we drop.
             let chunk = unsafe { own.read() };
-            drop(chunk);
+            match &self.pool {
+                Some(pool) => pool.give(chunk),
+                None => drop(chunk),
+            }
         }
     }
 }

@@ -240,7 +240,8 @@ impl Leaf {
     fn load_for(&mut self, list: &SkipList, mut place: NodePlace, target: &Target<'_>) {
         loop {
             self.load(list, place);
-            match list.beyond(place, self.next, target) {
+            let hint = list.hint(list.arena.node(place), target);
+            match list.beyond(self.next, hint, target) {
                 Some(next) => place = next,
                 None => return,
             }
@@ -276,7 +277,7 @@ impl Leaf {
 
     /// How many entries of the leaf `target` covers.
     fn covered(&self, list: &SkipList, target: &Target<'_>) -> usize {
-        let hint = list.hint(self.place, target);
+        let hint = list.hint(list.arena.node(self.place), target);
         self.words[..self.count].partition_point(|word| match word.hint().cmp(&hint) {
             Ordering::Less => true,
             Ordering::Equal => target.covers(list.arena.record(word.record())),

@@ -29,3 +29,25 @@ impl fmt::Display for InsertError {
 }
 
 impl std::error::Error for InsertError {}
+
+/// A batch ended early: an entry was refused. The entries before it are in the list, it and those
+/// behind it are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BatchStopped {
+    /// Entries inserted: the first so many of the batch.
+    pub inserted: usize,
+    /// Why the next one was refused.
+    pub error: InsertError,
+}
+
+impl fmt::Display for BatchStopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "batch stopped after {} entries: {}", self.inserted, self.error)
+    }
+}
+
+impl std::error::Error for BatchStopped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}

@@ -1,10 +1,10 @@
 //! Inserting: a slot in a leaf, splits, and links to new nodes in the levels above.
 
 use crate::error::InsertError;
-use crate::key::{Lens, Target, compare, head, shared_bytes};
+use crate::key::{Lens, Target, compare};
 use crate::list::SkipList;
 use crate::node::{NewNode, NodePlace, SLOTS, Word};
-use crate::record::RecordPlace;
+use crate::record::{Record, RecordPlace};
 use crate::search::sort_ties;
 use crate::sync::Ordering;
 use crate::token;
@@ -14,7 +14,7 @@ const LEVELS_MAX: usize = 16;
 
 /// What an insert carries along: its shard, and the nodes its search came through, by level.
 #[derive(Debug)]
-struct Path {
+pub(crate) struct Path {
     shard: usize,
     nodes: [u32; LEVELS_MAX],
     /// A node that was found by a `next` link, not from above: it may not be linked there yet.
@@ -37,7 +37,7 @@ enum Added {
 }
 
 impl Path {
-    fn new(shard: usize) -> Self {
+    pub(crate) fn new(shard: usize) -> Self {
         Self { shard, nodes: [0; LEVELS_MAX], unlinked: None }
     }
 }
@@ -55,6 +55,20 @@ impl SkipList {
         let target = Target::at(key, version);
         let mut path = Path::new(shard);
         let start = self.start_of_insert(&target, &mut path);
+        self.insert_from(start, &target, value, &mut path)?;
+        pass.count(key.len(), value.len());
+        Ok(())
+    }
+
+    /// Adds an entry whose leaf is at `start` or to the right of it.
+    pub(crate) fn insert_from(
+        &self,
+        start: NodePlace,
+        target: &Target<'_>,
+        value: &[u8],
+        path: &mut Path,
+    ) -> Result<(), InsertError> {
+        let (shard, key, version) = (path.shard, target.key, target.version);
         let mut record: Option<RecordPlace> = None;
         let make = || {
             let place = match record {
@@ -64,7 +78,7 @@ impl SkipList {
             record = Some(place);
             Ok(place.0)
         };
-        let added = self.add_word(start, &target, make, &mut path);
+        let added = self.add_word(start, target, make, path);
         let Ok(Added::Done(leaf)) = added else {
             if let Some(place) = record {
                 self.arena.take_record_back(shard, place, key, value);
@@ -74,10 +88,9 @@ impl SkipList {
         // ORDERING: Release: the leaf is whole for who starts from it; pairs with the Acquire in
         // `start_of_insert`.
         self.fingers[shard].0.store(leaf.0, Ordering::Release);
-        pass.count(key.len(), value.len());
         if let Some(node) = path.unlinked.take() {
             // Losing a link costs time only: the entry itself is in.
-            let _linked = self.link(node, &mut path).is_ok();
+            let _linked = self.link(node, path).is_ok();
         }
         Ok(())
     }
@@ -85,19 +98,32 @@ impl SkipList {
     /// As [`descend`](Self::descend) to level 0, and remembers the way.
     fn descend_along(&self, target: &Target<'_>, path: &mut Path) -> NodePlace {
         let mut place = self.root();
-        loop {
-            let node = self.arena.node(place);
-            if let Some(next) = self.beyond(place, node.next(), target) {
-                path.unlinked = Some(next);
-                place = next;
-                continue;
-            }
-            path.nodes[usize::from(node.level())] = place.0;
-            if node.level() == 0 {
-                return place;
-            }
-            place = self.choose_child(place, target);
+        while !self.step_down(&mut place, target, path) {}
+        place
+    }
+
+    /// One step of a descent: down, or to the right. Whether `place` is the leaf.
+    #[inline]
+    pub(crate) fn step_down(
+        &self,
+        place: &mut NodePlace,
+        target: &Target<'_>,
+        path: &mut Path,
+    ) -> bool {
+        let node = self.arena.node(*place);
+        let hint = self.hint(node, target);
+        if let Some(next) = self.beyond(node.next(), hint, target) {
+            path.unlinked = Some(next);
+            *place = next;
+            return false;
         }
+        path.nodes[usize::from(node.level())] = place.0;
+        if node.level() == 0 {
+            return true;
+        }
+        *place = self.choose_child(node, hint, target);
+        self.arena.prefetch_node(*place);
+        false
     }
 
     /// Where to begin: at the shard's finger if the target is there, else down from the root.
@@ -105,7 +131,7 @@ impl SkipList {
         // ORDERING: Acquire: the node is whole; pairs with the Release in `insert`.
         let finger = NodePlace(self.fingers[path.shard].0.load(Ordering::Acquire));
         let node = self.arena.node(finger);
-        let hint = self.hint(finger, target);
+        let hint = self.hint(node, target);
         let next = node.next();
         let within = hint != 0
             && (next.is_none() && hint != u32::MAX || hint < next.hint())
@@ -125,11 +151,11 @@ impl SkipList {
         loop {
             let node = self.arena.node(place);
             let next = node.next();
-            if let Some(next) = self.beyond(place, next, target) {
+            let hint = self.hint(node, target);
+            if let Some(next) = self.beyond(next, hint, target) {
                 place = next;
                 continue;
             }
-            let hint = self.hint(place, target);
             let mut words = [Word::NONE; SLOTS];
             let mut free = None;
             for (rank, copy) in words.iter_mut().enumerate() {
@@ -172,11 +198,6 @@ impl SkipList {
         }
     }
 
-    /// The low key behind a link of a node of `level`; empty at the beginning of the list.
-    fn key_of(&self, word: Word, level: u8) -> &[u8] {
-        self.low_of(word, level).map_or(&[], |low| self.arena.record(low).key())
-    }
-
     /// Moves the upper part of a node to a new one. Returns without that if somebody else was
     /// faster.
     fn split(
@@ -186,6 +207,7 @@ impl SkipList {
         path: &mut Path,
     ) -> Result<(), InsertError> {
         let Full { place, level, next, .. } = full;
+        let node = self.arena.node(place);
         // Links in ascending order, and the target behind them: they come in order, so leave this
         // node full and begin a new one; half-empty nodes would never be filled.
         let in_order = full.words.is_sorted_by(|a, b| a.hint() < b.hint());
@@ -194,15 +216,15 @@ impl SkipList {
             0 => self.compare_records(a.record(), b.record()),
             _ => self.compare_lows(a.node(), b.node()),
         });
-        let ascending = in_order && self.hint(place, target) > full.words[SLOTS - 1].hint();
+        let ascending = in_order && self.hint(node, target) > full.words[SLOTS - 1].hint();
         let middle = if ascending { SLOTS - 1 } else { SLOTS / 2 };
         let Some(low) = self.low_of(full.words[middle], level) else {
             unreachable!("only the first link of a level has no low entry")
         };
         let new = self.add_upper_node(path.shard, &full, middle, low)?;
         let low = self.arena.record(low);
-        let hint = self.hint(place, &Target::at(low.key(), low.version()));
-        if !self.arena.node(place).set_next(next, Word::new(hint, new.0)) {
+        let hint = self.hint(node, &Target::at(low.key(), low.version()));
+        if !node.set_next(next, Word::new(hint, new.0)) {
             self.arena.take_node_back(path.shard, new);
             return Ok(());
         }
@@ -219,15 +241,23 @@ impl SkipList {
         low: RecordPlace,
     ) -> Result<NodePlace, InsertError> {
         let &Full { level, next, ref words, .. } = full;
-        let low_key = self.arena.record(low).key();
-        let end = (!next.is_none()).then(|| self.low_key(next.node()));
+        let low_record = self.arena.record(low);
+        let next_low = (!next.is_none()).then(|| self.arena.node(next.node()).low()).flatten();
+        let end = next_low.map(|end| self.arena.record(end));
         // One link says nothing about the keys to come; the links before it do.
-        let sample = if middle == SLOTS - 1 { words[0] } else { words[SLOTS - 1] };
-        let lens = choose_lens(low_key, self.key_of(sample, level), end);
-        let hint = |key: &[u8]| lens.hint_of(key, head(key), || low_key);
+        let sample = if middle == SLOTS - 1 { words[1] } else { words[SLOTS - 1] };
+        let sample = self.low_of(sample, level).unwrap_or(low);
+        let lens = match end {
+            Some(end) => Lens::between(low_record, end),
+            None => Lens::guess(low_record, self.arena.record(sample)),
+        };
+        let hint = |record: Record<'_>| {
+            lens.hint(&Target::at(record.key(), record.version()), || low_record)
+        };
         let mut upper = [Word::NONE; SLOTS];
         for (to, from) in upper.iter_mut().zip(&words[middle..]) {
-            *to = Word::new(hint(self.key_of(*from, level)), from.place());
+            let low = self.low_of(*from, level).unwrap_or(low);
+            *to = Word::new(hint(self.arena.record(low)), from.place());
         }
         let next = end.map_or(Word::NONE, |end| Word::new(hint(end), next.place()));
         let words = &upper[..SLOTS - middle];
@@ -261,14 +291,14 @@ impl SkipList {
     /// Puts a new root on top of `root`, with links to it and to `child`, its sibling.
     fn grow(&self, shard: usize, root: NodePlace, child: NodePlace) -> Result<bool, InsertError> {
         let Some(low) = self.arena.node(child).low() else { return Ok(false) };
-        let key = self.arena.record(low).key();
-        let (first, last) = self.edge_keys(root, child);
-        let lens = choose_lens(first, last, None);
-        let hint = lens.hint_of(key, head(key), || key);
+        let record = self.arena.record(low);
+        let lens = self.root_lens(root, child);
+        let target = Target::at(record.key(), record.version());
+        let hint = lens.0.hint(&target, || self.arena.record(lens.1));
         let words = [Word::new(0, root.0), Word::new(hint, child.0)];
         let level = self.arena.node(root).level() + 1;
-        let (low, next) = (Some(low), Word::NONE);
-        let new = NewNode { level, lens, low, first: true, next, words: &words };
+        let (low, next) = (Some(lens.1), Word::NONE);
+        let new = NewNode { level, lens: lens.0, low, first: true, next, words: &words };
         let new = self.arena.add_node(shard, &new)?;
         // ORDERING: Release publishes the node; pairs with the Acquire in `root`.
         let (success, failure) = (Ordering::Release, Ordering::Relaxed);
@@ -279,27 +309,27 @@ impl SkipList {
         Ok(grown)
     }
 
-    /// The least and the greatest key linked in two sibling nodes.
-    fn edge_keys(&self, left: NodePlace, right: NodePlace) -> (&[u8], &[u8]) {
-        let keys = [left, right].into_iter().flat_map(|place| {
+    /// The lens of a root above two siblings, and the record it is made of: what the keys so far
+    /// cover is the best guess at what the keys to come cover.
+    fn root_lens(&self, left: NodePlace, right: NodePlace) -> (Lens, RecordPlace) {
+        let records = [left, right].into_iter().flat_map(|place| {
             let node = self.arena.node(place);
             let words = (0..SLOTS).map(|rank| node.slot(rank)).filter(|word| !word.is_none());
             words.filter_map(|word| self.low_of(word, node.level()))
         });
-        let keys = keys.map(|low| self.arena.record(low).key());
-        keys.fold(None, |edges: Option<(&[u8], &[u8])>, key| {
-            Some(edges.map_or((key, key), |(first, last)| (first.min(key), last.max(key))))
-        })
-        .unwrap_or((&[], &[]))
+        let edges = records.fold(None, |edges, record| match edges {
+            None => Some((record, record)),
+            Some((least, _)) if self.compare_records(record, least).is_lt() => {
+                edges.map(|(_, greatest)| (record, greatest))
+            }
+            Some((least, greatest)) if self.compare_records(record, greatest).is_gt() => {
+                Some((least, record))
+            }
+            _ => edges,
+        });
+        let Some((least, greatest)) = edges else {
+            unreachable!("a node that was split has links")
+        };
+        (Lens::guess(self.arena.record(least), self.arena.record(greatest)), least)
     }
-}
-
-/// The lens of a node whose keys begin with `low`, go as far as `last` now, and end before `end`.
-///
-/// What `low` and `end` share, all keys to come share. What the present keys share is a guess at
-/// that; a byte less, so that the next keys beyond are not all alike.
-fn choose_lens(low: &[u8], last: &[u8], end: Option<&[u8]>) -> Lens {
-    let sure = end.map_or(0, |end| shared_bytes(low, end));
-    let guess = shared_bytes(low, last).saturating_sub(1);
-    Lens::new(low, sure.max(guess))
 }

@@ -1,8 +1,8 @@
 //! Keys as numbers: order-preserving hints of 32 bits, so that most comparisons touch no key.
 //!
-//! A node skips the bytes that its keys share and keeps the next four of each, big-endian, beside
-//! the link. With `h` the hint of a node: `a < b` implies `h(a) <= h(b)`, for *all* keys: those
-//! that do not share the node's prefix get the least or the greatest hint. So a smaller hint proves
+//! A node knows the range of its keys, and maps that range to 32 bits ([`Lens`]); the result stands
+//! beside the link. With `h` the hint of a node: `a < b` implies `h(a) <= h(b)`, for *all* entries:
+//! those outside the range get the least or the greatest hint. So a smaller hint proves
 //! a smaller key, and only equal hints need the keys themselves. (A piece of the key beside the
 //! pointer: poor man's normalized keys, Graefe & Larson 2001.)
 
@@ -86,84 +86,122 @@ pub(crate) fn head(key: &[u8]) -> u128 {
     u128::from_be_bytes(bytes)
 }
 
-/// How a node sees keys: bytes to skip, and what they are.
+/// How a node sees keys: a window of 32 bits, placed where the node's range lies.
+///
+/// `hint(key) = clamp((head(key) - base) >> shift)`, with `base` the head of the low key and `shift`
+/// such that the last key of the range still fits. Where 16 bytes cannot tell the keys of the
+/// range apart, the window lies behind `skip` bytes that they all share, or over the version.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lens {
-    /// The head of the node's prefix, zeros behind `skip` bytes.
-    pub(crate) prefix: u128,
+    pub(crate) base: u128,
     pub(crate) skip: u16,
+    pub(crate) shift: u8,
 }
+
+/// [`Lens::skip`] of a node whose entries are all versions of one key.
+const ONE_KEY: u16 = u16::MAX;
 
 impl Lens {
     /// The lens of a node that has no keys yet.
-    pub(crate) const WHOLE: Self = Self { prefix: 0, skip: 0 };
+    pub(crate) const WHOLE: Self = Self { base: 0, skip: 0, shift: 96 };
 
-    /// A lens that skips the first `skip` bytes of `key` (65,535 at most).
-    pub(crate) fn new(key: &[u8], skip: usize) -> Self {
-        let skip = u16::try_from(skip.min(key.len())).unwrap_or(u16::MAX);
-        Self { prefix: head(key) & mask(skip), skip }
+    /// The lens of a node that begins with the entry `low` and ends before `end`.
+    pub(crate) fn between(low: Record<'_>, end: Record<'_>) -> Self {
+        Self::over(low, end, 0)
     }
 
-    /// The hint of `target`. `prefix` gives a key that starts with the node's prefix; it is asked
-    /// only when that is longer than 16 bytes.
-    #[inline]
-    pub(crate) fn hint<'p>(&self, target: &Target<'_>, prefix: impl FnOnce() -> &'p [u8]) -> u32 {
-        match target.side {
-            Side::End => u32::MAX,
-            _ => self.hint_of(target.key, target.head, prefix),
-        }
+    /// The lens of a node that begins with `low`, where `sample` is the best guess at its extent:
+    /// there is room for 65,536 times that (roots see their range grow).
+    pub(crate) fn guess(low: Record<'_>, sample: Record<'_>) -> Self {
+        Self::over(low, sample, 16)
     }
 
-    /// The hint of `key`, whose [`head`] is `head`.
+    fn over(low: Record<'_>, end: Record<'_>, spare_bits: u32) -> Self {
+        let (low_key, end_key) = (low.key(), end.key());
+        let shared = shared_bytes(low_key, end_key);
+        let skip = match u16::try_from(shared) {
+            _ if shared == low_key.len() && shared == end_key.len() => ONE_KEY,
+            Ok(skip) if shared > 12 && low_key.len().max(end_key.len()) > 16 => {
+                skip.min(ONE_KEY - 1)
+            }
+            _ => 0,
+        };
+        let head_of = |record: Record<'_>| match skip {
+            ONE_KEY => u128::from(!record.version()),
+            _ => head(&record.key()[usize::from(skip)..]),
+        };
+        let (base, end) = (head_of(low), head_of(end));
+        let bits = 128 - end.abs_diff(base).leading_zeros() + spare_bits;
+        let shift = u8::try_from(bits.saturating_sub(32).min(96)).unwrap_or(96);
+        Self { base, skip, shift }
+    }
+
+    /// The hint of `target`. `low` gives a record that starts with the bytes to skip; it is asked
+    /// only if there are any.
     #[inline]
-    pub(crate) fn hint_of<'p>(
-        &self,
-        key: &[u8],
-        head: u128,
-        prefix: impl FnOnce() -> &'p [u8],
-    ) -> u32 {
-        match (head & mask(self.skip)).cmp(&self.prefix) {
-            Ordering::Less => return 0,
-            Ordering::Greater => return u32::MAX,
-            Ordering::Equal => {}
+    pub(crate) fn hint<'p>(&self, target: &Target<'_>, low: impl FnOnce() -> Record<'p>) -> u32 {
+        if self.skip == 0 && target.side != Side::End {
+            return self.window(target.head);
         }
-        if self.skip <= 12 || key.len() <= 16 && self.skip <= 16 {
-            let rest = head.checked_shl(8 * u32::from(self.skip)).unwrap_or(0);
-            return (rest >> 96) as u32;
-        }
-        self.hint_long(key, prefix)
+        self.hint_behind(target, low)
+    }
+
+    /// Whether the hints of one key's versions differ: the newer, the smaller.
+    #[inline]
+    pub(crate) fn tells_versions(&self) -> bool {
+        self.skip == ONE_KEY
+    }
+
+    #[inline]
+    fn window(&self, head: u128) -> u32 {
+        let offset = head.saturating_sub(self.base) >> self.shift;
+        u32::try_from(offset).unwrap_or(u32::MAX)
     }
 
     #[cold]
-    #[expect(clippy::big_endian_bytes, reason = "as in `head`")]
-    fn hint_long<'p>(&self, key: &[u8], prefix: impl FnOnce() -> &'p [u8]) -> u32 {
-        let skip = usize::from(self.skip);
-        if skip > 16 {
-            let prefix = &prefix()[16..skip];
-            // A key that ends inside the prefix counts as filled up with zeros, as everywhere.
-            for (rank, byte) in prefix.iter().enumerate() {
-                match key.get(16 + rank).unwrap_or(&0).cmp(byte) {
-                    Ordering::Less => return 0,
-                    Ordering::Greater => return u32::MAX,
-                    Ordering::Equal => {}
-                }
-            }
+    fn hint_behind<'p>(&self, target: &Target<'_>, low: impl FnOnce() -> Record<'p>) -> u32 {
+        if target.side == Side::End {
+            return u32::MAX;
         }
-        let mut bytes = [0; 4];
-        for (to, from) in bytes.iter_mut().zip(key.get(skip..).unwrap_or(&[])) {
-            *to = *from;
+        let low = low().key();
+        let skip = match self.skip {
+            ONE_KEY => low.len(),
+            skip => usize::from(skip),
+        };
+        let order = match self.skip {
+            ONE_KEY => target.key.cmp(low),
+            _ => target.key[..skip.min(target.key.len())].cmp(&low[..skip]),
+        };
+        match order {
+            Ordering::Less => 0,
+            Ordering::Greater => u32::MAX,
+            Ordering::Equal if self.skip == ONE_KEY => self.window(u128::from(!target.version)),
+            Ordering::Equal => self.window(head(&target.key[skip..])),
         }
-        u32::from_be_bytes(bytes)
     }
 }
 
-/// Ones over the first `bytes` bytes of a head.
-#[inline]
-fn mask(bytes: u16) -> u128 {
-    !u128::MAX.checked_shr(8 * u32::from(bytes)).unwrap_or(0)
+/// Length of the common prefix of two keys.
+fn shared_bytes(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// Length of the common prefix of two keys.
-pub(crate) fn shared_bytes(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_compare_like_the_keys_they_begin() {
+        let keys = (0..2_000_u32).map(|n| {
+            let n = n.wrapping_mul(0x9e37_79b9);
+            let bytes: Vec<u8> = n.to_le_bytes().repeat(5).iter().map(|byte| byte % 3).collect();
+            bytes[..n as usize % 20].to_vec()
+        });
+        let mut keys: Vec<_> = keys.collect();
+        keys.sort_unstable();
+        assert!(keys.is_sorted_by_key(|key| head(key)));
+        assert_eq!(head(b"abc"), 0x61_6263 << 104);
+        assert_eq!(head(b"abcdefghij"), 0x6162_6364_6566_6768_696a << 48);
+        assert_eq!(head(b"abcdefghijklmnopq"), head(b"abcdefghijklmnop"));
+    }
 }

@@ -5,6 +5,7 @@
 //! ways. [`SkipList::seal`] ends writing through a shared reference.
 
 mod arena;
+mod batch;
 mod chunk;
 mod cursor;
 mod error;
@@ -19,8 +20,9 @@ mod search;
 mod sync;
 mod token;
 
+pub use chunk::ChunkPool;
 pub use cursor::Cursor;
-pub use error::InsertError;
+pub use error::{BatchStopped, InsertError};
 pub use list::SkipList;
 pub use options::Options;
 pub use record::Entry;

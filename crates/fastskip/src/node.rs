@@ -1,7 +1,8 @@
 //! Wide nodes: up to [`SLOTS`] links of one level, each with the hint of its key, in no order.
 //!
 //! ```text
-//! node := prefix: u128 | next: u64 | low: u32 | skip: u16 | level: u8 | first: u8 | slot: u64 * 28
+//! node := base: u128 | next: u64 | low: u32 | skip: u16 | shift: u8 | level: 7 bits, first: 1 bit
+//!         | slot: u64 * 28                                                       256 bytes in all
 //! slot := hint: u32 | place: u32          place: of a record (level 0) or of a node one level down
 //! next := hint of the next node's low key, under this node's lens: u32 | place of the next: u32
 //! ```
@@ -10,7 +11,7 @@
 //! node (excluded). A slot whose key lies beyond is *dead*; it was copied to the next node.
 //!
 //! Invariants
-//! 1. `prefix`, `low`, `skip` and `level` are written before the node is published.
+//! 1. What stands before the slots, `next` excepted, is written before the node is published.
 //! 2. A slot is *free* while it is 0 or dead. It is filled by one compare-exchange, always the
 //!    lowest free one; it never becomes 0 again.
 //! 3. `next` changes only while no slot is free, to a new node whose low entry is in this node.
@@ -34,6 +35,9 @@ pub(crate) const SLOTS: usize = 28;
 #[cfg(loom)]
 pub(crate) const SLOTS: usize = 3;
 
+/// Marks the first node of a level.
+const FIRST: u8 = 0x80;
+
 /// Bytes a node takes.
 pub(crate) const NODE_BYTES: usize = size_of::<Node>().next_multiple_of(LINE);
 
@@ -49,12 +53,12 @@ pub(crate) struct Word(pub(crate) u64);
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Node {
-    prefix: u128,
+    base: u128,
     next: AtomicU64,
     low: u32,
     skip: u16,
-    level: u8,
-    first: bool,
+    shift: u8,
+    level_and_first: u8,
     slots: [AtomicU64; SLOTS],
     #[cfg(loom)]
     watch: loom::cell::UnsafeCell<()>,
@@ -113,22 +117,22 @@ pub(crate) struct NewNode<'a> {
 impl Node {
     #[inline]
     pub(crate) fn lens(&self) -> Lens {
-        Lens { prefix: self.prefix, skip: self.skip }
+        Lens { base: self.base, skip: self.skip, shift: self.shift }
     }
 
     #[inline]
     pub(crate) fn level(&self) -> u8 {
-        self.level
+        self.level_and_first & !FIRST
     }
 
     /// The low entry; `None` in the first node of a level.
     #[inline]
     pub(crate) fn low(&self) -> Option<RecordPlace> {
-        (!self.first).then_some(RecordPlace(self.low))
+        (self.level_and_first & FIRST == 0).then_some(RecordPlace(self.low))
     }
 
     /// A record whose key begins with what the lens skips; `None` if it skips nothing.
-    pub(crate) fn prefix(&self) -> Option<RecordPlace> {
+    pub(crate) fn sample(&self) -> Option<RecordPlace> {
         (self.low != 0).then_some(RecordPlace(self.low))
     }
 
@@ -155,6 +159,39 @@ impl Node {
         Word(self.slots[rank].load(Ordering::Acquire))
     }
 
+    /// The greatest word up to `limit`; 0 if there is none.
+    #[inline]
+    pub(crate) fn greatest_below(&self, limit: Word) -> Word {
+        // Four chains of maxima, so that they overlap.
+        let mut best = [Word::NONE; 4];
+        for rank in 0..SLOTS {
+            let word = self.slot(rank);
+            let word = if word <= limit { word } else { Word::NONE };
+            best[rank % 4] = best[rank % 4].max(word);
+        }
+        best[0].max(best[1]).max(best[2].max(best[3]))
+    }
+
+    /// The links with this hint.
+    #[inline]
+    pub(crate) fn tied(&self, hint: u32) -> impl Iterator<Item = Word> {
+        let mut ranks = 0_u32;
+        for rank in 0..SLOTS {
+            ranks |= u32::from(self.slot(rank).hint() == hint) << rank;
+        }
+        std::iter::from_fn(move || {
+            while ranks != 0 {
+                let word = self.slot(ranks.trailing_zeros() as usize);
+                ranks &= ranks - 1;
+                // Between the two reads a dead link may have made room for another.
+                if !word.is_none() && word.hint() == hint {
+                    return Some(word);
+                }
+            }
+            None
+        })
+    }
+
     /// Puts `to` into a free slot that holds `from`.
     #[inline]
     pub(crate) fn fill(&self, rank: usize, from: Word, to: Word) -> bool {
@@ -177,11 +214,11 @@ impl Arena {
         let place = self.alloc(shard, Purpose::Node, NODE_BYTES)?;
         let word = |rank| AtomicU64::new(new.words.get(rank).map_or(0, |word: &Word| word.0));
         let node = Node {
-            prefix: new.lens.prefix,
+            base: new.lens.base,
             skip: new.lens.skip,
+            shift: new.lens.shift,
             low: new.low.map_or(0, |low| low.0),
-            level: new.level,
-            first: new.first,
+            level_and_first: new.level | if new.first { FIRST } else { 0 },
             next: AtomicU64::new(new.next.0),
             slots: std::array::from_fn(word),
             #[cfg(loom)]

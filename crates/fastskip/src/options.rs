@@ -1,5 +1,8 @@
 //! What a list may use: memory and shards.
 
+use crate::chunk::ChunkPool;
+use std::sync::Arc;
+
 /// Settings of a list. `Default` suits a memtable of 1 MiB to 1 GiB.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -13,11 +16,13 @@ pub struct Options {
     /// The most memory the list may reserve, in bytes; inserts that would need more fail with
     /// [`OutOfMemory`](crate::InsertError::OutOfMemory). Default `None`: up to 16 GiB.
     pub max_bytes: Option<usize>,
+    /// Where chunks of 2 MiB come from and go to, before the system is asked. Default `None`.
+    pub pool: Option<Arc<ChunkPool>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let shards = std::thread::available_parallelism().map_or(4, std::num::NonZero::get);
-        Self { chunk_bytes: 2 << 20, shards, max_bytes: None }
+        Self { chunk_bytes: 2 << 20, shards, max_bytes: None, pool: None }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::key::{Target, compare};
 use crate::list::SkipList;
-use crate::node::{NodePlace, SLOTS, Word};
+use crate::node::{Node, NodePlace, SLOTS, Word};
 use crate::record::{Entry, RecordPlace};
 use crate::sync::Ordering;
 use std::cmp;
@@ -14,6 +14,7 @@ impl SkipList {
     }
 
     /// The node of `level` that answers for `target`, or one to the left of it.
+    #[inline]
     pub(crate) fn descend(&self, target: &Target<'_>, level: u8) -> NodePlace {
         let mut place = self.root();
         loop {
@@ -21,46 +22,31 @@ impl SkipList {
             if node.level() == level {
                 return place;
             }
-            let child = self.choose_child(place, target);
-            place = match self.beyond(place, node.next(), target) {
-                Some(next) => next,
-                None => child,
-            };
+            let hint = self.hint(node, target);
+            let child = self.choose_child(node, hint, target);
+            self.arena.prefetch_node(child);
+            place = self.beyond(node.next(), hint, target).unwrap_or(child);
         }
     }
 
-    /// The next node, if the target lies beyond the node at `place`, whose `next` was read before.
+    /// The next node, if the target lies beyond a node with this `next`, under whose lens the
+    /// target's hint is `hint`.
     #[inline]
-    pub(crate) fn beyond(
-        &self,
-        place: NodePlace,
-        next: Word,
-        target: &Target<'_>,
-    ) -> Option<NodePlace> {
-        if next.is_none() {
+    pub(crate) fn beyond(&self, next: Word, hint: u32, target: &Target<'_>) -> Option<NodePlace> {
+        if next.is_none() || hint < next.hint() {
             return None;
         }
-        let beyond = match self.hint(place, target).cmp(&next.hint()) {
-            cmp::Ordering::Less => false,
-            cmp::Ordering::Greater => true,
-            cmp::Ordering::Equal => self.covers_low(next.node(), target),
-        };
+        let beyond = hint > next.hint() || self.covers_low(next.node(), target);
         beyond.then_some(next.node())
     }
 
-    /// The hint of `target` under the lens of the node at `place`.
+    /// The hint of `target` under the lens of the node.
     #[inline]
-    pub(crate) fn hint(&self, place: NodePlace, target: &Target<'_>) -> u32 {
-        self.arena.node(place).lens().hint(target, || self.prefix_key(place))
-    }
-
-    /// A key that begins with what the node's lens skips.
-    fn prefix_key(&self, place: NodePlace) -> &[u8] {
-        self.arena.node(place).prefix().map_or(&[], |record| self.arena.record(record).key())
-    }
-
-    pub(crate) fn low_key(&self, place: NodePlace) -> &[u8] {
-        self.arena.node(place).low().map_or(&[], |low| self.arena.record(low).key())
+    pub(crate) fn hint(&self, node: &Node, target: &Target<'_>) -> u32 {
+        node.lens().hint(target, || match node.sample() {
+            Some(record) => self.arena.record(record),
+            None => unreachable!("a lens that skips bytes was made of a record"),
+        })
     }
 
     /// Whether the low entry of the node at `place` lies before `target`, or at it.
@@ -68,56 +54,24 @@ impl SkipList {
         self.arena.node(place).low().is_none_or(|low| target.covers(self.arena.record(low)))
     }
 
-    /// The child with the greatest low entry that `target` covers.
+    /// The child with the greatest low entry that `target` covers, or one to the left of it.
     #[inline]
-    pub(crate) fn choose_child(&self, place: NodePlace, target: &Target<'_>) -> NodePlace {
-        let node = self.arena.node(place);
-        let hint = self.hint(place, target);
-        let limit = Word::new(hint, 0);
-        let (mut best, mut ties) = (Word::NONE, 0_u32);
-        for rank in 0..SLOTS {
-            let word = node.slot(rank);
-            if word.is_none() {
-                break;
-            }
-            if word < limit && word > best {
-                best = word;
-            }
-            ties |= u32::from(word.hint() == hint) << rank;
-        }
-        let tied = self.best_tie(place, ties, |child| self.covers_low(child, target));
-        if let Some(child) = tied {
-            return child;
-        }
-        // Children that share the best hint: the greatest of them, or the search walks too far.
-        let equals = (0..SLOTS).filter(|&rank| {
-            let word = node.slot(rank);
-            !word.is_none() && word.hint() == best.hint()
-        });
-        let equals = equals.fold(0, |ranks, rank| ranks | 1_u32 << rank);
-        if equals.count_ones() > 1 {
-            return self.best_tie(place, equals, |_| true).unwrap_or(best.node());
-        }
-        best.node()
+    pub(crate) fn choose_child(&self, node: &Node, hint: u32, target: &Target<'_>) -> NodePlace {
+        let best = node.greatest_below(Word::new(hint, u32::MAX));
+        if best.hint() == hint { self.choose_tied(node, hint, target) } else { best.node() }
     }
 
-    /// Among the slots in `ranks` that are `allowed`, the child with the greatest low entry.
-    fn best_tie(
-        &self,
-        place: NodePlace,
-        mut ranks: u32,
-        allowed: impl Fn(NodePlace) -> bool,
-    ) -> Option<NodePlace> {
+    /// As [`choose_child`](Self::choose_child), when the hint of a child equals the target's.
+    #[cold]
+    fn choose_tied(&self, node: &Node, hint: u32, target: &Target<'_>) -> NodePlace {
         let mut best: Option<NodePlace> = None;
-        while ranks != 0 {
-            let child = self.arena.node(place).slot(ranks.trailing_zeros() as usize).node();
-            ranks &= ranks - 1;
-            let better = best.is_none_or(|best| self.compare_lows(child, best).is_gt());
-            if better && allowed(child) {
-                best = Some(child);
+        for child in node.tied(hint) {
+            let better = best.is_none_or(|best| self.compare_lows(child.node(), best).is_gt());
+            if better && self.covers_low(child.node(), target) {
+                best = Some(child.node());
             }
         }
-        best
+        best.unwrap_or_else(|| node.greatest_below(Word::new(hint, 0)).node())
     }
 
     pub(crate) fn compare_lows(&self, a: NodePlace, b: NodePlace) -> cmp::Ordering {
@@ -142,23 +96,21 @@ impl SkipList {
     ) -> Option<Entry<'_>> {
         loop {
             let node = self.arena.node(place);
-            let hint = self.hint(place, target);
-            let mut best: Option<Entry<'_>> = None;
-            for rank in 0..SLOTS {
-                let word = node.slot(rank);
-                if word.is_none() {
-                    break;
-                }
-                if word.hint() == hint {
-                    best = self.newer(best, word.record(), target);
-                }
+            let hint = self.hint(node, target);
+            let mut best = None;
+            for word in node.tied(hint) {
+                best = self.newer(best, word.record(), target);
+            }
+            let one_key = node.lens().tells_versions();
+            if one_key && best.is_none() {
+                best = self.find_above(node, hint, target);
             }
             let next = node.next();
-            if let Some(next) = self.beyond(place, next, target) {
+            if let Some(next) = self.beyond(next, hint, target) {
                 place = next; // split since we came here
                 continue;
             }
-            if !next.is_none() && next.hint() == hint {
+            if !next.is_none() && (next.hint() == hint || one_key) {
                 // Perhaps all live versions here are too new, and `best` is a dead one: the next
                 // node begins with the newest of the others.
                 let low = self.arena.node(next.node()).low()?;
@@ -166,6 +118,13 @@ impl SkipList {
             }
             return best;
         }
+    }
+
+    /// In a node whose hints tell versions: the newest version older than all that share `hint`.
+    fn find_above(&self, node: &Node, hint: u32, target: &Target<'_>) -> Option<Entry<'_>> {
+        let words = (0..SLOTS).map(|rank| node.slot(rank));
+        let least = words.filter(|word| !word.is_none() && word.hint() > hint).min()?;
+        node.tied(least.hint()).fold(None, |best, word| self.newer(best, word.record(), target))
     }
 
     /// `best`, or the record, if that is of the target's key and the better answer.

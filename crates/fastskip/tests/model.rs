@@ -2,7 +2,7 @@
 #![expect(clippy::big_endian_bytes, reason = "keys whose order is that of the numbers")]
 #![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 
-use fastskip::{Cursor, Entry, InsertError, Options, SkipList};
+use fastskip::{BatchStopped, Cursor, Entry, InsertError, Options, SkipList};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::cmp::Reverse;
@@ -252,4 +252,42 @@ fn live_cursor_sees_later_inserts() {
     list.insert(&far, 0, b"").unwrap();
     cursor.advance();
     assert_eq!(cursor.key(), far);
+}
+
+#[test]
+fn batches_match_single_operations() {
+    let mut rng = StdRng::seed_from_u64(77);
+    for family in 0..FAMILIES {
+        let list = SkipList::new();
+        let mut model = Model::new();
+        for step in 0..200_u64 {
+            let size = rng.random_range(0..60);
+            let keys: Vec<_> = (0..size).map(|_| random_key(family, &mut rng, 5_000)).collect();
+            let found = list.get_many(&keys, step / 2);
+            let expected = keys.iter().map(|key| list.get(key, step / 2));
+            assert!(found.into_iter().eq(expected));
+            let mut entries = Vec::new();
+            for key in &keys {
+                if let Slot::Vacant(slot) = model.entry((key.clone(), Reverse(step))) {
+                    slot.insert(b"value".to_vec());
+                    entries.push(Entry { key, version: step, value: b"value" });
+                }
+            }
+            assert_eq!(list.insert_batch(&entries), Ok(()));
+            if let [first, ..] = entries[..] {
+                let fresh = Entry { key: b"fresh", version: step, ..first };
+                let error = InsertError::Duplicate;
+                let stopped = Err(BatchStopped { inserted: 1, error });
+                assert_eq!(list.insert_batch(&[fresh, first, fresh]), stopped);
+                model.insert((b"fresh".to_vec(), Reverse(step)), b"value".to_vec());
+            }
+        }
+        compare_all(&list, &model);
+    }
+    let list = SkipList::new();
+    list.seal();
+    let entry = Entry { key: b"", version: 0, value: b"" };
+    let stopped = BatchStopped { inserted: 0, error: InsertError::Sealed };
+    assert_eq!(list.insert_batch(&[entry]), Err(stopped));
+    assert_eq!(list.get_many(&[b"a", b"b"], 1), [None, None]);
 }

@@ -10,6 +10,7 @@
 //! clock. Figures are million operations a second; memory is bytes an entry beyond key and value.
 
 use crossbeam_skiplist::SkipMap;
+use fastskip::{ChunkPool, Entry};
 use masstree::{MassTree15, RangeBound};
 use parking_lot::RwLock;
 use rand::rngs::StdRng;
@@ -18,6 +19,7 @@ use rand::{RngCore, SeedableRng};
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 use std::ops::Bound;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 const VALUE: [u8; 100] = [7; 100];
@@ -42,17 +44,10 @@ trait Peer: Sync {
     }
 }
 
-fn touch(value: &[u8]) -> u64 {
-    u64::from(value[0]) + u64::from(value[value.len() - 1])
-}
+/// `fastskip` in memory fresh from the system, as the first list of a process finds it.
+struct Cold(fastskip::SkipList);
 
-fn touch_entry(key: &[u8], value: &[u8]) -> u64 {
-    u64::from(key[key.len() - 1]) + u64::from(value[0])
-}
-
-struct Ours(fastskip::SkipList);
-
-impl Peer for Ours {
+impl Peer for Cold {
     fn new(_threads: usize) -> Self {
         Self(fastskip::SkipList::new())
     }
@@ -63,16 +58,61 @@ impl Peer for Ours {
         self.0.get(key, u64::MAX).map(|entry| touch(entry.value))
     }
     fn walk(&self, from: &[u8], limit: usize) -> (usize, u64) {
-        let mut cursor = self.0.cursor();
-        let (mut count, mut sum) = (0, 0);
-        cursor.seek(from, u64::MAX);
-        while count < limit {
-            let Some(entry) = cursor.entry() else { break };
-            sum += touch_entry(entry.key, entry.value);
-            count += 1;
-            cursor.advance();
-        }
-        (count, sum)
+        walk_cursor(&self.0, from, limit)
+    }
+    fn bytes(&self) -> Option<usize> {
+        Some(self.0.memory_usage())
+    }
+}
+
+fn walk_cursor(list: &fastskip::SkipList, from: &[u8], limit: usize) -> (usize, u64) {
+    let mut cursor = list.cursor();
+    let (mut count, mut sum) = (0, 0);
+    cursor.seek(from, u64::MAX);
+    while count < limit {
+        let Some(entry) = cursor.entry() else { break };
+        sum += touch_entry(entry.key, entry.value);
+        count += 1;
+        cursor.advance();
+    }
+    (count, sum)
+}
+
+fn touch(value: &[u8]) -> u64 {
+    u64::from(value[0]) + u64::from(value[value.len() - 1])
+}
+
+fn touch_entry(key: &[u8], value: &[u8]) -> u64 {
+    u64::from(key[key.len() - 1]) + u64::from(value[0])
+}
+
+struct Ours(fastskip::SkipList);
+
+/// Chunks of the lists before: a memtable follows another.
+static POOL: LazyLock<Arc<ChunkPool>> = LazyLock::new(|| Arc::new(ChunkPool::new(4 << 30)));
+
+impl Peer for Ours {
+    fn new(_threads: usize) -> Self {
+        let pool = Some(Arc::clone(&POOL));
+        let options = fastskip::Options { pool, ..fastskip::Options::default() };
+        Self(fastskip::SkipList::with_options(&options))
+    }
+    fn get_batch(&self, keys: &[&[u8]]) -> Option<u64> {
+        let found = self.0.get_many(keys, u64::MAX);
+        Some(found.into_iter().map(|entry| entry.map_or(0, |entry| touch(entry.value))).sum())
+    }
+    fn insert_batch(&self, keys: &[&[u8]]) -> bool {
+        let entries = keys.iter().map(|key| Entry { key, version: 1, value: &VALUE });
+        self.0.insert_batch(&entries.collect::<Vec<_>>()).is_ok()
+    }
+    fn insert(&self, key: &[u8]) {
+        self.0.insert(key, 1, &VALUE).expect("inserted");
+    }
+    fn get(&self, key: &[u8]) -> Option<u64> {
+        self.0.get(key, u64::MAX).map(|entry| touch(entry.value))
+    }
+    fn walk(&self, from: &[u8], limit: usize) -> (usize, u64) {
+        walk_cursor(&self.0, from, limit)
     }
     fn bytes(&self) -> Option<usize> {
         Some(self.0.memory_usage())
@@ -250,7 +290,8 @@ impl Table {
                 peers.push(peer);
             }
         }
-        println!("\n### {title}\n\n| | {} |\n|---|{}", peers.join(" | "), "---|".repeat(peers.len()));
+        let (names, rule) = (peers.join(" | "), "---|".repeat(peers.len()));
+        println!("\n### {title}\n\n| | {names} |\n|---|{rule}");
         for case in cases {
             print!("| {case} |");
             for peer in &peers {
@@ -448,6 +489,7 @@ fn main() {
         let work = Workload { family: family.clone(), sorted, random, lookups, missing };
         let mut table = Table { rows: Vec::new(), cells: HashMap::new() };
         measure::<Ours>("fastskip", &settings, &work, &mut table);
+        measure::<Cold>("fastskip, cold", &settings, &work, &mut table);
         measure::<Published>("published 0.1.1", &settings, &work, &mut table);
         measure::<Crossbeam>("crossbeam-skiplist", &settings, &work, &mut table);
         measure::<Masstree>("masstree", &settings, &work, &mut table);
