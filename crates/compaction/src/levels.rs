@@ -150,6 +150,13 @@ impl Totals {
         self.entries += table.entries;
         self.tombstones += table.tombstones;
     }
+
+    fn remove(&mut self, table: &TableInfo) {
+        self.tables -= 1;
+        self.bytes -= table.bytes;
+        self.entries -= table.entries;
+        self.tombstones -= table.tombstones;
+    }
 }
 
 impl Run {
@@ -195,6 +202,34 @@ impl Run {
         let start = self.tables.partition_point(|t| t.largest < range.smallest);
         let rest = &self.tables[start..];
         start..start + rest.partition_point(|t| t.smallest <= range.largest)
+    }
+
+    /// Takes the tables numbered `ids` out; the run may be empty then.
+    fn take(&mut self, ids: &[u64]) {
+        let first = self.tables.iter().position(|t| t.id == ids[0]).expect("checked by the plan");
+        let piece = first..(first + ids.len()).min(self.tables.len());
+        let neighbours = self.tables[piece.clone()].iter().map(|t| t.id).eq(ids.iter().copied());
+        let taken: Vec<Arc<TableInfo>> = if neighbours {
+            self.tables.drain(piece).collect()
+        } else {
+            self.tables.extract_if(.., |t| ids.contains(&t.id)).collect()
+        };
+        for table in &taken {
+            self.totals.remove(table);
+        }
+    }
+
+    /// Puts ascending tables in as one block.
+    fn put(&mut self, block: Vec<Arc<TableInfo>>) {
+        let at = self.tables.partition_point(|t| t.smallest < block[0].smallest);
+        let before = at.checked_sub(1).map(|rank| &self.tables[rank]);
+        let apart = before.is_none_or(|t| t.largest < block[0].smallest)
+            && self.tables.get(at).is_none_or(|t| block[block.len() - 1].largest < t.smallest);
+        assert!(apart, "new tables of run {} share keys with its others", self.id);
+        for table in &block {
+            self.totals.add(table);
+        }
+        self.tables.splice(at..at, block);
     }
 
     /// Returns the smallest sequence number in the run.
@@ -355,7 +390,7 @@ impl Levels {
         };
         self.reserve(plan.output_level);
         if outputs.is_empty() {
-            self.remove_inputs(plan, None);
+            self.remove_inputs(plan);
         } else {
             self.insert_outputs(plan, outputs, new_run_id);
         }
@@ -372,41 +407,35 @@ impl Levels {
                 );
                 let run = Arc::new(Run::new(new_run_id, outputs));
                 self.levels[rank].runs.insert(place, run);
-                self.remove_inputs(plan, None);
+                self.remove_inputs(plan);
             }
             OutputRun::Into(id) => {
                 let place = self.levels[rank].position(id).expect("checked by check_shape");
-                let old = &self.levels[rank].runs[place];
-                let taken = plan.inputs.iter().find(|input| input.run_id == id);
-                let gone = |t: &Arc<TableInfo>| taken.is_some_and(|i| i.table_ids.contains(&t.id));
-                let at = outputs[0].smallest.clone();
-                let mut tables: Vec<_> = Vec::with_capacity(old.tables.len() + outputs.len());
-                tables.extend(old.tables.iter().filter(|t| !gone(t)).map(Arc::clone));
-                let from = tables.partition_point(|t| t.smallest < at);
-                if plan.kind == Kind::Merge {
-                    // Nothing of the run lies inside the outputs' hull: one block goes in.
-                    tables.splice(from..from, outputs);
-                } else {
-                    tables.extend(outputs);
-                    tables.sort_by(|a, b| a.smallest.cmp(&b.smallest));
+                let run = Arc::make_mut(&mut self.levels[rank].runs[place]);
+                if let Some(input) = plan.inputs.iter().find(|input| input.run_id == id) {
+                    run.take(&input.table_ids);
                 }
-                self.levels[rank].runs[place] = Arc::new(Run::new(id, tables));
-                self.remove_inputs(plan, Some(id));
+                match plan.kind {
+                    Kind::Merge => run.put(outputs), // one block: nothing else lies in the hull
+                    _ => outputs.into_iter().for_each(|table| run.put(vec![table])),
+                }
+                self.remove_inputs(plan);
             }
         }
     }
 
-    /// Takes the plan's inputs out of their runs, except out of run `except`, already rebuilt.
-    fn remove_inputs(&mut self, plan: &Plan, except: Option<u64>) {
-        for input in plan.inputs.iter().filter(|input| Some(input.run_id) != except) {
+    /// Takes the plan's inputs out of their runs, as far as they are still there, and drops the
+    /// runs that are empty then.
+    fn remove_inputs(&mut self, plan: &Plan) {
+        for input in &plan.inputs {
             let runs = &mut self.levels[input.level].runs;
             let Some(place) = runs.iter().position(|run| run.id == input.run_id) else { continue };
-            let stays = |t: &&Arc<TableInfo>| !input.table_ids.contains(&t.id);
-            let left: Vec<_> = runs[place].tables.iter().filter(stays).map(Arc::clone).collect();
-            if left.is_empty() {
+            let is_target = plan.writes_into(input.level, OutputRun::Into(input.run_id));
+            if !is_target || runs[place].tables.iter().any(|t| t.id == input.table_ids[0]) {
+                Arc::make_mut(&mut runs[place]).take(&input.table_ids);
+            }
+            if runs[place].tables.is_empty() {
                 runs.remove(place);
-            } else {
-                runs[place] = Arc::new(Run::new(input.run_id, left));
             }
         }
     }

@@ -157,11 +157,10 @@ impl Plan {
         if self.kind != Kind::Merge {
             return Ok(());
         }
-        for table in self.older_tables(levels) {
-            let range = table.range();
+        let Some(hull) = self.hull(levels) else { return Err(PlanError::NoInput) };
+        for table in self.older_tables(levels, &hull) {
             let covered = |o: &KeyRange| o.contains(&table.smallest) && o.contains(&table.largest);
-            let Some(hull) = self.hull(levels) else { return Err(PlanError::NoInput) };
-            if hull.overlaps(&range) && !self.older.iter().any(covered) {
+            if !self.older.iter().any(covered) {
                 return Err(PlanError::Forgets { older: table.id });
             }
         }
@@ -286,7 +285,8 @@ impl Plan {
             })
     }
 
-    /// Returns the tables that the plan takes, newest run first; unknown numbers are skipped.
+    /// Returns the tables that the plan takes, newest run first; nothing of a run that lacks one
+    /// of them.
     pub fn input_tables(&self, levels: &Levels) -> Vec<Arc<TableInfo>> {
         let mut tables = Vec::new();
         for input in &self.inputs {
@@ -294,8 +294,8 @@ impl Plan {
             let Some(run) = level.position(input.run_id).and_then(|r| level.runs.get(r)) else {
                 continue;
             };
-            let taken = run.tables.iter().filter(|t| input.table_ids.contains(&t.id));
-            tables.extend(taken.map(Arc::clone));
+            let ranks = ranks_of(run, &input.table_ids).unwrap_or_default();
+            tables.extend(ranks.into_iter().map(|rank| Arc::clone(&run.tables[rank])));
         }
         tables
     }
@@ -329,23 +329,24 @@ impl Plan {
         with.map(|t| t.tombstones_since_us).min().unwrap_or(u64::MAX)
     }
 
-    /// Returns the tables that stay and lie at or behind the output's place.
-    fn older_tables<'a>(&'a self, levels: &'a Levels) -> impl Iterator<Item = &'a Arc<TableInfo>> {
+    /// Returns the tables that stay, lie at or behind the output's place and share a key with
+    /// `hull`.
+    fn older_tables(&self, levels: &Levels, hull: &KeyRange) -> Vec<Arc<TableInfo>> {
         let limit = self.output_place(levels);
-        let behind = places(levels).filter(move |(place, _)| *place >= limit);
-        behind.flat_map(move |(_, run)| {
+        let mut tables = Vec::new();
+        for (_, run) in places(levels).filter(|(place, _)| *place >= limit) {
             let taken = self.inputs.iter().find(|input| input.run_id == run.id);
-            let stays =
-                move |t: &&Arc<TableInfo>| !taken.is_some_and(|i| i.table_ids.contains(&t.id));
-            run.tables.iter().filter(stays)
-        })
+            let stays = |t: &&Arc<TableInfo>| taken.is_none_or(|i| !i.table_ids.contains(&t.id));
+            tables.extend(run.tables[run.overlapping(hull)].iter().filter(stays).map(Arc::clone));
+        }
+        tables
     }
 
     /// Fills in `older` and `bottommost` from the tree.
     pub(crate) fn note_older(&mut self, levels: &Levels) {
         let Some(hull) = self.hull(levels) else { return };
-        let mut ranges: Vec<KeyRange> =
-            self.older_tables(levels).filter(|t| t.overlaps(&hull)).map(|t| t.range()).collect();
+        let older = self.older_tables(levels, &hull);
+        let mut ranges: Vec<KeyRange> = older.iter().map(|table| table.range()).collect();
         ranges.sort_by(|a, b| a.smallest.cmp(&b.smallest));
         self.older = Vec::new();
         for range in ranges {

@@ -7,6 +7,7 @@
 //! All strategies but FIFO are points of one shape (Dayan & Idreos, "Dostoevsky", 2018): a size
 //! ratio, how many runs rest in an inner level, how many in the last, and how much moves at once.
 
+pub(crate) mod adaptive;
 pub(crate) mod fifo;
 pub(crate) mod fluid;
 mod geometry;

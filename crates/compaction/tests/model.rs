@@ -327,7 +327,7 @@ fn run(strategy: Strategy, seed: u64, steps: usize) {
 
 #[test]
 fn every_policy_keeps_every_reader_right() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(6);
+    let seeds = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(3);
     for strategy in strategies() {
         for seed in 0..seeds {
             let result = std::panic::catch_unwind(|| run(strategy, seed, 300));

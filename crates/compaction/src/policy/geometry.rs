@@ -3,7 +3,9 @@
 //! 1. Trees with one run in the last level are measured from below: the last level is given, each
 //!    level above may hold a `size_ratio`th of the one under it, up to the base level, where L0
 //!    empties. That one holds between half of `base_bytes` and `size_ratio / 2` times as much: a
-//!    smaller level would cost more rewriting than it saves. Levels above it should be empty.
+//!    smaller level would cost more rewriting than it saves. (Between all and `size_ratio` times
+//!    as much if several runs may rest there: then a level costs one rewrite only.) Levels above
+//!    it should be empty.
 //! 2. Trees with several runs in the last level grow downwards from L1.
 
 use crate::levels::Levels;
@@ -27,12 +29,12 @@ pub(crate) struct Geometry {
 
 impl Geometry {
     pub(crate) fn of(levels: &Levels, shape: Shape, options: &Options) -> Geometry {
-        let runs = u64::from(shape.inner_runs.max(1));
-        let base_bytes = options.base_bytes.saturating_mul(runs);
         if shape.last_runs > 1 {
+            let runs = u64::from(shape.inner_runs.max(1));
+            let base_bytes = options.base_bytes.saturating_mul(runs);
             Geometry::from_above(levels, base_bytes, options.size_ratio)
         } else {
-            Geometry::from_below(levels, base_bytes, options.size_ratio)
+            Geometry::from_below(levels, shape, options)
         }
     }
 
@@ -47,14 +49,19 @@ impl Geometry {
         Geometry { base: 1, last, limits }
     }
 
-    fn from_below(levels: &Levels, base_bytes: u64, ratio: u32) -> Geometry {
+    fn from_below(levels: &Levels, shape: Shape, options: &Options) -> Geometry {
+        let (base_bytes, ratio) = (options.base_bytes, options.size_ratio);
+        let most_at_base = if shape.inner_runs > 1 {
+            base_bytes as f64 * f64::from(ratio)
+        } else {
+            base_bytes as f64 * f64::from(ratio) / 2.0
+        };
         let span = (levels.bytes() as f64 / base_bytes as f64).max(1.0);
         let wanted = 1 + to_usize((span.ln() / f64::from(ratio).ln()).ceil());
         let last = wanted.max(LAST_LEVEL_MIN).max(levels.deepest().unwrap_or(0));
         let most = (1..=last).map(|rank| levels.level(rank).bytes()).max().unwrap_or(0);
         let mut limits = vec![0; last + 2];
         let (mut base, mut limit) = (last, most as f64);
-        let most_at_base = base_bytes as f64 * f64::from(ratio) / 2.0;
         while base > 1 && limit > most_at_base {
             limits[base] = to_u64(limit);
             base -= 1;

@@ -1,0 +1,166 @@
+//! The simulator through its face: the same question gives the same answer, strategies stand in
+//! their known order, and the known special cases come out.
+
+use compaction::advise::{Limits, Mix, Question, advise};
+use compaction::plot::{Axis, svg, table};
+use compaction::simulate::{Machine, Report, Setup, Skew, Workload, simulate};
+use compaction::{Options, Strategy};
+
+fn setup(strategy: Strategy) -> Setup {
+    let options = Options {
+        size_ratio: 6,
+        base_bytes: 4 << 20,
+        target_table_bytes: 1 << 20,
+        max_job_bytes: 16 << 20,
+        ..Options::new(strategy)
+    };
+    Setup { options, write_buffer_bytes: 1 << 20, ..Setup::default() }
+}
+
+fn workload() -> Workload {
+    Workload { entries: 1_000_000, ..Workload::default() }
+}
+
+fn run(strategy: Strategy, workload: &Workload) -> Report {
+    simulate(workload, &setup(strategy)).expect("valid options")
+}
+
+#[test]
+fn strategies_stand_in_their_known_order() {
+    let workload = Workload { entries: 500_000, ..workload() };
+    let leveled = run(Strategy::Leveled, &workload);
+    let lazy = run(Strategy::LazyLeveled, &workload);
+    let tiered = run(Strategy::Tiered, &workload);
+    assert!(tiered.write_amplification < lazy.write_amplification);
+    assert!(lazy.write_amplification < leveled.write_amplification);
+    assert!(leveled.runs_mean < lazy.runs_mean && lazy.runs_mean < tiered.runs_mean);
+    assert!(leveled.space_amplification < tiered.space_amplification);
+    for report in [&leveled, &lazy, &tiered] {
+        assert!(report.space_amplification >= 1.0, "{report:?}");
+        assert!(report.table_bytes >= report.live_bytes, "{report:?}");
+        let levels: u64 = report.levels.iter().map(|level| level.bytes).sum();
+        assert_eq!(levels, report.table_bytes);
+        assert!((0.6e6..1.2e6).contains(&(report.filter_bytes as f64)), "{report:?}");
+    }
+}
+
+#[test]
+fn the_same_question_has_the_same_answer() {
+    let small = Workload { entries: 100_000, deletes: 0.2, ..workload() };
+    assert_eq!(run(Strategy::Leveled, &small), run(Strategy::Leveled, &small));
+    let other = Workload { seed: 2, ..small.clone() };
+    assert_ne!(run(Strategy::Leveled, &small), run(Strategy::Leveled, &other));
+}
+
+/// Ordered keys are moved, not merged.
+#[test]
+fn an_ordered_load_costs_one_write() {
+    let ordered = Workload { skew: Skew::Sequential, updates: 0.0, ..workload() };
+    for strategy in [Strategy::Leveled, Strategy::LazyLeveled] {
+        let report = run(strategy, &ordered);
+        assert!(report.write_amplification < 1.3, "{strategy:?} {}", report.write_amplification);
+    }
+}
+
+#[test]
+fn skewed_updates_cost_less_than_even_ones() {
+    let even = Workload { entries: 300_000, ..workload() };
+    let skewed = Workload { skew: Skew::Zipf { theta: 0.99 }, ..even.clone() };
+    let (even, skewed) = (run(Strategy::Leveled, &even), run(Strategy::Leveled, &skewed));
+    assert!(skewed.write_amplification < 0.8 * even.write_amplification);
+}
+
+/// With nine deletes in ten writes the tree shrinks to what is alive.
+#[test]
+fn deletes_free_their_space() {
+    let deleting = Workload { entries: 300_000, deletes: 0.9, updates: 3.0, ..workload() };
+    let report = run(Strategy::Leveled, &deleting);
+    assert!(report.live_bytes < 100_000 * 116, "{}", report.live_bytes);
+    assert!(report.table_bytes < 3 * report.live_bytes, "{report:?}");
+}
+
+#[test]
+fn fifo_writes_once() {
+    let report = run(Strategy::Fifo { max_bytes: u64::MAX, ttl_us: None }, &workload());
+    assert!((1.0..1.1).contains(&report.write_amplification), "{}", report.write_amplification);
+    assert_eq!(report.closed, None);
+}
+
+#[test]
+fn a_slow_machine_stalls_and_a_fast_one_does_not() {
+    let machine = |worker_bytes_per_s| Machine {
+        ingest_bytes_per_s: 10e6,
+        worker_bytes_per_s,
+        workers: 2,
+        stop_runs: 12,
+    };
+    let run = |speed| {
+        let setup = Setup { machine: Some(machine(speed)), ..setup(Strategy::Leveled) };
+        simulate(&Workload { entries: 300_000, ..workload() }, &setup).expect("valid options")
+    };
+    let (slow, fast) = (run(20e6), run(2e9));
+    assert!(slow.stalled > 0.2, "{}", slow.stalled);
+    assert!(slow.l0_runs_max <= 12 && slow.debt_bytes_max > fast.debt_bytes_max);
+    assert!(fast.stalled < 1e-9, "{}", fast.stalled);
+}
+
+/// The temporary space of a large tiered tree is a few jobs, not the tree.
+#[test]
+fn temporary_space_is_bounded() {
+    let bounded = run(Strategy::Tiered, &workload());
+    // Tables of the last level are one megabyte; a column takes at most a table a run more.
+    assert!(bounded.temporary_bytes_max < 3 * (16 << 20), "{}", bounded.temporary_bytes_max);
+    assert!(bounded.table_bytes > 8 * (16 << 20), "the test is about a tree larger than a job");
+}
+
+#[test]
+fn a_petabyte_is_no_matter() {
+    let huge = Workload { entries: 1_000_000_000_000_000 / 116, updates: 0.1, ..workload() };
+    let setup = Setup::default();
+    let report = simulate(&huge, &setup).expect("valid options");
+    assert!(report.levels_left_out > 0);
+    assert!(report.table_bytes > 1_000_000_000_000_000);
+    assert!((20.0..80.0).contains(&report.write_amplification), "{}", report.write_amplification);
+}
+
+#[test]
+fn advice_follows_the_mix_and_keeps_the_limits() {
+    let ask = |mix, limits| {
+        let workload = Workload { entries: 200_000, ..workload() };
+        let small = setup(Strategy::Leveled);
+        let question = Question { workload, mix, limits, setup: small, uncertainty: 0.05 };
+        advise(&question).expect("valid options").remove(0)
+    };
+    let mix = |writes, scans| Mix { writes, scans, absent_gets: 0.0, present_gets: 0.0 };
+    let writer = ask(mix(1.0, 0.0), Limits::default());
+    let scanner = ask(mix(0.01, 1.0), Limits::default());
+    assert!(writer.report.write_amplification < scanner.report.write_amplification);
+    assert!(writer.report.runs_mean > scanner.report.runs_mean);
+    let tight = Limits { space_amplification: Some(1.4), ..Limits::default() };
+    let kept = ask(mix(1.0, 0.0), tight);
+    assert!(kept.excess < 1e-9, "{}", kept.excess);
+    assert!(kept.report.space_amplification <= 1.4, "{}", kept.report.space_amplification);
+}
+
+#[test]
+fn tables_and_plots_show_every_report() {
+    let small = Workload { entries: 50_000, ..workload() };
+    let reports = [run(Strategy::Leveled, &small), run(Strategy::Tiered, &small)];
+    let text = table(&reports);
+    assert_eq!(text.lines().count(), 3);
+    assert!(text.contains("leveled") && text.contains("tiered"), "{text}");
+    let image = svg(&reports, Axis::Write, Axis::Runs);
+    assert!(image.starts_with("<svg ") && image.trim_end().ends_with("</svg>"));
+    assert_eq!(image.matches("<text").count(), image.matches("</text>").count());
+    assert_eq!(image.matches("<circle").count(), 4, "a point and a legend for each");
+    assert!(svg(&[], Axis::Space, Axis::AbsentGet).contains("</svg>"));
+}
+
+#[test]
+fn bad_options_are_refused_by_name() {
+    let mut bad = setup(Strategy::Leveled);
+    bad.options.size_ratio = 1;
+    let error = simulate(&workload(), &bad).expect_err("a ratio of 1");
+    assert_eq!(error.name, "size_ratio");
+    assert!(error.to_string().contains("2 to 32"));
+}
