@@ -17,6 +17,7 @@ pub mod plot;
 mod policy;
 mod retain;
 pub mod simulate;
+mod text;
 
 pub use busy::{Busy, JobId};
 pub use levels::{KeyRange, Level, Levels, Run, TableInfo, Totals};

@@ -7,10 +7,9 @@
 
 use std::sync::Arc;
 
-use compaction::Busy;
 use parking_lot::Mutex;
 
-use crate::compact;
+use crate::compact::{self, BusyFamilies};
 use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::flush;
@@ -28,7 +27,7 @@ struct WorkState {
     preparing_log: bool,
     compactions: usize,
     /// Tables and ranges that running compactions use.
-    busy: Busy,
+    busy: BusyFamilies,
     flush_failure: Option<Error>,
     compaction_failure: Option<Error>,
     phase: Phase,
@@ -63,7 +62,7 @@ impl Work {
     }
 
     /// Picks under one lock, so that two jobs never take the same tables.
-    pub(crate) fn with_busy<T>(&self, pick: impl FnOnce(&mut Busy) -> T) -> T {
+    pub(crate) fn with_busy<T>(&self, pick: impl FnOnce(&mut BusyFamilies) -> T) -> T {
         pick(&mut self.state.lock().busy)
     }
 }

@@ -8,18 +8,15 @@
 //! operation := kind: u8 | family: varint | key_len: varint | key | [value_len: varint | value]
 //! ```
 //!
-//! Only a put carries a value. The family is 0 today; the field is there so that families need
-//! no new format. Operations take consecutive sequence numbers, in order: a later one wins.
+//! Only a put carries a value. Operations take consecutive sequence numbers, in order: a later one wins.
 
 use sstable::{KEY_BYTES_MAX, Kind, VALUE_BYTES_MAX, varint};
 
 use crate::error::{Error, Result};
+use crate::family::{DEFAULT_FAMILY, Family};
 
 /// Bytes before the first operation.
 const COUNT_BYTES: usize = 4;
-
-/// The one family there is today.
-const DEFAULT_FAMILY: u64 = 0;
 
 /// Writes that are applied atomically, in order.
 ///
@@ -32,6 +29,8 @@ const DEFAULT_FAMILY: u64 = 0;
 pub struct WriteBatch {
     bytes: Vec<u8>,
     count: u32,
+    /// The families it writes to, each once.
+    families: Vec<u32>,
     refused: Option<Error>,
 }
 
@@ -44,7 +43,7 @@ impl Default for WriteBatch {
 impl WriteBatch {
     /// An empty batch.
     pub fn new() -> Self {
-        Self { bytes: vec![0; COUNT_BYTES], count: 0, refused: None }
+        Self { bytes: vec![0; COUNT_BYTES], count: 0, families: Vec::new(), refused: None }
     }
 
     /// Sets `key` to `value`.
@@ -52,12 +51,27 @@ impl WriteBatch {
     /// A key over 65,535 bytes or a value over 4 GiB - 1 makes the whole batch fail when it is
     /// written, with [`Error::TooLong`].
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Self {
-        self.push(Kind::Put, key.as_ref(), value.as_ref())
+        self.push(DEFAULT_FAMILY, Kind::Put, key.as_ref(), value.as_ref())
+    }
+
+    /// Sets `key` to `value` in a family.
+    pub fn put_in(
+        &mut self,
+        family: &Family,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> &mut Self {
+        self.push(family.id(), Kind::Put, key.as_ref(), value.as_ref())
+    }
+
+    /// Deletes `key` in a family.
+    pub fn delete_in(&mut self, family: &Family, key: impl AsRef<[u8]>) -> &mut Self {
+        self.push(family.id(), Kind::Delete, key.as_ref(), &[])
     }
 
     /// Deletes `key`, whether it is there or not.
     pub fn delete(&mut self, key: impl AsRef<[u8]>) -> &mut Self {
-        self.push(Kind::Delete, key.as_ref(), &[])
+        self.push(DEFAULT_FAMILY, Kind::Delete, key.as_ref(), &[])
     }
 
     /// Number of operations.
@@ -80,10 +94,11 @@ impl WriteBatch {
         self.bytes.clear();
         self.bytes.resize(COUNT_BYTES, 0);
         self.count = 0;
+        self.families.clear();
         self.refused = None;
     }
 
-    fn push(&mut self, kind: Kind, key: &[u8], value: &[u8]) -> &mut Self {
+    fn push(&mut self, family: u32, kind: Kind, key: &[u8], value: &[u8]) -> &mut Self {
         if let Err(error) = check_lengths(key, value) {
             self.refused.get_or_insert(error);
             return self;
@@ -96,34 +111,47 @@ impl WriteBatch {
             });
             return self;
         }
-        encode_operation(&mut self.bytes, kind, key, value);
+        encode_operation(&mut self.bytes, family, kind, (key, value));
+        if self.families.last() != Some(&family) && !self.families.contains(&family) {
+            self.families.push(family);
+        }
         self.count += 1;
         self
     }
 
-    /// The log's form of the batch and the number of operations.
-    pub(crate) fn payload(&mut self) -> Result<(&[u8], u32)> {
+    /// The batch as the log stores it.
+    pub(crate) fn payload(&mut self) -> Result<Payload<'_>> {
         if let Some(error) = &self.refused {
             return Err(error.clone());
         }
         if let Some(head) = self.bytes.first_chunk_mut() {
             *head = self.count.to_le_bytes();
         }
-        Ok((&self.bytes, self.count))
+        Ok(Payload { bytes: &self.bytes, count: self.count, families: &self.families })
     }
+}
+
+/// A batch in the log's form.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Payload<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Number of operations.
+    pub(crate) count: u32,
+    /// The families it writes to, each once.
+    pub(crate) families: &'a [u32],
 }
 
 /// Encodes a batch of one operation into `buffer`, replacing what it held.
 pub(crate) fn encode_single(
     buffer: &mut Vec<u8>,
+    family: u32,
     kind: Kind,
-    key: &[u8],
-    value: &[u8],
+    (key, value): (&[u8], &[u8]),
 ) -> Result<()> {
     check_lengths(key, value)?;
     buffer.clear();
     buffer.extend_from_slice(&1u32.to_le_bytes());
-    encode_operation(buffer, kind, key, value);
+    encode_operation(buffer, family, kind, (key, value));
     Ok(())
 }
 
@@ -138,10 +166,10 @@ fn check_lengths(key: &[u8], value: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn encode_operation(buffer: &mut Vec<u8>, kind: Kind, key: &[u8], value: &[u8]) {
+fn encode_operation(buffer: &mut Vec<u8>, family: u32, kind: Kind, (key, value): (&[u8], &[u8])) {
     buffer.reserve(key.len() + value.len() + 16);
     buffer.push(kind as u8);
-    varint::put(buffer, DEFAULT_FAMILY);
+    varint::put(buffer, u64::from(family));
     varint::put_bytes(buffer, key);
     if kind == Kind::Put {
         varint::put_bytes(buffer, value);
@@ -151,6 +179,7 @@ fn encode_operation(buffer: &mut Vec<u8>, kind: Kind, key: &[u8], value: &[u8]) 
 /// One operation of a decoded batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Operation<'a> {
+    pub(crate) family: u32,
     pub(crate) kind: Kind,
     pub(crate) key: &'a [u8],
     pub(crate) value: &'a [u8],
@@ -184,9 +213,8 @@ impl<'a> Operations<'a> {
             k if k == Kind::Delete as u8 => Kind::Delete,
             _ => return Err("a put or a delete"),
         };
-        if varint::take(&mut rest).ok_or("a family number")? != DEFAULT_FAMILY {
-            return Err("family 0");
-        }
+        let family = varint::take(&mut rest).and_then(|number| u32::try_from(number).ok());
+        let family = family.ok_or("a family number")?;
         let bytes = |rest: &mut &'a [u8], limit: u64| {
             varint::take_bytes(rest).filter(|bytes| bytes.len() as u64 <= limit)
         };
@@ -196,7 +224,7 @@ impl<'a> Operations<'a> {
             _ => &[],
         };
         self.rest = rest;
-        Ok(Operation { kind, key, value })
+        Ok(Operation { family, kind, key, value })
     }
 }
 
@@ -230,11 +258,11 @@ mod tests {
     fn a_batch_reads_back_in_order() {
         let mut batch = WriteBatch::new();
         batch.put(b"a", b"1").delete(b"").put(b"a", vec![7u8; 300]);
-        let (payload, count) = batch.payload().unwrap();
-        assert_eq!(count, 3);
-        let read = operations(payload).unwrap();
-        assert_eq!(read[0], Operation { kind: Kind::Put, key: b"a", value: b"1" });
-        assert_eq!(read[1], Operation { kind: Kind::Delete, key: b"", value: b"" });
+        let payload = batch.payload().unwrap();
+        assert_eq!((payload.count, payload.families), (3, &[0][..]));
+        let read = operations(payload.bytes).unwrap();
+        assert_eq!(read[0], Operation { family: 0, kind: Kind::Put, key: b"a", value: b"1" });
+        assert_eq!(read[1], Operation { family: 0, kind: Kind::Delete, key: b"", value: b"" });
         assert_eq!(read[2].value, vec![7u8; 300]);
     }
 
@@ -242,7 +270,7 @@ mod tests {
     fn every_cut_is_an_error() {
         let mut batch = WriteBatch::new();
         batch.put(b"key", b"value").delete(b"other");
-        let (payload, _) = batch.payload().unwrap();
+        let payload = batch.payload().unwrap().bytes;
         for length in 0..payload.len() {
             assert!(operations(&payload[..length]).is_err(), "cut at {length}");
         }

@@ -14,26 +14,82 @@
 //! 2. If 3 or 4 fails, what the log holds is in doubt: no write is taken any more.
 //! 3. If room cannot be made (a full disk), nothing was numbered: the write fails alone.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
-use sstable::SeqNo;
+use sstable::{Kind, SeqNo};
 
 use crate::admission;
+use crate::batch::{self, Operations, Payload};
 use crate::db::Inner;
 use crate::error::{Error, Result};
-use crate::memtable::{ENTRY_OVERHEAD_BYTES, Memtable};
+use crate::memtable::{ENTRY_OVERHEAD_BYTES, Memtable, Sealed};
 use crate::options::Durability;
 use crate::wal::{self, Segment};
 
+/// Bytes of the buffer that a thread keeps for encoding single writes.
+const KEPT_BUFFER_BYTES: usize = 1 << 20;
+
+/// The active memtables by family id; dropped families leave a gap.
+pub(crate) type Memtables = Vec<Option<Arc<Memtable>>>;
+
 /// The end of the write order: where the next write goes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Tail {
     pub(crate) next_seqno: SeqNo,
-    pub(crate) memtable: Arc<Memtable>,
-    /// Bytes reserved in the memtable.
+    memtables: Arc<Memtables>,
+    /// The families written to since the last seal: only theirs are sealed.
+    touched: Vec<u32>,
+    /// Bytes reserved in the memtables.
     pub(crate) memtable_bytes: usize,
     pub(crate) log: Option<Arc<Segment>>,
+    /// Counts seals.
+    generation: u64,
+}
+
+impl Tail {
+    /// Puts a family's memtable in its place, or takes it away.
+    pub(crate) fn set_memtable(&mut self, family: u32, memtable: Option<Arc<Memtable>>) {
+        let family = family as usize;
+        let memtables = Arc::make_mut(&mut self.memtables);
+        if memtables.len() <= family {
+            memtables.resize(family + 1, None);
+        }
+        memtables[family] = memtable;
+    }
+
+    /// Notes that `families` are written to, if all of them live.
+    fn touch(&mut self, families: &[u32]) -> Result<()> {
+        for &family in families {
+            if !matches!(self.memtables.get(family as usize), Some(Some(_))) {
+                return Err(Error::FamilyDropped { name: format!("number {family}") });
+            }
+        }
+        for family in families {
+            if !self.touched.contains(family) {
+                self.touched.push(*family);
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the memtables that were written to, and returns the old ones with the new.
+    fn replace_touched(&mut self) -> Vec<(u32, Arc<Memtable>, Arc<Memtable>)> {
+        let memtables = Arc::make_mut(&mut self.memtables);
+        let mut replaced = Vec::with_capacity(self.touched.len());
+        for family in std::mem::take(&mut self.touched) {
+            // A family may have been dropped since.
+            if let Some(Some(memtable)) = memtables.get_mut(family as usize) {
+                let fresh = Arc::new(Memtable::new());
+                let old = std::mem::replace(memtable, Arc::clone(&fresh));
+                replaced.push((family, old, fresh));
+            }
+        }
+        self.memtable_bytes = 0;
+        self.generation += 1;
+        replaced
+    }
 }
 
 /// Log segments that may hold bytes which are not on the medium, oldest first.
@@ -43,71 +99,105 @@ pub(crate) struct Unsynced(pub(crate) Mutex<Vec<Arc<Segment>>>);
 /// What a writer holds after it has its place in the order.
 struct Place {
     first: SeqNo,
-    memtable: Arc<Memtable>,
+    memtables: Arc<Memtables>,
     log: Option<(Arc<Segment>, u64)>,
 }
 
-/// Writes a batch in the log's form, `count` operations.
-pub(crate) fn write(inner: &Arc<Inner>, payload: &[u8], count: u32) -> Result<()> {
-    if count == 0 {
+/// Writes one operation.
+pub(crate) fn write_one(
+    inner: &Arc<Inner>,
+    family: u32,
+    kind: Kind,
+    key: &[u8],
+    value: &[u8],
+) -> Result<()> {
+    thread_local! {
+        static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    let mut buffer = BUFFER.take();
+    let result = batch::encode_single(&mut buffer, family, kind, (key, value))
+        .and_then(|()| write(inner, Payload { bytes: &buffer, count: 1, families: &[family] }));
+    if buffer.capacity() <= KEPT_BUFFER_BYTES {
+        BUFFER.set(buffer);
+    }
+    result
+}
+
+/// Writes a batch.
+pub(crate) fn write(inner: &Arc<Inner>, payload: Payload<'_>) -> Result<()> {
+    if payload.count == 0 {
         return inner.check_open();
     }
-    let memory = payload.len() + count as usize * ENTRY_OVERHEAD_BYTES;
+    let memory = payload.bytes.len() + payload.count as usize * ENTRY_OVERHEAD_BYTES;
     admission::admit(inner, memory)?;
-    let crc = wal::payload_crc(payload);
-    let place = take_place(inner, payload, crc, (count, memory))?;
+    let crc = wal::payload_crc(payload.bytes);
+    let place = take_place(inner, payload, crc, memory)?;
     if inner.options.durability == Durability::Sync
         && let Some((log, end)) = &place.log
         && let Err(error) = log.sync_to(*end)
     {
         return Err(inner.stop_writes(&error));
     }
-    if let Err(expected) = place.memtable.apply(place.first, payload) {
-        panic!("a batch that was just encoded does not decode: expected {expected}");
-    }
-    let last = place.first + u64::from(count) - 1;
+    apply(&place.memtables, place.first, payload.bytes)
+        .unwrap_or_else(|expected| panic!("a batch of ours must decode: expected {expected}"));
+    let last = place.first + u64::from(payload.count) - 1;
     if !inner.visible.publish(place.first, last) {
         return Err(inner.writes_stopped());
     }
-    inner.counters.wrote(count, payload.len());
+    inner.counters.wrote(payload.count, payload.bytes.len());
+    Ok(())
+}
+
+/// Inserts a batch whose first operation has number `first`; operations on families that are not
+/// there are left out.
+///
+/// # Errors
+/// What was expected of the batch's bytes, if they are not a batch.
+pub(crate) fn apply(
+    memtables: &[Option<Arc<Memtable>>],
+    first: SeqNo,
+    payload: &[u8],
+) -> std::result::Result<(), &'static str> {
+    for (seqno, operation) in (first..).zip(Operations::new(payload)?) {
+        let operation = operation?;
+        if let Some(Some(memtable)) = memtables.get(operation.family as usize) {
+            memtable.insert(seqno, &operation);
+        }
+    }
     Ok(())
 }
 
 /// Steps 1 to 3.
-fn take_place(
-    inner: &Arc<Inner>,
-    payload: &[u8],
-    crc: u32,
-    (count, memory): (u32, usize),
-) -> Result<Place> {
+fn take_place(inner: &Arc<Inner>, payload: Payload<'_>, crc: u32, memory: usize) -> Result<Place> {
     let mut tail = inner.tail.lock();
     loop {
         inner.check_writable()?;
         let full = tail.memtable_bytes > 0
             && tail.memtable_bytes + memory > inner.options.write_buffer_bytes;
         if full {
-            tail = rotate(inner, tail, payload.len())?;
+            tail = rotate(inner, tail, payload.bytes.len())?;
             continue;
         }
+        tail.touch(payload.families)?;
         let first = tail.next_seqno;
         let log = match &tail.log {
             None => None,
-            Some(log) => match log.try_append(first, payload, crc) {
+            Some(log) => match log.try_append(first, payload.bytes, crc) {
                 Ok(Some(end)) => Some((Arc::clone(log), end)),
                 Ok(None) => {
-                    tail = rotate(inner, tail, payload.len())?;
+                    tail = rotate(inner, tail, payload.bytes.len())?;
                     continue;
                 }
                 Err(error) => return Err(inner.stop_writes(&error)),
             },
         };
-        tail.next_seqno += u64::from(count);
+        tail.next_seqno += u64::from(payload.count);
         tail.memtable_bytes += memory;
-        return Ok(Place { first, memtable: Arc::clone(&tail.memtable), log });
+        return Ok(Place { first, memtables: Arc::clone(&tail.memtables), log });
     }
 }
 
-/// Seals the memtable and its log segment, and starts new ones with room for `batch_bytes`.
+/// Seals the memtables and their log segment, and starts new ones with room for `batch_bytes`.
 ///
 /// Waits, without the lock, while too many sealed memtables wait for their flush.
 pub(crate) fn rotate<'a>(
@@ -115,12 +205,12 @@ pub(crate) fn rotate<'a>(
     tail: MutexGuard<'a, Tail>,
     batch_bytes: usize,
 ) -> Result<MutexGuard<'a, Tail>> {
-    let sealing = Arc::clone(&tail.memtable);
+    let generation = tail.generation;
     drop(tail);
     admission::wait_for_room(inner)?;
     let mut tail = inner.tail.lock();
     inner.check_writable()?;
-    if !Arc::ptr_eq(&sealing, &tail.memtable) {
+    if tail.generation != generation {
         return Ok(tail); // another writer has done it
     }
     let log = match inner.options.durability {
@@ -128,27 +218,39 @@ pub(crate) fn rotate<'a>(
         Durability::Sync | Durability::Buffered => Some(inner.logs.next(inner, batch_bytes)?),
     };
     let last = tail.next_seqno - 1;
-    if let Some(old) = &tail.log {
-        old.seal(tail.next_seqno).map_err(|error| inner.stop_writes(&error))?;
-    }
-    if let (Durability::Sync, Some(old), Some(new)) = (inner.options.durability, &tail.log, &log) {
-        // Then a loss in the old segment is told from a write that was cut.
-        let vouched = old.sync().and_then(|()| new.vouch(last));
-        vouched.map_err(|error| inner.stop_writes(&error))?;
-    }
-    sealing.seal(last, None);
-    let fresh = Arc::new(Memtable::new(log.as_ref().map(|log| log.number())));
+    seal_log(inner, &tail, log.as_ref()).map_err(|error| inner.stop_writes(&error))?;
+    let replaced = tail.replace_touched();
     let sealed_log = std::mem::replace(&mut tail.log, log);
+    let sealed = Sealed {
+        log: sealed_log.as_ref().map(|log| log.number()),
+        last_seqno: last,
+        memtables: replaced.iter().map(|(id, old, _)| (*id, Arc::clone(old))).collect(),
+    };
     inner.unsynced.0.lock().extend(sealed_log);
-    tail.memtable = Arc::clone(&fresh);
-    tail.memtable_bytes = 0;
     inner.state.change(|view| {
-        view.sealed.insert(0, sealing);
-        view.active = fresh;
+        view.sealed.insert(0, Arc::new(sealed));
+        for (id, old, fresh) in replaced {
+            view.change_family(id, |family| {
+                family.sealed.insert(0, old);
+                family.active = fresh;
+            });
+        }
     });
     drop(tail);
     crate::background::schedule(inner);
     Ok(inner.tail.lock())
+}
+
+/// Ends the current log segment; `next` takes over.
+fn seal_log(inner: &Inner, tail: &Tail, next: Option<&Arc<Segment>>) -> Result<()> {
+    let Some(old) = &tail.log else { return Ok(()) };
+    old.seal(tail.next_seqno)?;
+    if let (Durability::Sync, Some(next)) = (inner.options.durability, next) {
+        // Then a loss in the old segment is told from a write that was cut.
+        old.sync()?;
+        next.vouch(tail.next_seqno - 1)?;
+    }
+    Ok(())
 }
 
 /// Puts everything written so far on the medium.

@@ -4,6 +4,8 @@
 //! tables are read side by side, versions that nobody can see and deletions that hide nothing are
 //! left out, and the rest becomes new tables. Then as everywhere: sync, edit, install, reclaim.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use compaction::{Busy, Context, JobId, Kind as PlanKind, Manual, Plan, Retain, Verdict};
@@ -11,16 +13,19 @@ use sstable::{Cursor as _, Merge, ReadOptions};
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
+use crate::manifest::Edit;
 use crate::output::Outputs;
 use crate::source::{RunCursor, Source};
-use crate::version::{TableFile, Version};
+use crate::state::FamilyView;
+use crate::version::{TableFile, Version, retire_all};
 
 /// Entries between two looks at whether the database is closing.
 const ENTRIES_PER_LOOK: u64 = 1024;
 
-/// A plan whose tables no other job may take.
+/// A plan for a family whose tables no other job may take.
 #[derive(Debug)]
 pub(crate) struct Job {
+    family: u32,
     plan: Plan,
     id: JobId,
 }
@@ -33,10 +38,27 @@ pub(crate) enum Picked {
     Done,
 }
 
-/// Whether the policy has a plan.
-pub(crate) fn wanted(inner: &Inner, busy: &Busy) -> bool {
-    let version = Arc::clone(&inner.state.peek().version);
-    inner.policy.pick(&version.shape, busy, &context(inner)).is_some()
+/// What running jobs use, by family.
+pub(crate) type BusyFamilies = HashMap<u32, Busy>;
+
+/// A plan of some family's policy, beside the running jobs.
+fn pick(inner: &Inner, busy: &BusyFamilies) -> Option<(Arc<FamilyView>, Plan)> {
+    let view = inner.state.view();
+    let context = context(inner);
+    let idle = Busy::new();
+    let mut families: Vec<_> = view.families().collect();
+    // The longest level 0 first: it is what stops writers.
+    families.sort_by_key(|family| Reverse(family.version.shape.level(0).runs.len()));
+    families.into_iter().find_map(|family| {
+        let busy = busy.get(&family.core.id).unwrap_or(&idle);
+        let plan = family.core.policy.pick(&family.version.shape, busy, &context)?;
+        Some((Arc::clone(family), plan))
+    })
+}
+
+/// Whether a policy has a plan.
+pub(crate) fn wanted(inner: &Inner, busy: &BusyFamilies) -> bool {
+    pick(inner, busy).is_some()
 }
 
 fn context(inner: &Inner) -> Context {
@@ -47,15 +69,16 @@ fn context(inner: &Inner) -> Context {
     }
 }
 
-/// The next job of a manual compaction.
-pub(crate) fn pick_manual(inner: &Inner, manual: &Manual) -> Picked {
+/// The next job of a manual compaction of a family.
+pub(crate) fn pick_manual(inner: &Inner, family: u32, manual: &Manual) -> Picked {
     inner.work.with_busy(|busy| {
-        let version = Arc::clone(&inner.state.peek().version);
-        let shape = &version.shape;
-        match inner.policy.pick_range(shape, busy, &context(inner), manual) {
+        let view = inner.state.view();
+        let Ok(view) = view.family(family) else { return Picked::Done };
+        let (shape, busy) = (&view.version.shape, busy.entry(family).or_default());
+        match view.core.policy.pick_range(shape, busy, &context(inner), manual) {
             compaction::Picked::Plan(plan) => {
                 let id = busy.start(&plan, shape);
-                Picked::Plan(Job { plan, id })
+                Picked::Plan(Job { family, plan, id })
             }
             compaction::Picked::Blocked => Picked::Blocked,
             compaction::Picked::Done => Picked::Done,
@@ -63,36 +86,51 @@ pub(crate) fn pick_manual(inner: &Inner, manual: &Manual) -> Picked {
     })
 }
 
-/// Runs one plan of the policy, if it has one.
+/// Runs one plan of a policy, if there is one.
 pub(crate) fn run_picked(inner: &Arc<Inner>) -> Result<()> {
     let picked = inner.work.with_busy(|busy| {
-        let version = Arc::clone(&inner.state.peek().version);
-        let plan = inner.policy.pick(&version.shape, busy, &context(inner))?;
-        let id = busy.start(&plan, &version.shape);
-        Some(Job { plan, id })
+        let (view, plan) = pick(inner, busy)?;
+        let family = view.core.id;
+        let id = busy.entry(family).or_default().start(&plan, &view.version.shape);
+        Some(Job { family, plan, id })
     });
     picked.map_or(Ok(()), |job| run_job(inner, &job))
 }
 
 /// Runs a job and gives its tables free again.
 pub(crate) fn run_job(inner: &Arc<Inner>, job: &Job) -> Result<()> {
-    let result = run(inner, &job.plan);
-    inner.work.with_busy(|busy| busy.finish(job.id));
-    inner.progress.notify();
-    result
+    let _given_free_at_the_end = Release { inner, job };
+    let view = inner.state.view();
+    let Ok(family) = view.family(job.family) else { return Ok(()) };
+    run(inner, family, &job.plan)
 }
 
-/// Runs `plan`.
-fn run(inner: &Arc<Inner>, plan: &Plan) -> Result<()> {
+/// Gives a job's tables free, even if the job panics.
+struct Release<'a> {
+    inner: &'a Inner,
+    job: &'a Job,
+}
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        self.inner.work.with_busy(|busy| {
+            if let Some(busy) = busy.get_mut(&self.job.family) {
+                busy.finish(self.job.id);
+            }
+        });
+        self.inner.progress.notify();
+    }
+}
+
+fn run(inner: &Arc<Inner>, family: &FamilyView, plan: &Plan) -> Result<()> {
     let begun = inner.env.clock.now();
-    tracing::debug!(%plan, reason = %plan.reason, "compaction");
-    let version = Arc::clone(&inner.state.peek().version);
-    let inputs = plan.input_totals(&version.shape);
+    tracing::debug!(family = family.core.name, %plan, reason = %plan.reason, "compaction");
+    let inputs = plan.input_totals(&family.version.shape);
     let files = match plan.kind {
-        PlanKind::Merge => merge(inner, plan, &version)?,
+        PlanKind::Merge => merge(inner, family, plan)?,
         PlanKind::Move | PlanKind::Drop => Vec::new(),
     };
-    install(inner, plan, &files)?;
+    install(inner, family.core.id, plan, &files)?;
     if plan.kind == PlanKind::Merge {
         let written = files.iter().map(|file| file.info().bytes).sum();
         let took = inner.env.clock.now().saturating_sub(begun);
@@ -116,12 +154,13 @@ fn input_cursor(version: &Version, input: &compaction::Input) -> Source {
     Source::Run(RunCursor::new(tables, ReadOptions { fill_cache: false, ..ReadOptions::default() }))
 }
 
-fn merge(inner: &Inner, plan: &Plan, version: &Version) -> Result<Vec<Arc<TableFile>>> {
+fn merge(inner: &Inner, family: &FamilyView, plan: &Plan) -> Result<Vec<Arc<TableFile>>> {
+    let version = &family.version;
     let sources = plan.inputs.iter().map(|input| input_cursor(version, input)).collect();
     let mut merged = Merge::new(sources);
     let mut retain = Retain::with_older(&inner.snapshots.list(), plan.older.clone());
     let since_us = plan.tombstones_since_us(&version.shape);
-    let mut outputs = Outputs::new(inner, plan.output_level, plan.target_table_bytes, since_us);
+    let mut outputs = Outputs::new(inner, &family.core.options, plan.output_level, since_us);
     let mut entries = 0u64;
     merged.seek_to_first()?;
     while merged.valid() {
@@ -139,17 +178,24 @@ fn merge(inner: &Inner, plan: &Plan, version: &Version) -> Result<Vec<Arc<TableF
 }
 
 /// Enters the change in the manifest and installs it.
-fn install(inner: &Arc<Inner>, plan: &Plan, files: &[Arc<TableFile>]) -> Result<()> {
+fn install(inner: &Arc<Inner>, family: u32, plan: &Plan, files: &[Arc<TableFile>]) -> Result<()> {
     let mut tree = inner.tree.lock();
-    let version = Arc::clone(&inner.state.peek().version);
+    let view = inner.state.view();
+    let Ok(current) = view.family(family) else {
+        retire_all(files); // dropped meanwhile
+        return Ok(());
+    };
+    let version = &current.version;
     let infos = files.iter().map(|file| Arc::clone(file.info())).collect();
     let shape = version.shape.apply(plan, infos, tree.new_run_id());
-    let edit = version.edit_to(&shape, files, &plan.reason);
+    let edit = Edit { reason: plan.reason.clone(), ..version.edit_to(family, &shape, files) };
     tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
     let installed = Arc::new(version.with(shape, files));
     let kept = installed.files();
-    inner.admission.update(installed.shape.level(0).runs.len());
-    inner.state.change(|view| view.version = Arc::clone(&installed));
+    inner.state.change(|view| {
+        view.change_family(family, |view| view.version = installed);
+        inner.admission.update(view.l0_runs_max());
+    });
     drop(tree);
     for file in version.tables().filter(|file| !kept.contains_key(&file.info().id)) {
         file.retire();

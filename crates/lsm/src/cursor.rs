@@ -14,8 +14,9 @@ use std::sync::Arc;
 use sstable::{Cursor as _, Kind, Merge, SeqNo, Trailer};
 
 use crate::error::{Error, Result};
+use crate::scan::Bounds;
 use crate::source::Source;
-use crate::state::View;
+use crate::state::FamilyView;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
@@ -30,20 +31,20 @@ enum Direction {
 pub struct DbCursor {
     merge: Merge<Source>,
     at: SeqNo,
-    bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+    bounds: Bounds,
     direction: Direction,
     valid: bool,
     key: Vec<u8>,
     value: Vec<u8>,
     /// Tables and memtables stay alive as long as the cursor.
-    _view: Arc<View>,
+    _view: Arc<FamilyView>,
 }
 
 impl DbCursor {
     pub(crate) fn new(
-        view: Arc<View>,
+        view: Arc<FamilyView>,
         at: SeqNo,
-        bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+        bounds: Bounds,
         sources: Vec<Source>,
     ) -> Self {
         Self {

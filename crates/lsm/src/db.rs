@@ -1,21 +1,22 @@
 //! [`Db`]: the public verbs. Each is a few lines; the work is in the file of its path.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use compaction::Policy;
 use parking_lot::Mutex;
 use sstable::{BlockCache, Kind, SeqNo};
 
 use crate::admission::Admission;
 use crate::background::{self, Work};
-use crate::batch::{self, WriteBatch};
+use crate::batch::WriteBatch;
 use crate::clock::{Clock, StdClock};
 use crate::commit::{self, Tail, Unsynced};
 use crate::cursor::DbCursor;
 use crate::error::{Error, Result};
+use crate::family::{self, DEFAULT_FAMILY, Family};
+use crate::family_options::FamilyOptions;
 use crate::fs::{Fs, Lock, StdFs};
 use crate::logs::Logs;
 use crate::manual;
@@ -24,7 +25,7 @@ use crate::options::{Durability, Options};
 use crate::publish::Visible;
 use crate::read;
 use crate::recovery;
-use crate::scan::{Scan, bounds_of, bounds_of_prefix};
+use crate::scan::{Bounds, Scan, bounds_of, bounds_of_prefix};
 use crate::scheduler::{Scheduler, Signal, ThreadScheduler};
 use crate::shape::Shape;
 use crate::slice::Value;
@@ -70,7 +71,6 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) env: Env,
     pub(crate) db_id: u64,
-    pub(crate) policy: Box<dyn Policy>,
     pub(crate) cache: Option<Arc<BlockCache>>,
     pub(crate) tail: Mutex<Tail>,
     pub(crate) unsynced: Unsynced,
@@ -121,33 +121,35 @@ impl Inner {
         Error::WritesStopped { why: Arc::clone(why) }
     }
 
-    pub(crate) fn get_at(&self, key: &[u8], at: Option<SeqNo>) -> Result<Option<Value>> {
+    pub(crate) fn get_at(
+        &self,
+        family: u32,
+        key: &[u8],
+        at: Option<SeqNo>,
+    ) -> Result<Option<Value>> {
         self.check_open()?;
         let view = self.state.peek();
         let at = at.unwrap_or_else(|| self.visible.get());
-        let value = read::get(&view, key, at)?;
+        let value = read::get(view.family(family)?, key, at)?;
         self.counters.got(value.is_some());
         Ok(value)
     }
 
-    pub(crate) fn scan_at(
-        &self,
-        bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
-        at: Option<SeqNo>,
-    ) -> Result<Scan> {
+    pub(crate) fn scan_at(&self, family: u32, bounds: Bounds, at: Option<SeqNo>) -> Result<Scan> {
         self.check_open()?;
-        let view = self.state.view();
+        let view = Arc::clone(self.state.peek().family(family)?);
         let at = at.unwrap_or_else(|| self.visible.get());
         Ok(Scan::new(view, at, bounds))
     }
 
     pub(crate) fn cursor_at(
         &self,
-        bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+        family: u32,
+        bounds: Bounds,
         at: Option<SeqNo>,
     ) -> Result<DbCursor> {
         self.check_open()?;
-        let view = self.state.view();
+        let view = Arc::clone(self.state.peek().family(family)?);
         let at = at.unwrap_or_else(|| self.visible.get());
         Ok(read::cursor(&view, at, bounds))
     }
@@ -220,7 +222,7 @@ impl Db {
     /// # Errors
     /// A key over 65,535 bytes, a value over 4 GiB - 1; a log that cannot be written.
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
-        self.write_one(Kind::Put, key.as_ref(), value.as_ref())
+        commit::write_one(self.inner(), DEFAULT_FAMILY, Kind::Put, key.as_ref(), value.as_ref())
     }
 
     /// Deletes `key`, whether it is there or not.
@@ -228,20 +230,7 @@ impl Db {
     /// # Errors
     /// As [`Db::put`].
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
-        self.write_one(Kind::Delete, key.as_ref(), &[])
-    }
-
-    fn write_one(&self, kind: Kind, key: &[u8], value: &[u8]) -> Result<()> {
-        thread_local! {
-            static BUFFER: std::cell::Cell<Vec<u8>> = const { std::cell::Cell::new(Vec::new()) };
-        }
-        let mut buffer = BUFFER.take();
-        let result = batch::encode_single(&mut buffer, kind, key, value)
-            .and_then(|()| commit::write(self.inner(), &buffer, 1));
-        if buffer.capacity() <= 1 << 20 {
-            BUFFER.set(buffer);
-        }
-        result
+        commit::write_one(self.inner(), DEFAULT_FAMILY, Kind::Delete, key.as_ref(), &[])
     }
 
     /// Writes all of `batch`, or nothing.
@@ -249,8 +238,7 @@ impl Db {
     /// # Errors
     /// As [`Db::put`], for any of its operations.
     pub fn write(&self, mut batch: WriteBatch) -> Result<()> {
-        let (payload, count) = batch.payload()?;
-        commit::write(self.inner(), payload, count)
+        commit::write(self.inner(), batch.payload()?)
     }
 
     /// The value of `key`.
@@ -258,7 +246,7 @@ impl Db {
     /// # Errors
     /// A table that cannot be read, or a closed database.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
-        self.inner().get_at(key.as_ref(), None)
+        self.inner().get_at(DEFAULT_FAMILY, key.as_ref(), None)
     }
 
     /// Whether `key` has a value.
@@ -274,7 +262,7 @@ impl Db {
     /// # Errors
     /// A closed database.
     pub fn scan<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Result<Scan> {
-        self.inner().scan_at(bounds_of(&range), None)
+        self.inner().scan_at(DEFAULT_FAMILY, bounds_of(&range), None)
     }
 
     /// The entries whose keys begin with `prefix`, as of now.
@@ -282,7 +270,7 @@ impl Db {
     /// # Errors
     /// A closed database.
     pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan> {
-        self.inner().scan_at(bounds_of_prefix(prefix.as_ref()), None)
+        self.inner().scan_at(DEFAULT_FAMILY, bounds_of_prefix(prefix.as_ref()), None)
     }
 
     /// A cursor over the entries of `range`, as of now: seeks both ways, lends keys and values.
@@ -290,7 +278,7 @@ impl Db {
     /// # Errors
     /// A closed database.
     pub fn cursor<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Result<DbCursor> {
-        self.inner().cursor_at(bounds_of(&range), None)
+        self.inner().cursor_at(DEFAULT_FAMILY, bounds_of(&range), None)
     }
 
     /// The database as it is now, for as long as the snapshot lives.
@@ -351,7 +339,7 @@ impl Db {
         let inner = self.inner();
         let view = inner.state.view();
         let mut stats = inner.counters.stats();
-        for memtable in std::iter::once(&view.active).chain(&view.sealed) {
+        for memtable in view.families().flat_map(|family| family.memtables()) {
             stats.memtable_memory_bytes += memtable.memory_bytes() as u64;
             stats.memtable_entries += memtable.len() as u64;
         }
@@ -361,7 +349,7 @@ impl Db {
             stats.cache_hits = cached.hits;
             stats.cache_misses = cached.misses;
         }
-        for file in view.version.tables() {
+        for file in view.families().flat_map(|family| family.version.tables()) {
             stats.tables += 1;
             stats.table_bytes += file.info().bytes;
             stats.table_entries += file.info().entries;
@@ -369,15 +357,46 @@ impl Db {
             stats.table_raw_bytes += file.table().meta().data_bytes;
             stats.table_memory_bytes += file.table().memory_usage() as u64;
         }
-        stats.runs = view.version.runs().count() as u64;
+        stats.runs = view.families().map(|family| family.version.runs().count() as u64).sum();
         stats.snapshots = inner.snapshots.list().len() as u64;
         stats.seqno = inner.visible.get();
         stats
     }
 
-    /// The tree: memtables, levels, runs and tables.
+    /// The default family's tree: memtables, levels, runs and tables.
     pub fn shape(&self) -> Shape {
-        Shape::of(&self.inner().state.view())
+        let view = self.inner().state.view();
+        view.family(DEFAULT_FAMILY).map_or_else(|_| Shape::default(), |family| Shape::of(family))
+    }
+
+    /// Makes a family: a tree of its own, with its own options, in this database.
+    ///
+    /// # Errors
+    /// [`Error::FamilyExists`]; a name that is empty or over 255 bytes; options outside their
+    /// ranges; a manifest that cannot be written.
+    pub fn create_family(&self, name: &str, options: FamilyOptions) -> Result<Family> {
+        family::create(self.inner(), name, options)
+    }
+
+    /// The family of this name, if it lives.
+    ///
+    /// # Errors
+    /// A closed database.
+    pub fn family(&self, name: &str) -> Result<Option<Family>> {
+        family::named(self.inner(), name)
+    }
+
+    /// The names of all families; "default" is always among them.
+    pub fn families(&self) -> Vec<String> {
+        self.inner().state.view().families().map(|family| family.core.name.clone()).collect()
+    }
+
+    /// Drops a family and all it holds. Snapshots and iterators that read it keep what they see.
+    ///
+    /// # Errors
+    /// [`Error::FamilyDropped`] if there is none of this name; the default family stays.
+    pub fn drop_family(&self, name: &str) -> Result<()> {
+        family::drop_family(self.inner(), name)
     }
 
     /// The folder of the database.

@@ -77,6 +77,18 @@ pub enum Error {
         /// The first failure, in words.
         why: Arc<str>,
     },
+    /// A family of this name lives already.
+    #[error("there is a family named {name:?} already")]
+    FamilyExists {
+        /// The name.
+        name: String,
+    },
+    /// The family was dropped, or never was.
+    #[error("there is no family {name:?}")]
+    FamilyDropped {
+        /// Its name, or its id where the name is not known any more.
+        name: String,
+    },
     /// A bug of ours ended a background job.
     #[error("a background job panicked: {job}")]
     InternalPanic {

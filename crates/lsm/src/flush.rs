@@ -11,28 +11,42 @@ use sstable::Cursor as _;
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
+use crate::family::Core;
 use crate::manifest::Edit;
-use crate::memtable::Memtable;
+use crate::memtable::{Memtable, Sealed};
 use crate::output::Outputs;
 use crate::source::MemtableCursor;
-use crate::version::TableFile;
+use crate::version::{TableFile, retire_all};
+
+/// The tables that one family's memtable became.
+struct Flushed {
+    family: u32,
+    files: Vec<Arc<TableFile>>,
+}
 
 /// Flushes sealed memtables, oldest first, until none is left.
 pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
     loop {
-        let Some(memtable) = inner.state.view().sealed.last().cloned() else { return Ok(()) };
-        let last = memtable.last_seqno().expect("a sealed memtable knows its last write");
+        let view = inner.state.view();
+        let Some(sealed) = view.sealed.last() else { return Ok(()) };
         // Writers that have their number may still be inserting.
-        if !inner.visible.wait(last) {
+        if !inner.visible.wait(sealed.last_seqno) {
             return Err(inner.writes_stopped());
         }
         if inner.work.closing() {
             return Err(Error::Closed);
         }
         let begun = inner.env.clock.now();
-        let files = write_tables(inner, &memtable)?;
-        install(inner, &memtable, &files)?;
-        let bytes = files.iter().map(|file| file.info().bytes).sum();
+        let mut flushed = Vec::with_capacity(sealed.memtables.len());
+        for (family, memtable) in &sealed.memtables {
+            if let Ok(view) = view.family(*family) {
+                let files = write_tables(inner, &view.core, memtable)?;
+                flushed.push(Flushed { family: *family, files });
+            }
+        }
+        install(inner, sealed, &flushed)?;
+        let files = flushed.iter().flat_map(|flushed| &flushed.files);
+        let bytes = files.map(|file| file.info().bytes).sum();
         inner.counters.flushed(bytes, inner.env.clock.now().saturating_sub(begun));
         inner.progress.notify();
         crate::background::schedule(inner);
@@ -40,11 +54,11 @@ pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
 }
 
 /// Writes what a memtable holds, without versions that nobody can see.
-pub(crate) fn write_tables(inner: &Inner, memtable: &Memtable) -> Result<Vec<Arc<TableFile>>> {
+fn write_tables(inner: &Inner, core: &Core, memtable: &Memtable) -> Result<Vec<Arc<TableFile>>> {
     let mut cursor = MemtableCursor(memtable.cursor());
     let mut retain = Retain::new(&inner.snapshots.list(), false);
     let now_us = inner.env.clock.unix_micros();
-    let mut outputs = Outputs::new(inner, 0, inner.options.table_bytes, now_us);
+    let mut outputs = Outputs::new(inner, &core.options, 0, now_us);
     cursor.seek_to_first()?;
     while cursor.valid() {
         let (key, trailer) = (cursor.key(), cursor.trailer());
@@ -56,29 +70,46 @@ pub(crate) fn write_tables(inner: &Inner, memtable: &Memtable) -> Result<Vec<Arc
     outputs.finish()
 }
 
-/// Enters the tables in the manifest and puts them in the memtable's place.
-fn install(inner: &Arc<Inner>, memtable: &Arc<Memtable>, files: &[Arc<TableFile>]) -> Result<()> {
+/// Enters the tables in the manifest and puts them in the memtables' places.
+fn install(inner: &Arc<Inner>, sealed: &Arc<Sealed>, flushed: &[Flushed]) -> Result<()> {
     let mut tree = inner.tree.lock();
-    let version = Arc::clone(&inner.state.peek().version);
-    let mut shape = version.shape.clone();
-    if !files.is_empty() {
-        let infos = files.iter().map(|file| Arc::clone(file.info())).collect();
-        shape = shape.with_run(0, compaction::Run::new(tree.new_run_id(), infos));
-    }
+    let view = inner.state.view();
     // An older spare that a giant batch passed over goes with the log.
-    let dropped_logs: Vec<u64> = memtable.log().map_or_else(Vec::new, |log| tree.logs_up_to(log));
-    let edit = Edit {
+    let dropped_logs: Vec<u64> = sealed.log.map_or_else(Vec::new, |log| tree.logs_up_to(log));
+    let mut edit = Edit {
         dropped_logs: dropped_logs.clone(),
-        flushed_seqno: memtable.last_seqno(),
-        ..version.edit_to(&shape, files, "flush")
+        flushed_seqno: Some(sealed.last_seqno),
+        reason: "flush".into(),
+        ..Edit::default()
     };
+    let mut versions = Vec::with_capacity(flushed.len());
+    for Flushed { family, files } in flushed {
+        let Ok(current) = view.family(*family) else {
+            retire_all(files); // dropped meanwhile
+            continue;
+        };
+        let version = &current.version;
+        let mut shape = version.shape.clone();
+        if !files.is_empty() {
+            let infos = files.iter().map(|file| Arc::clone(file.info())).collect();
+            shape = shape.with_run(0, compaction::Run::new(tree.new_run_id(), infos));
+        }
+        let step = version.edit_to(*family, &shape, files);
+        edit.added.extend(step.added);
+        edit.run_order.extend(step.run_order);
+        versions.push((*family, Arc::new(version.with(shape, files))));
+    }
     tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
-    let version = Arc::new(version.with(shape, files));
-    inner.admission.update(version.shape.level(0).runs.len());
     inner.state.change(|view| {
-        let oldest = view.sealed.pop().expect("the memtable is sealed");
-        assert!(Arc::ptr_eq(&oldest, memtable), "memtables are flushed oldest first");
-        view.version = version;
+        let oldest = view.sealed.pop().expect("the memtables are sealed");
+        assert!(Arc::ptr_eq(&oldest, sealed), "memtables are flushed oldest first");
+        for (family, memtable) in &sealed.memtables {
+            view.change_family(*family, |view| view.sealed.retain(|m| !Arc::ptr_eq(m, memtable)));
+        }
+        for (family, version) in versions {
+            view.change_family(family, |view| view.version = version);
+        }
+        inner.admission.update(view.l0_runs_max());
     });
     drop(tree);
     for log in dropped_logs {

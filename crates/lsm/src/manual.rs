@@ -1,8 +1,9 @@
 //! What a caller may ask for at once: a flush, a full compaction.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
-use compaction::Manual;
+use compaction::{KeyRange, Levels, Manual};
 
 use crate::admission::wait_until;
 use crate::background;
@@ -10,8 +11,9 @@ use crate::commit;
 use crate::compact::{self, Picked};
 use crate::db::Inner;
 use crate::error::Result;
+use crate::scan::Bounds;
 
-/// Seals the memtable, if it holds anything, and waits until it is a table.
+/// Seals the memtables, if they hold anything, and waits until they are tables.
 pub(crate) fn flush(inner: &Arc<Inner>) -> Result<()> {
     let tail = inner.tail.lock();
     inner.check_writable()?;
@@ -22,20 +24,54 @@ pub(crate) fn flush(inner: &Arc<Inner>) -> Result<()> {
         drop(tail);
     }
     wait_until(inner, |inner| {
-        let view = inner.state.peek();
-        view.sealed.iter().all(|memtable| memtable.last_seqno().is_none_or(|seqno| seqno > last))
+        inner.state.peek().sealed.last().is_none_or(|oldest| oldest.last_seqno > last)
     })
 }
 
-/// Flushes, then merges everything into the deepest level, a piece of the key space at a time.
+/// Flushes, then merges everything into the deepest levels, a piece of the key space at a time.
 pub(crate) fn compact(inner: &Arc<Inner>) -> Result<()> {
     flush(inner)?;
-    let manual = Manual::all(&inner.state.peek().version.shape);
+    let view = inner.state.view();
+    for family in view.families() {
+        compact_family(inner, family.core.id, &Manual::all(&family.version.shape))?;
+    }
+    Ok(())
+}
+
+/// Flushes, then merges what a family holds within `range` into its deepest level.
+pub(crate) fn compact_range(inner: &Arc<Inner>, family: u32, (low, high): &Bounds) -> Result<()> {
+    flush(inner)?;
+    let shape = inner.state.view().family(family)?.version.shape.clone();
+    let Some(mut range) = whole_range(&shape) else { return Ok(()) };
+    // A closed range; an excluded end costs at most the tables that hold just that key.
+    if let Bound::Included(key) | Bound::Excluded(key) = low {
+        range.smallest.clone_from(key);
+    }
+    if let Bound::Included(key) | Bound::Excluded(key) = high {
+        range.largest.clone_from(key);
+    }
+    if range.smallest > range.largest {
+        return Ok(());
+    }
+    compact_family(inner, family, &Manual::new(&shape, Some(range)))
+}
+
+/// The keys from the smallest to the largest of a tree.
+fn whole_range(shape: &Levels) -> Option<KeyRange> {
+    let mut ranges = shape.tables().map(|(_, table)| table.range());
+    let mut whole = ranges.next()?;
+    for range in ranges {
+        whole.include(&range);
+    }
+    Some(whole)
+}
+
+fn compact_family(inner: &Arc<Inner>, family: u32, manual: &Manual) -> Result<()> {
     background::retry(inner);
     loop {
         inner.check_writable()?;
         let seen = inner.progress.epoch();
-        match compact::pick_manual(inner, &manual) {
+        match compact::pick_manual(inner, family, manual) {
             Picked::Plan(job) => compact::run_job(inner, &job)?,
             Picked::Blocked => inner.env.scheduler.wait(&inner.progress, seen),
             Picked::Done => return Ok(()),

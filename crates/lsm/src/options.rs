@@ -4,10 +4,8 @@ use compaction::Strategy;
 use sstable::Codec;
 
 use crate::error::{Error, Result};
+use crate::family_options::FamilyOptions;
 use crate::wal::RecoveryMode;
-
-/// Runs in level 0 that ask for a compaction.
-const L0_RUNS: u32 = 4;
 
 /// When a write counts as done. `docs/durability.md` is the contract in full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,34 +104,7 @@ impl Options {
         check("filter_bits_per_key", bits.contains(&self.filter_bits_per_key), "0 to 64")?;
         check("table_bytes", self.table_bytes >= 4096, "at least 4 KiB")?;
         check("background_threads", (1..=64).contains(&self.background_threads), "1 to 64")?;
-        let compaction = self.compaction_options().validate();
-        compaction.map_err(|error| Error::InvalidOptions(error.to_string()))?;
-        self.table_options(0).validate().map_err(|error| Error::InvalidOptions(error.to_string()))
-    }
-
-    /// What the compaction policy is built from. A first level of four write buffers takes what
-    /// level 0 holds when it is merged.
-    pub(crate) fn compaction_options(&self) -> compaction::Options {
-        compaction::Options {
-            size_ratio: self.size_ratio,
-            l0_runs: L0_RUNS,
-            base_bytes: self.write_buffer_bytes as u64 * u64::from(L0_RUNS),
-            target_table_bytes: self.table_bytes,
-            max_job_bytes: (self.table_bytes * 16).max(16 << 20),
-            ..compaction::Options::new(self.strategy)
-        }
-    }
-
-    /// How tables of `level` are written.
-    pub(crate) fn table_options(&self, _level: usize) -> sstable::WriteOptions {
-        sstable::WriteOptions {
-            block_bytes: self.block_bytes,
-            codec: self.codec,
-            filter: self.filter_kind,
-            filter_bits_per_key: self.filter_bits_per_key,
-            fence: self.fence,
-            ..sstable::WriteOptions::default()
-        }
+        FamilyOptions::from(self).validate()
     }
 }
 

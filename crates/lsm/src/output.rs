@@ -14,6 +14,7 @@ use sstable::{Expect, Table, TableMeta, TableWriter, Trailer};
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
+use crate::family_options::FamilyOptions;
 use crate::fs::WriteFile;
 use crate::names;
 use crate::version::TableFile;
@@ -26,8 +27,8 @@ type Sink = io::BufWriter<Box<dyn WriteFile>>;
 /// Tables in the making, in ascending order of keys.
 pub(crate) struct Outputs<'a> {
     inner: &'a Inner,
+    options: &'a FamilyOptions,
     level: usize,
-    table_bytes: u64,
     tombstones_since_us: u64,
     open: Option<(u64, TableWriter<Sink>)>,
     last_key: Vec<u8>,
@@ -39,14 +40,14 @@ pub(crate) struct Outputs<'a> {
 impl<'a> Outputs<'a> {
     pub(crate) fn new(
         inner: &'a Inner,
+        options: &'a FamilyOptions,
         level: usize,
-        table_bytes: u64,
         tombstones_since_us: u64,
     ) -> Self {
         Self {
             inner,
+            options,
             level,
-            table_bytes,
             tombstones_since_us,
             open: None,
             last_key: Vec::new(),
@@ -58,7 +59,7 @@ impl<'a> Outputs<'a> {
     /// Appends an entry; entries ascend.
     pub(crate) fn add(&mut self, key: &[u8], trailer: Trailer, value: &[u8]) -> Result<()> {
         if let Some((_, writer)) = &self.open
-            && writer.estimated_bytes() >= self.table_bytes
+            && writer.estimated_bytes() >= self.options.table_bytes
             && self.last_key != key
         {
             self.close_table()?;
@@ -68,7 +69,7 @@ impl<'a> Outputs<'a> {
         }
         let (_, writer) = self.open.as_mut().expect("opened above");
         writer.add(key, trailer, value)?;
-        if writer.estimated_bytes() >= self.table_bytes {
+        if writer.estimated_bytes() >= self.options.table_bytes {
             self.last_key.clear();
             self.last_key.extend_from_slice(key);
         }
@@ -83,7 +84,7 @@ impl<'a> Outputs<'a> {
         self.paths.push(path.clone());
         let sink = io::BufWriter::with_capacity(WRITE_BYTES, file);
         let id = table_id(self.inner.db_id, number);
-        let options = self.inner.options.table_options(self.level);
+        let options = self.options.table_options(self.level);
         Ok((number, TableWriter::new(sink, &path.to_string_lossy(), id, &options)?))
     }
 

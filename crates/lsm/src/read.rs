@@ -9,14 +9,15 @@ use sstable::{Kind, ReadOptions, SeqNo, Trailer};
 
 use crate::cursor::{DbCursor, unknown_kind};
 use crate::error::Result;
+use crate::scan::Bounds;
 use crate::slice::{Slice, Value};
 use crate::source::{MemtableCursor, RunCursor, Source};
-use crate::state::View;
+use crate::state::FamilyView;
 
 /// The value of `key` at `at`.
-pub(crate) fn get(view: &View, key: &[u8], at: SeqNo) -> Result<Option<Value>> {
+pub(crate) fn get(view: &FamilyView, key: &[u8], at: SeqNo) -> Result<Option<Value>> {
     let newest = Trailer::newest_at(at);
-    for memtable in std::iter::once(&view.active).chain(&view.sealed) {
+    for memtable in view.memtables() {
         if let Some((trailer, value)) = memtable.get(key, newest) {
             return answer(trailer, || Slice::from(value));
         }
@@ -41,14 +42,9 @@ fn answer(trailer: Trailer, value: impl FnOnce() -> Value) -> Result<Option<Valu
 }
 
 /// A cursor over the entries within `bounds` at `at`.
-pub(crate) fn cursor(
-    view: &Arc<View>,
-    at: SeqNo,
-    bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
-) -> DbCursor {
-    let memtables = std::iter::once(&view.active).chain(&view.sealed);
+pub(crate) fn cursor(view: &Arc<FamilyView>, at: SeqNo, bounds: Bounds) -> DbCursor {
     let mut sources: Vec<Source> =
-        memtables.map(|table| Source::Memtable(MemtableCursor(table.cursor()))).collect();
+        view.memtables().map(|table| Source::Memtable(MemtableCursor(table.cursor()))).collect();
     for run in view.version.runs() {
         let first = match &bounds.0 {
             Bound::Included(low) | Bound::Excluded(low) => {

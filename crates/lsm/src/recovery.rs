@@ -11,7 +11,7 @@
 //! 1. Nothing is removed before 1 to 4 have succeeded.
 //! 2. A crash anywhere leaves a folder that opens to the same contents.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,19 +21,21 @@ use parking_lot::Mutex;
 use sstable::SeqNo;
 
 use crate::batch::Operations;
-use crate::commit::{Tail, Unsynced};
+use crate::commit::{self, Memtables, Tail, Unsynced};
 use crate::db::{Env, Inner};
 use crate::error::{Error, Result};
+use crate::family::{Core, DEFAULT_FAMILY, DEFAULT_FAMILY_NAME};
+use crate::family_options::FamilyOptions;
 use crate::flush;
 use crate::fs::{Fs, Lock};
 use crate::logs::Logs;
-use crate::manifest::{self, Edit, Manifest, Presence};
-use crate::memtable::{ENTRY_OVERHEAD_BYTES, Memtable};
+use crate::manifest::{self, AddedFamily, Edit, Manifest, Presence};
+use crate::memtable::{ENTRY_OVERHEAD_BYTES, Memtable, Sealed};
 use crate::names::{self, FileKind};
 use crate::options::{Durability, Options};
 use crate::output;
 use crate::publish::Visible;
-use crate::state::{State, View};
+use crate::state::{FamilyView, State, View};
 use crate::tree::{self, Tree};
 use crate::version::Version;
 use crate::wal;
@@ -50,7 +52,7 @@ pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>
             if !options.create_if_missing {
                 return Err(not_a_database(path, "it has no CURRENT file"));
             }
-            Manifest::create(fs, path, new_db_id(path, &env), &Edit::default())?
+            Manifest::create(fs, path, new_db_id(path, &env), &first_edit(&options))?
         }
     };
     let inner = assemble(path, options, env, (manifest, lock));
@@ -101,6 +103,18 @@ fn check_vacant(path: &Path, names: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The edit that a new database begins with.
+fn first_edit(options: &Options) -> Edit {
+    let options = FamilyOptions::from(options).to_text();
+    let name = DEFAULT_FAMILY_NAME.to_owned();
+    Edit {
+        added_families: vec![AddedFamily { id: DEFAULT_FAMILY, name, options }],
+        next_family_id: Some(u64::from(DEFAULT_FAMILY) + 1),
+        reason: "create".into(),
+        ..Edit::default()
+    }
+}
+
 /// A number that tells this database's files from others': time and path, mixed.
 fn new_db_id(path: &Path, env: &Env) -> u64 {
     let name = path.to_string_lossy();
@@ -114,24 +128,17 @@ fn assemble(
     env: Env,
     (manifest, lock): (Manifest, Box<dyn Lock>),
 ) -> Arc<Inner> {
-    let memtable = Arc::new(Memtable::new(None));
-    let view = View {
-        active: Arc::clone(&memtable),
-        sealed: Vec::new(),
-        version: Arc::new(Version::new(compaction::Levels::new(), &HashMap::new())),
-    };
     let cache = (options.block_cache_bytes > 0)
         .then(|| Arc::new(sstable::BlockCache::new(options.block_cache_bytes)));
     Arc::new(Inner {
         path: path.to_path_buf(),
         db_id: manifest.database(),
-        policy: options.compaction_options().build().expect("validated before"),
         cache,
-        tail: Mutex::new(Tail { next_seqno: 1, memtable, memtable_bytes: 0, log: None }),
+        tail: Mutex::new(Tail::default()),
         unsynced: Unsynced::default(),
         logs: Logs::default(),
         tree: Mutex::new(Tree::new(manifest)),
-        state: State::new(view),
+        state: State::new(View::default()),
         visible: Visible::new(0),
         snapshots: crate::snapshot::Snapshots::default(),
         admission: crate::admission::Admission::default(),
@@ -146,22 +153,39 @@ fn assemble(
     })
 }
 
-/// Opens every live table, and says up to where operations are in tables and which logs are live.
+/// Opens every live table of every family, and says up to where operations are in tables and
+/// which logs are live.
 fn load_tables(inner: &Arc<Inner>) -> Result<(SeqNo, Vec<u64>)> {
-    let (shape, flushed, logs) = {
+    let (state, path) = {
         let tree = inner.tree.lock();
-        let state = tree.manifest().state();
-        let logs = state.logs.iter().copied().collect();
-        (tree::levels(&state.levels), state.flushed_seqno, logs)
+        let number = tree.manifest().number();
+        (tree.manifest().state().clone(), manifest::manifest_path(&inner.path, number))
     };
-    let open = |(_, info): (usize, &Arc<compaction::TableInfo>)| {
-        Ok((info.id, output::open_table(inner, Arc::clone(info))?))
-    };
-    let files = shape.tables().map(open).collect::<Result<HashMap<_, _>>>()?;
-    let version = Arc::new(Version::new(shape, &files));
-    inner.admission.update(version.shape.level(0).runs.len());
-    inner.state.change(|view| view.version = version);
-    Ok((flushed, logs))
+    for (&id, found) in &state.families {
+        let options = if id == DEFAULT_FAMILY {
+            FamilyOptions::from(&inner.options)
+        } else {
+            FamilyOptions::from_text(&found.options).map_err(|line| Error::Unsupported {
+                path: path.clone(),
+                what: format!("family {} has the option {line:?}", found.name),
+            })?
+        };
+        let core = Core::new(id, &found.name, options)?;
+        let shape = tree::levels(&found.levels);
+        let open = |(_, info): (usize, &Arc<compaction::TableInfo>)| {
+            Ok((info.id, output::open_table(inner, Arc::clone(info))?))
+        };
+        let files = shape.tables().map(open).collect::<Result<HashMap<_, _>>>()?;
+        let version = Arc::new(Version::new(shape, &files));
+        let active = Arc::new(Memtable::new());
+        inner.tail.lock().set_memtable(id, Some(Arc::clone(&active)));
+        let view = FamilyView { core, active, sealed: Vec::new(), version };
+        inner.state.change(|all| {
+            all.set_family(id, Some(Arc::new(view)));
+            inner.admission.update(all.l0_runs_max());
+        });
+    }
+    Ok((state.flushed_seqno, state.logs.iter().copied().collect()))
 }
 
 /// A log takes writes only after its edit is on the medium. So one that the manifest never heard
@@ -199,7 +223,7 @@ fn check_stray_logs(inner: &Inner, names: &[String]) -> Result<()> {
 /// many, so that recovery needs no more memory than running does.
 struct Replayed<'a> {
     inner: &'a Arc<Inner>,
-    memtable: Arc<Memtable>,
+    memtables: Memtables,
     bytes: usize,
     last: SeqNo,
 }
@@ -215,20 +239,26 @@ impl Replayed<'_> {
         if self.bytes > 0 && self.bytes + memory > self.inner.options.write_buffer_bytes {
             self.seal(None)?;
         }
-        self.memtable.apply(first, payload).map_err(damaged)?;
+        commit::apply(&self.memtables, first, payload).map_err(damaged)?;
         self.bytes += memory;
         self.last = first + u64::from(count) - 1;
         Ok(())
     }
 
-    /// Seals the memtable; flushing it, or a later one, gives up the logs up to `log`.
+    /// Seals the memtables; flushing them, or later ones, gives up the logs up to `log`.
     fn seal(&mut self, log: Option<u64>) -> Result<()> {
-        let fresh = Arc::new(Memtable::new(None));
-        let full = std::mem::replace(&mut self.memtable, fresh);
-        full.seal(self.last, log);
+        let full =
+            std::mem::replace(&mut self.memtables, fresh_memtables(&self.inner.state.peek()));
+        let ids = (0..).zip(full).filter_map(|(id, memtable)| Some((id, memtable?)));
+        let memtables: Vec<_> = ids.filter(|(_, memtable)| memtable.len() > 0).collect();
         self.bytes = 0;
         self.inner.visible.recover(self.last);
-        self.inner.state.change(|view| view.sealed.insert(0, full));
+        self.inner.state.change(|view| {
+            for (id, memtable) in &memtables {
+                view.change_family(*id, |family| family.sealed.insert(0, Arc::clone(memtable)));
+            }
+            view.sealed.insert(0, Arc::new(Sealed { log, last_seqno: self.last, memtables }));
+        });
         let sealed = self.inner.state.peek().sealed.len();
         if sealed > self.inner.options.sealed_memtables_max {
             flush::run(self.inner)
@@ -238,10 +268,21 @@ impl Replayed<'_> {
     }
 }
 
+/// A memtable for each living family.
+fn fresh_memtables(view: &View) -> Memtables {
+    let mut memtables = Memtables::new();
+    for family in view.families() {
+        let id = family.core.id as usize;
+        memtables.resize(id + 1, None);
+        memtables[id] = Some(Arc::new(Memtable::new()));
+    }
+    memtables
+}
+
 /// Reads the live logs back. What they held is then in sealed memtables or already in tables.
 fn replay_logs(inner: &Arc<Inner>, logs: &[u64], flushed: SeqNo) -> Result<()> {
-    let memtable = Arc::new(Memtable::new(None));
-    let mut replayed = Replayed { inner, memtable, bytes: 0, last: flushed };
+    let memtables = fresh_memtables(&inner.state.peek());
+    let mut replayed = Replayed { inner, memtables, bytes: 0, last: flushed };
     let fs = &*inner.env.fs;
     let report = wal::replay(
         fs,
@@ -284,10 +325,7 @@ fn begin(inner: &Arc<Inner>, old_logs: &[u64]) -> Result<()> {
     } else {
         let log = inner.logs.next(inner, 0)?;
         log.vouch(tail.next_seqno - 1)?;
-        tail.memtable = Arc::new(Memtable::new(Some(log.number())));
         tail.log = Some(log);
-        let active = Arc::clone(&tail.memtable);
-        inner.state.change(|view| view.active = active);
     }
     Ok(())
 }
@@ -295,12 +333,13 @@ fn begin(inner: &Arc<Inner>, old_logs: &[u64]) -> Result<()> {
 /// Removes tables and logs that the manifest does not name, and half-made files.
 fn remove_orphans(inner: &Inner, names: &[String]) -> Result<()> {
     let tree = inner.tree.lock();
-    let version = Arc::clone(&inner.state.peek().version);
-    let tables = version.files();
+    let view = inner.state.view();
+    let files = view.families().flat_map(|family| family.version.tables());
+    let tables: HashSet<u64> = files.map(|file| file.info().id).collect();
     let live_logs = tree.logs_up_to(u64::MAX);
     for name in names {
         let orphan = match names::parse(name) {
-            Some(FileKind::Table(number)) => !tables.contains_key(&number),
+            Some(FileKind::Table(number)) => !tables.contains(&number),
             Some(FileKind::Log(number)) => !live_logs.contains(&number),
             Some(FileKind::Manifest(number)) => number != tree.manifest().number(),
             Some(FileKind::Temporary) => true,

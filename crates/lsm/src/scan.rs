@@ -6,6 +6,9 @@ use crate::cursor::DbCursor;
 use crate::error::Result;
 use crate::slice::{Key, Slice, Value};
 
+/// A range of keys, low and high end.
+pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 /// Entries in key order; `next_back` takes them from the other end.
 ///
 /// The iterator keeps what it reads alive: it outlives flushes, compactions and the database
@@ -21,16 +24,16 @@ pub struct Scan {
 /// A cursor yet unused, for the end that is asked first, and the way to make another.
 #[derive(Debug)]
 struct Cursors {
-    view: std::sync::Arc<crate::state::View>,
+    view: std::sync::Arc<crate::state::FamilyView>,
     at: sstable::SeqNo,
-    bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+    bounds: Bounds,
 }
 
 impl Scan {
     pub(crate) fn new(
-        view: std::sync::Arc<crate::state::View>,
+        view: std::sync::Arc<crate::state::FamilyView>,
         at: sstable::SeqNo,
-        bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+        bounds: Bounds,
     ) -> Self {
         Self { make: Cursors { view, at, bounds }, front: None, back: None, ended: false }
     }
@@ -104,15 +107,13 @@ impl DoubleEndedIterator for Scan {
 impl std::iter::FusedIterator for Scan {}
 
 /// A range of keys, copied.
-pub(crate) fn bounds_of<K: AsRef<[u8]>>(
-    range: &impl RangeBounds<K>,
-) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+pub(crate) fn bounds_of<K: AsRef<[u8]>>(range: &impl RangeBounds<K>) -> Bounds {
     let copy = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
     (copy(range.start_bound()), copy(range.end_bound()))
 }
 
 /// The range of all keys that begin with `prefix`.
-pub(crate) fn bounds_of_prefix(prefix: &[u8]) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+pub(crate) fn bounds_of_prefix(prefix: &[u8]) -> Bounds {
     let low = Bound::Included(prefix.to_vec());
     // The first key behind the prefix: its last byte below 0xff, raised by one.
     let kept = prefix.iter().rposition(|&byte| byte < 0xff).map(|last| &prefix[..=last]);

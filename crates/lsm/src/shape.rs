@@ -1,8 +1,8 @@
-//! [`Shape`]: the tree as plain data, for people and tools.
+//! [`Shape`]: a family's tree as plain data, for people and tools.
 
-use crate::state::View;
+use crate::state::FamilyView;
 
-/// What the database holds, level by level.
+/// What a family holds, level by level.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Shape {
@@ -20,8 +20,6 @@ pub struct MemtableShape {
     pub entries: u64,
     /// Bytes of memory it holds.
     pub memory_bytes: u64,
-    /// The log segment that holds the same writes.
-    pub log: Option<u64>,
 }
 
 /// A level.
@@ -80,11 +78,10 @@ impl LevelShape {
 }
 
 impl Shape {
-    pub(crate) fn of(view: &View) -> Self {
+    pub(crate) fn of(view: &FamilyView) -> Self {
         let memtable = |table: &std::sync::Arc<crate::memtable::Memtable>| MemtableShape {
             entries: table.len() as u64,
             memory_bytes: table.memory_bytes() as u64,
-            log: table.log(),
         };
         let table = |file: &std::sync::Arc<crate::version::TableFile>| {
             let info = file.info();
@@ -106,7 +103,7 @@ impl Shape {
             runs: runs.iter().zip(&info.runs).map(run).collect(),
         };
         Self {
-            memtables: std::iter::once(&view.active).chain(&view.sealed).map(memtable).collect(),
+            memtables: view.memtables().map(memtable).collect(),
             levels: version.levels.iter().zip(&version.shape.levels).map(level).collect(),
         }
     }

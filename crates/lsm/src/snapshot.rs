@@ -14,6 +14,7 @@ use sstable::SeqNo;
 use crate::cursor::DbCursor;
 use crate::db::Inner;
 use crate::error::Result;
+use crate::family::{DEFAULT_FAMILY, Family};
 use crate::publish::Visible;
 use crate::scan::{Scan, bounds_of, bounds_of_prefix};
 use crate::slice::Value;
@@ -70,7 +71,7 @@ impl Snapshot {
     /// # Errors
     /// A table that cannot be read, or a closed database.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
-        self.db.get_at(key.as_ref(), Some(self.at))
+        self.db.get_at(DEFAULT_FAMILY, key.as_ref(), Some(self.at))
     }
 
     /// Whether `key` had a value at that moment.
@@ -86,7 +87,7 @@ impl Snapshot {
     /// # Errors
     /// A closed database.
     pub fn scan<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Result<Scan> {
-        self.db.scan_at(bounds_of(&range), Some(self.at))
+        self.db.scan_at(DEFAULT_FAMILY, bounds_of(&range), Some(self.at))
     }
 
     /// The entries whose keys begin with `prefix`, at that moment.
@@ -94,7 +95,7 @@ impl Snapshot {
     /// # Errors
     /// A closed database.
     pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan> {
-        self.db.scan_at(bounds_of_prefix(prefix.as_ref()), Some(self.at))
+        self.db.scan_at(DEFAULT_FAMILY, bounds_of_prefix(prefix.as_ref()), Some(self.at))
     }
 
     /// A cursor over the entries of `range` at that moment.
@@ -102,7 +103,30 @@ impl Snapshot {
     /// # Errors
     /// A closed database.
     pub fn cursor<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Result<DbCursor> {
-        self.db.cursor_at(bounds_of(&range), Some(self.at))
+        self.db.cursor_at(DEFAULT_FAMILY, bounds_of(&range), Some(self.at))
+    }
+}
+
+/// The same in a family.
+impl Snapshot {
+    /// The value of `key` in `family` at that moment.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`]; [`Error::FamilyDropped`](crate::Error::FamilyDropped).
+    pub fn get_in(&self, family: &Family, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
+        self.db.get_at(family.id(), key.as_ref(), Some(self.at))
+    }
+
+    /// The entries of `range` in `family` at that moment.
+    ///
+    /// # Errors
+    /// A closed database; [`Error::FamilyDropped`](crate::Error::FamilyDropped).
+    pub fn scan_in<K: AsRef<[u8]>>(
+        &self,
+        family: &Family,
+        range: impl RangeBounds<K>,
+    ) -> Result<Scan> {
+        self.db.scan_at(family.id(), bounds_of(&range), Some(self.at))
     }
 }
 

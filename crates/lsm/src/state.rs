@@ -11,17 +11,81 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::memtable::Memtable;
+use crate::error::{Error, Result};
+use crate::family::Core;
+use crate::memtable::{Memtable, Sealed};
 use crate::version::Version;
 
-/// The memtables and tables at one moment.
-#[derive(Debug, Clone)]
+/// The memtables and tables of all families at one moment.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct View {
+    /// By id; dropped ones leave a gap.
+    families: Vec<Option<Arc<FamilyView>>>,
+    /// Memtables that wait for their flush, by the time they were sealed, newest first.
+    pub(crate) sealed: Vec<Arc<Sealed>>,
+}
+
+/// The memtables and tables of a family at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct FamilyView {
+    pub(crate) core: Arc<Core>,
     /// Takes the writes.
     pub(crate) active: Arc<Memtable>,
     /// Waiting for their flush, newest first.
     pub(crate) sealed: Vec<Arc<Memtable>>,
     pub(crate) version: Arc<Version>,
+}
+
+impl View {
+    /// The family of this id.
+    ///
+    /// # Errors
+    /// [`Error::FamilyDropped`].
+    #[inline]
+    pub(crate) fn family(&self, id: u32) -> Result<&Arc<FamilyView>> {
+        match self.families.get(id as usize) {
+            Some(Some(family)) => Ok(family),
+            _ => Err(Error::FamilyDropped { name: format!("number {id}") }),
+        }
+    }
+
+    /// The family of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<&Arc<FamilyView>> {
+        self.families().find(|family| family.core.name == name)
+    }
+
+    /// The living families.
+    pub(crate) fn families(&self) -> impl Iterator<Item = &Arc<FamilyView>> {
+        self.families.iter().flatten()
+    }
+
+    /// Puts a family in its place, or takes it away.
+    pub(crate) fn set_family(&mut self, id: u32, family: Option<Arc<FamilyView>>) {
+        let id = id as usize;
+        if self.families.len() <= id {
+            self.families.resize(id + 1, None);
+        }
+        self.families[id] = family;
+    }
+
+    /// Changes a living family; a dropped one stays away.
+    pub(crate) fn change_family(&mut self, id: u32, change: impl FnOnce(&mut FamilyView)) {
+        if let Some(Some(family)) = self.families.get_mut(id as usize) {
+            change(Arc::make_mut(family));
+        }
+    }
+
+    /// Runs in level 0, of the family that has most.
+    pub(crate) fn l0_runs_max(&self) -> usize {
+        self.families().map(|family| family.version.shape.level(0).runs.len()).max().unwrap_or(0)
+    }
+}
+
+impl FamilyView {
+    /// The memtables, newest first.
+    pub(crate) fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
+        std::iter::once(&self.active).chain(&self.sealed)
+    }
 }
 
 /// The current view.

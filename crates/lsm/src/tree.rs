@@ -10,7 +10,7 @@ use std::sync::Arc;
 use compaction::{Levels, TableInfo};
 use sstable::TableMeta;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::{AddedTable, Edit, LevelState, Manifest, MovedTable, RunOrder, TableRecord};
 
 /// The manifest in use and the next free numbers.
@@ -19,13 +19,23 @@ pub(crate) struct Tree {
     manifest: Manifest,
     next_file: u64,
     next_run: u64,
+    next_family: u64,
 }
 
 impl Tree {
     pub(crate) fn new(manifest: Manifest) -> Self {
         let state = manifest.state();
         let (next_file, next_run) = (state.next_file_number.max(1), state.next_run_id.max(1));
-        Self { manifest, next_file, next_run }
+        let next_family = state.next_family_id;
+        Self { manifest, next_file, next_run, next_family }
+    }
+
+    /// An id for a new family, used by no other, not even before.
+    pub(crate) fn new_family_id(&mut self) -> Result<u32> {
+        let id = u32::try_from(self.next_family);
+        let id = id.or(Err(Error::InvalidOptions("2^32 families were made before".into())))?;
+        self.next_family += 1;
+        Ok(id)
     }
 
     /// A number for a new table or log, used by no other.
@@ -44,6 +54,7 @@ impl Tree {
     pub(crate) fn append(&mut self, mut edit: Edit) -> Result<()> {
         edit.next_file_number = Some(self.next_file);
         edit.next_run_id = Some(self.next_run);
+        edit.next_family_id = Some(self.next_family);
         self.manifest.append(&edit)
     }
 
@@ -60,10 +71,10 @@ impl Tree {
 
 /// The edit that leads from `old` to `new`; `metas` describes the tables that are new.
 pub(crate) fn difference(
+    family: u32,
     old: &Levels,
     new: &Levels,
     metas: &HashMap<u64, &TableMeta>,
-    reason: &str,
 ) -> Edit {
     let places = |levels: &Levels| -> HashMap<u64, (u32, u64)> {
         levels
@@ -75,9 +86,10 @@ pub(crate) fn difference(
             .collect()
     };
     let (before, after) = (places(old), places(new));
-    let mut edit = Edit { reason: reason.to_owned(), ..Edit::default() };
-    edit.removed = before.keys().filter(|id| !after.contains_key(id)).copied().collect();
-    edit.removed.sort_unstable();
+    let mut removed: Vec<u64> =
+        before.keys().filter(|id| !after.contains_key(id)).copied().collect();
+    removed.sort_unstable();
+    let mut edit = Edit { removed, ..Edit::default() };
     let mut touched = HashSet::new();
     for (_, table) in new.tables() {
         let (level, run) = after[&table.id];
@@ -86,7 +98,7 @@ pub(crate) fn difference(
             Some(_) => edit.moved.push(MovedTable { number: table.id, level, run }),
             None => {
                 let record = Arc::new(record(table, metas.get(&table.id).copied()));
-                edit.added.push(AddedTable { level, run, table: record });
+                edit.added.push(AddedTable { family, level, run, table: record });
             }
         }
         touched.insert(level);
@@ -96,7 +108,7 @@ pub(crate) fn difference(
     for level in touched {
         let runs: Vec<u64> = new.level(level as usize).runs.iter().map(|run| run.id).collect();
         if runs.len() > 1 {
-            edit.run_order.push(RunOrder { level, runs });
+            edit.run_order.push(RunOrder { family, level, runs });
         }
     }
     edit

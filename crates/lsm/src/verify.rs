@@ -22,7 +22,7 @@ pub struct VerifyReport {
 pub(crate) fn verify(inner: &Inner) -> Result<VerifyReport> {
     let view = inner.state.view();
     let mut report = VerifyReport::default();
-    for file in view.version.tables() {
+    for file in view.families().flat_map(|family| family.version.tables()) {
         inner.check_open()?;
         let read = file.table().verify()?;
         report.tables += 1;
@@ -37,7 +37,7 @@ pub(crate) fn verify(inner: &Inner) -> Result<VerifyReport> {
             ));
         }
     }
-    check_order(&view.version)?;
+    view.families().try_for_each(|family| check_order(&family.version))?;
     Ok(report)
 }
 

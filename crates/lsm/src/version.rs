@@ -65,6 +65,13 @@ impl TableFile {
     }
 }
 
+/// Says that the manifest names none of `files`.
+pub(crate) fn retire_all(files: &[Arc<TableFile>]) {
+    for file in files {
+        file.retire();
+    }
+}
+
 impl Drop for TableFile {
     fn drop(&mut self) {
         if *self.obsolete.get_mut() {
@@ -122,6 +129,11 @@ impl Version {
         Self { levels, shape }
     }
 
+    /// No tables.
+    pub(crate) fn empty() -> Self {
+        Self::new(Levels::new(), &HashMap::new())
+    }
+
     /// This version with another shape; `made` are the tables that are new in it.
     pub(crate) fn with(&self, shape: Levels, made: &[Arc<TableFile>]) -> Self {
         let mut files = self.files();
@@ -130,9 +142,9 @@ impl Version {
     }
 
     /// The edit that leads from this version to `shape`; `made` are the tables that are new.
-    pub(crate) fn edit_to(&self, shape: &Levels, made: &[Arc<TableFile>], reason: &str) -> Edit {
+    pub(crate) fn edit_to(&self, family: u32, shape: &Levels, made: &[Arc<TableFile>]) -> Edit {
         let metas = made.iter().map(|file| (file.info.id, file.table.meta())).collect();
-        tree::difference(&self.shape, shape, &metas, reason)
+        tree::difference(family, &self.shape, shape, &metas)
     }
 
     /// All tables, newest level first.

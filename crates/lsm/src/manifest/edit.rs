@@ -3,20 +3,22 @@
 //! ```text
 //! edit  := field *
 //! field := tag: u8 | length: u32 | length bytes        (all numbers little-endian)
-//!   1 added      level u32, run u64, number, table id, file bytes, entries, tombstones, data
+//!   1 added      family u32, level u32, run u64, number, table id, file bytes, entries, tombstones, data
 //!                bytes, min seqno, max seqno, created at (us), tombstones since (us): u64 each,
 //!                smallest, largest (each: length u32, bytes)
 //!   2 removed    number u64
 //!   3 moved      number u64, level u32, run u64
-//!   4 run order  level u32, run u64 *                   (newest first)
+//!   4 run order  family u32, level u32, run u64 *       (newest first)
 //!   5 added log  number u64           6 dropped log  number u64
 //!   7 next file number u64            8 next run id u64
 //!   9 flushed seqno u64              10 last seqno u64
 //!  11 options fingerprint u64        12 reason: UTF-8
+//!  13 added family    id u32, name, options (each: length u32, UTF-8)
+//!  14 dropped family  id u32         15 next family id u64
 //! ```
 //!
 //! 1. Unknown tags are refused: a later version wrote something that this build would lose.
-//! 2. Tags 7 to 12 occur at most once; the others repeat.
+//! 2. Tags 7 to 12 and 15 occur at most once; the others repeat.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 use std::sync::Arc;
@@ -52,9 +54,22 @@ pub struct TableRecord {
     pub largest: Vec<u8>,
 }
 
+/// A new family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedFamily {
+    /// Its id; never used again, even after it is dropped.
+    pub id: u32,
+    /// Its name, unique among the living.
+    pub name: String,
+    /// Its options, in words that the database understands.
+    pub options: String,
+}
+
 /// A new table and where it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddedTable {
+    /// The family.
+    pub family: u32,
     /// The level, 0 for the newest.
     pub level: u32,
     /// The run in it; a run that does not exist yet becomes the newest of its level.
@@ -77,6 +92,8 @@ pub struct MovedTable {
 /// The order of a level's runs after an edit, where "new runs are the newest" is not enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunOrder {
+    /// The family.
+    pub family: u32,
     /// The level.
     pub level: u32,
     /// All of its runs, newest first.
@@ -110,6 +127,12 @@ pub struct Edit {
     pub options_fingerprint: Option<u64>,
     /// Why, for people who read a dump.
     pub reason: String,
+    /// Families that live from now on.
+    pub added_families: Vec<AddedFamily>,
+    /// Families that are gone, with their tables, which are removed by the same edit.
+    pub dropped_families: Vec<u32>,
+    /// No family has this id or a higher one.
+    pub next_family_id: Option<u64>,
 }
 
 /// Why bytes are no edit.
@@ -133,6 +156,9 @@ const FLUSHED_SEQNO: u8 = 9;
 const LAST_SEQNO: u8 = 10;
 const OPTIONS_FINGERPRINT: u8 = 11;
 const REASON: u8 = 12;
+const ADDED_FAMILY: u8 = 13;
+const DROPPED_FAMILY: u8 = 14;
+const NEXT_FAMILY_ID: u8 = 15;
 
 impl Edit {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -150,6 +176,7 @@ impl Edit {
         }
         for order in &self.run_order {
             field(&mut out, RUN_ORDER, |out| {
+                put_u32(out, order.family);
                 put_u32(out, order.level);
                 order.runs.iter().for_each(|run| put_u64(out, *run));
             });
@@ -164,6 +191,17 @@ impl Edit {
         if !self.reason.is_empty() {
             field(&mut out, REASON, |out| out.extend_from_slice(self.reason.as_bytes()));
         }
+        for family in &self.added_families {
+            field(&mut out, ADDED_FAMILY, |out| {
+                put_u32(out, family.id);
+                put_bytes(out, family.name.as_bytes());
+                put_bytes(out, family.options.as_bytes());
+            });
+        }
+        for id in &self.dropped_families {
+            field(&mut out, DROPPED_FAMILY, |out| put_u32(out, *id));
+        }
+        put_numbers(&mut out, NEXT_FAMILY_ID, self.next_family_id.as_slice());
         out
     }
 
@@ -175,7 +213,7 @@ impl Edit {
             let mut input = after;
             let body = take_bytes(&mut input).ok_or(EditError::Malformed(at, "a whole field"))?;
             rest = input;
-            if !(ADDED..=REASON).contains(&tag) {
+            if !(ADDED..=NEXT_FAMILY_ID).contains(&tag) {
                 return Err(EditError::UnknownTag(tag));
             }
             let mut left = body;
@@ -200,12 +238,12 @@ impl Edit {
                 self.moved.push(MovedTable { number, level, run: take_u64(left)? });
             }
             RUN_ORDER => {
-                let level = take_u32(left)?;
+                let (family, level) = (take_u32(left)?, take_u32(left)?);
                 let mut runs = Vec::with_capacity(left.len() / 8);
                 while !left.is_empty() {
                     runs.push(take_u64(left)?);
                 }
-                self.run_order.push(RunOrder { level, runs });
+                self.run_order.push(RunOrder { family, level, runs });
             }
             ADDED_LOG => self.added_logs.push(take_u64(left)?),
             DROPPED_LOG => self.dropped_logs.push(take_u64(left)?),
@@ -217,6 +255,13 @@ impl Edit {
             REASON if self.reason.is_empty() => {
                 self.reason = String::from_utf8(std::mem::take(left).to_vec()).ok()?;
             }
+            ADDED_FAMILY => {
+                let id = take_u32(left)?;
+                let (name, options) = (take_text(left)?, take_text(left)?);
+                self.added_families.push(AddedFamily { id, name, options });
+            }
+            DROPPED_FAMILY => self.dropped_families.push(take_u32(left)?),
+            NEXT_FAMILY_ID => once(&mut self.next_family_id, left)?,
             _ => return None,
         }
         Some(())
@@ -225,6 +270,7 @@ impl Edit {
 
 fn put_added(out: &mut Vec<u8>, added: &AddedTable) {
     let table = &added.table;
+    put_u32(out, added.family);
     put_u32(out, added.level);
     let numbers = [
         added.run,
@@ -247,7 +293,7 @@ fn put_added(out: &mut Vec<u8>, added: &AddedTable) {
 }
 
 fn take_added(left: &mut &[u8]) -> Option<AddedTable> {
-    let (level, run) = (take_u32(left)?, take_u64(left)?);
+    let (family, level, run) = (take_u32(left)?, take_u32(left)?, take_u64(left)?);
     let table = TableRecord {
         number: take_u64(left)?,
         table_id: take_u64(left)?,
@@ -262,7 +308,7 @@ fn take_added(left: &mut &[u8]) -> Option<AddedTable> {
         smallest: take_bytes(left)?.to_vec(),
         largest: take_bytes(left)?.to_vec(),
     };
-    Some(AddedTable { level, run, table: Arc::new(table) })
+    Some(AddedTable { family, level, run, table: Arc::new(table) })
 }
 
 fn field(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
@@ -303,6 +349,10 @@ fn take_u64(left: &mut &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes))
 }
 
+fn take_text(left: &mut &[u8]) -> Option<String> {
+    String::from_utf8(take_bytes(left)?.to_vec()).ok()
+}
+
 fn take_bytes<'a>(left: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(take_u32(left)?).ok()?;
     let (bytes, rest) = left.split_at_checked(length)?;
@@ -331,10 +381,10 @@ pub(crate) mod tests {
             largest: b"zebra".to_vec(),
         };
         Edit {
-            added: vec![AddedTable { level: 1, run: 3, table: Arc::new(table) }],
+            added: vec![AddedTable { family: 2, level: 1, run: 3, table: Arc::new(table) }],
             removed: vec![2],
             moved: vec![MovedTable { number: 3, level: 1, run: 2 }],
-            run_order: vec![RunOrder { level: 1, runs: vec![3, 2] }],
+            run_order: vec![RunOrder { family: 2, level: 1, runs: vec![3, 2] }],
             added_logs: vec![13, 14],
             dropped_logs: vec![1],
             next_file_number: Some(15),
@@ -343,6 +393,9 @@ pub(crate) mod tests {
             last_seqno: Some(17),
             options_fingerprint: Some(18),
             reason: "flush".into(),
+            added_families: vec![AddedFamily { id: 2, name: "b".into(), options: "x=1".into() }],
+            dropped_families: vec![1],
+            next_family_id: Some(3),
         }
     }
 
@@ -367,7 +420,7 @@ pub(crate) mod tests {
                 Err(error) => assert!(matches!(error, EditError::Malformed(..))),
             }
         }
-        assert_eq!(accepted, 13, "the borders between the fields");
+        assert_eq!(accepted, 16, "the borders between the fields");
     }
 
     #[test]
@@ -383,7 +436,7 @@ pub(crate) mod tests {
                 assert_eq!(Edit::decode(&edit.encode()), Ok(edit));
             }
         }
-        assert_eq!(Edit::decode(&[13, 0, 0, 0, 0]), Err(EditError::UnknownTag(13)));
+        assert_eq!(Edit::decode(&[99, 0, 0, 0, 0]), Err(EditError::UnknownTag(99)));
         assert_eq!(Edit::decode(&[0, 0, 0, 0, 0]), Err(EditError::UnknownTag(0)));
         let huge = [REASON, 0xff, 0xff, 0xff, 0xff, b'x'];
         assert!(matches!(Edit::decode(&huge), Err(EditError::Malformed(0, _))));

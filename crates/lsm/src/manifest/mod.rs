@@ -25,8 +25,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use self::edit::{AddedTable, Edit, MovedTable, RunOrder, TableRecord};
-pub use self::state::{LevelState, RunState, State};
+pub use self::edit::{AddedFamily, AddedTable, Edit, MovedTable, RunOrder, TableRecord};
+pub use self::state::{FamilyState, LevelState, RunState, State};
 use crate::error::{Error, Result};
 use crate::fs::{Fs, ReadAt, WriteFile};
 use crate::record::{
@@ -130,7 +130,7 @@ impl Manifest {
         match read(path, &*file, 1) {
             Ok(contents) => {
                 let state = &contents.state;
-                Ok(contents.edit <= 1 && state.logs.is_empty() && state.levels.is_empty())
+                Ok(contents.edit <= 1 && state.logs.is_empty() && state.tables().next().is_none())
             }
             // It was never whole, or `CURRENT` would name it.
             Err(Error::Corruption { offset, .. }) => Ok(offset <= FILE_HEADER_BYTES as u64),

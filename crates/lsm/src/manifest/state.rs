@@ -1,11 +1,11 @@
 //! The fold of all edits: which files are live, and where each table stands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sstable::SeqNo;
 
-use super::edit::{AddedTable, Edit, RunOrder, TableRecord};
+use super::edit::{AddedFamily, AddedTable, Edit, RunOrder, TableRecord};
 
 /// More levels than any policy makes; a bound on what hostile bytes can ask for.
 const LEVELS_MAX: usize = 64;
@@ -26,11 +26,24 @@ pub struct LevelState {
     pub runs: Vec<RunState>,
 }
 
+/// A family: a tree of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FamilyState {
+    /// Its name.
+    pub name: String,
+    /// Its options, in words that the database understands.
+    pub options: String,
+    /// Its levels, newest first; the last one is not empty.
+    pub levels: Vec<LevelState>,
+}
+
 /// What the manifest says is there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
-    /// The levels, newest first; the last one is not empty.
-    pub levels: Vec<LevelState>,
+    /// The living families by id.
+    pub families: BTreeMap<u32, FamilyState>,
+    /// No family has this id or a higher one.
+    pub next_family_id: u64,
     /// Logs that a recovery must read, ascending.
     pub logs: BTreeSet<u64>,
     /// No file has this number or a higher one.
@@ -46,9 +59,9 @@ pub struct State {
 }
 
 impl State {
-    /// The live tables, newest level first.
+    /// The live tables of all families, newest level first.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<TableRecord>> {
-        self.levels.iter().flat_map(|level| &level.runs).flat_map(|run| &run.tables)
+        self.families.values().flat_map(FamilyState::tables)
     }
 
     /// The whole state as one edit of nothing.
@@ -60,18 +73,14 @@ impl State {
             flushed_seqno: Some(self.flushed_seqno),
             last_seqno: Some(self.last_seqno),
             options_fingerprint: Some(self.options_fingerprint),
+            next_family_id: Some(self.next_family_id),
             reason: "the whole state".into(),
             ..Edit::default()
         };
-        for (level, state) in (0_u32..).zip(&self.levels) {
-            let runs: Vec<u64> = state.runs.iter().map(|run| run.id).collect();
-            for run in &state.runs {
-                let place = |table| AddedTable { level, run: run.id, table: Arc::clone(table) };
-                edit.added.extend(run.tables.iter().map(place));
-            }
-            if !runs.is_empty() {
-                edit.run_order.push(RunOrder { level, runs });
-            }
+        for (&family, state) in &self.families {
+            let (name, options) = (state.name.clone(), state.options.clone());
+            edit.added_families.push(AddedFamily { id: family, name, options });
+            state.add_to(family, &mut edit);
         }
         edit
     }
@@ -82,6 +91,7 @@ impl State {
     pub fn apply(&mut self, edit: &Edit) -> Result<(), String> {
         advance("next_file_number", &mut self.next_file_number, edit.next_file_number)?;
         advance("next_run_id", &mut self.next_run_id, edit.next_run_id)?;
+        advance("next_family_id", &mut self.next_family_id, edit.next_family_id)?;
         advance("flushed_seqno", &mut self.flushed_seqno, edit.flushed_seqno)?;
         advance("last_seqno", &mut self.last_seqno, edit.last_seqno)?;
         self.options_fingerprint = edit.options_fingerprint.unwrap_or(self.options_fingerprint);
@@ -95,14 +105,37 @@ impl State {
                 return Err(format!("log {log} to be new and numbered"));
             }
         }
+        edit.added_families.iter().try_for_each(|family| self.add_family(family))?;
         self.place_tables(edit)?;
         for order in &edit.run_order {
-            self.reorder(order)?;
+            self.family(order.family)?.reorder(order)?;
         }
-        while self.levels.last().is_some_and(|level| level.runs.is_empty()) {
-            self.levels.pop();
+        edit.dropped_families.iter().try_for_each(|id| self.drop_family(*id))
+    }
+
+    fn family(&mut self, id: u32) -> Result<&mut FamilyState, String> {
+        self.families.get_mut(&id).ok_or_else(|| format!("family {id} to be live"))
+    }
+
+    fn add_family(&mut self, added: &AddedFamily) -> Result<(), String> {
+        let named = self.families.values().any(|family| family.name == added.name);
+        if named || u64::from(added.id) >= self.next_family_id {
+            return Err(format!("family {} to be new in name and numbered", added.id));
         }
-        Ok(())
+        let (name, options) = (added.name.clone(), added.options.clone());
+        let state = FamilyState { name, options, levels: Vec::new() };
+        match self.families.insert(added.id, state) {
+            None => Ok(()),
+            Some(_) => Err(format!("family {} to be new", added.id)),
+        }
+    }
+
+    fn drop_family(&mut self, id: u32) -> Result<(), String> {
+        match self.families.remove(&id) {
+            Some(family) if family.tables().next().is_none() => Ok(()),
+            Some(_) => Err(format!("family {id} to have no table when it is dropped")),
+            None => Err(format!("family {id} to be live before it is dropped")),
+        }
     }
 
     fn place_tables(&mut self, edit: &Edit) -> Result<(), String> {
@@ -116,8 +149,8 @@ impl State {
         }
         let mut touched = Vec::new();
         for moved in &edit.moved {
-            let table = self.take(moved.number)?;
-            touched.push(AddedTable { level: moved.level, run: moved.run, table });
+            let (family, table) = self.take(moved.number)?;
+            touched.push(AddedTable { family, level: moved.level, run: moved.run, table });
         }
         for added in &edit.added {
             let number = added.table.number;
@@ -127,26 +160,51 @@ impl State {
             touched.push(added.clone());
         }
         for added in touched {
-            self.run(added.level, added.run)?.tables.push(added.table);
+            self.family(added.family)?.run(added.level, added.run)?.tables.push(added.table);
         }
-        for level in &mut self.levels {
-            level.runs.retain(|run| !run.tables.is_empty());
-            level.runs.iter_mut().try_for_each(RunState::check)?;
-        }
+        self.families.values_mut().try_for_each(FamilyState::check)?;
         let mut runs = BTreeSet::new();
-        let mut all = self.levels.iter().flat_map(|level| &level.runs);
+        let levels = self.families.values().flat_map(|family| &family.levels);
+        let mut all = levels.flat_map(|level| &level.runs);
         let clash = all.find(|run| run.id >= self.next_run_id || !runs.insert(run.id));
         clash.map_or(Ok(()), |run| Err(format!("run {} to be in one place, and numbered", run.id)))
     }
 
-    /// Takes a table out of its run.
-    fn take(&mut self, number: u64) -> Result<Arc<TableRecord>, String> {
-        for run in self.levels.iter_mut().flat_map(|level| &mut level.runs) {
-            if let Some(at) = run.tables.iter().position(|table| table.number == number) {
-                return Ok(run.tables.remove(at));
+    /// Takes a table out of its run, and says which family it was in.
+    fn take(&mut self, number: u64) -> Result<(u32, Arc<TableRecord>), String> {
+        let mut families = self.families.iter_mut();
+        families
+            .find_map(|(id, family)| Some((*id, family.take(number)?)))
+            .ok_or_else(|| format!("table {number} to be live"))
+    }
+}
+
+impl FamilyState {
+    /// The family's tables, newest level first.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<TableRecord>> {
+        self.levels.iter().flat_map(|level| &level.runs).flat_map(|run| &run.tables)
+    }
+
+    /// Adds all tables, and the orders of their runs, to an edit of nothing.
+    fn add_to(&self, family: u32, edit: &mut Edit) {
+        for (level, state) in (0_u32..).zip(&self.levels) {
+            let runs: Vec<u64> = state.runs.iter().map(|run| run.id).collect();
+            for run in &state.runs {
+                let place =
+                    |table| AddedTable { family, level, run: run.id, table: Arc::clone(table) };
+                edit.added.extend(run.tables.iter().map(place));
+            }
+            if !runs.is_empty() {
+                edit.run_order.push(RunOrder { family, level, runs });
             }
         }
-        Err(format!("table {number} to be live"))
+    }
+
+    fn take(&mut self, number: u64) -> Option<Arc<TableRecord>> {
+        self.levels.iter_mut().flat_map(|level| &mut level.runs).find_map(|run| {
+            let at = run.tables.iter().position(|table| table.number == number)?;
+            Some(run.tables.remove(at))
+        })
     }
 
     /// The run of this id, made as the level's newest if it is not there.
@@ -165,6 +223,18 @@ impl State {
             0
         });
         runs.get_mut(at).ok_or_else(|| "a run that was just made".into())
+    }
+
+    /// Forgets empty runs and empty deepest levels, and checks the rest.
+    fn check(&mut self) -> Result<(), String> {
+        for level in &mut self.levels {
+            level.runs.retain(|run| !run.tables.is_empty());
+            level.runs.iter_mut().try_for_each(RunState::check)?;
+        }
+        while self.levels.last().is_some_and(|level| level.runs.is_empty()) {
+            self.levels.pop();
+        }
+        Ok(())
     }
 
     fn reorder(&mut self, order: &RunOrder) -> Result<(), String> {
@@ -222,11 +292,23 @@ pub(crate) mod tests {
     }
 
     fn added(level: u32, run: u64, table: &Arc<TableRecord>) -> AddedTable {
-        AddedTable { level, run, table: Arc::clone(table) }
+        AddedTable { family: 0, level, run, table: Arc::clone(table) }
+    }
+
+    fn family(id: u32, name: &str) -> AddedFamily {
+        AddedFamily { id, name: name.into(), options: String::new() }
     }
 
     fn numbered() -> State {
-        State { next_file_number: 100, next_run_id: 100, ..State::default() }
+        let mut state = State {
+            next_file_number: 100,
+            next_run_id: 100,
+            next_family_id: 100,
+            ..State::default()
+        };
+        let edit = Edit { added_families: vec![family(0, "default")], ..Edit::default() };
+        state.apply(&edit).unwrap();
+        state
     }
 
     fn shape(state: &State) -> String {
@@ -235,7 +317,7 @@ pub(crate) mod tests {
             format!("{}:[{}]", run.id, tables.join(" "))
         };
         let level = |level: &LevelState| level.runs.iter().map(run).collect::<Vec<_>>().join(" ");
-        state.levels.iter().map(level).collect::<Vec<_>>().join(" | ")
+        state.families[&0].levels.iter().map(level).collect::<Vec<_>>().join(" | ")
     }
 
     #[test]
@@ -267,12 +349,13 @@ pub(crate) mod tests {
     fn a_given_order_of_runs_holds() {
         let mut state = numbered();
         let three: Vec<AddedTable> = (1..=3).map(|n| added(0, n, &table(n, "a", "z"))).collect();
-        let order = RunOrder { level: 0, runs: vec![2, 3, 1] };
+        let order = RunOrder { family: 0, level: 0, runs: vec![2, 3, 1] };
         let edit = Edit { added: three, run_order: vec![order], ..Edit::default() };
         state.apply(&edit).unwrap();
         assert_eq!(shape(&state), "2:[2] 3:[3] 1:[1]");
         for runs in [vec![1, 2], vec![1, 2, 2], vec![1, 2, 3, 3], vec![1, 2, 4]] {
-            let edit = Edit { run_order: vec![RunOrder { level: 0, runs }], ..Edit::default() };
+            let edit =
+                Edit { run_order: vec![RunOrder { family: 0, level: 0, runs }], ..Edit::default() };
             assert!(state.clone().apply(&edit).is_err());
         }
     }
@@ -287,7 +370,7 @@ pub(crate) mod tests {
                 added(3, 1, &table(1, "a", "b")),
                 added(3, 1, &table(2, "c", "d")),
             ],
-            run_order: vec![RunOrder { level: 0, runs: vec![3, 9] }],
+            run_order: vec![RunOrder { family: 0, level: 0, runs: vec![3, 9] }],
             added_logs: vec![11, 10],
             flushed_seqno: Some(77),
             last_seqno: Some(78),
@@ -298,6 +381,23 @@ pub(crate) mod tests {
         let mut again = State::default();
         again.apply(&state.to_edit()).unwrap();
         assert_eq!(again, state);
+    }
+
+    #[test]
+    fn a_family_comes_and_goes_with_its_tables() {
+        let mut state = numbered();
+        let in_one = AddedTable { family: 1, ..added(0, 1, &table(1, "a", "z")) };
+        let edit = Edit {
+            added_families: vec![family(1, "one")],
+            added: vec![in_one, added(0, 2, &table(2, "a", "z"))],
+            ..Edit::default()
+        };
+        state.apply(&edit).unwrap();
+        assert_eq!(state.tables().count(), 2);
+        let edit = Edit { dropped_families: vec![1], removed: vec![1], ..Edit::default() };
+        state.apply(&edit).unwrap();
+        assert_eq!(shape(&state), "2:[2]");
+        assert!(!state.families.contains_key(&1));
     }
 
     #[test]
@@ -320,6 +420,12 @@ pub(crate) mod tests {
             add(added(0, 1, &table(3, "a", "c"))),   // shares key c
             add(added(0, 2, &table(3, "b", "a"))),   // upside down
             add(added(64, 2, &table(3, "b", "c"))),  // too deep
+            add(AddedTable { family: 7, ..added(0, 2, &table(3, "x", "y")) }),
+            Edit { added_families: vec![family(0, "again")], ..Edit::default() },
+            Edit { added_families: vec![family(1, "default")], ..Edit::default() },
+            Edit { added_families: vec![family(100, "unnumbered")], ..Edit::default() },
+            Edit { dropped_families: vec![0], ..Edit::default() }, // it has a table
+            Edit { dropped_families: vec![1], ..Edit::default() },
             Edit { removed: vec![9], ..Edit::default() },
             Edit { removed: vec![1, 1], ..Edit::default() },
             Edit { moved: vec![MovedTable { number: 9, level: 0, run: 1 }], ..Edit::default() },

@@ -45,8 +45,11 @@ fn create(fs: Arc<dyn Fs>) -> Result<Manifest> {
 
 /// Step `n` of a history in which each flush replaces a log by a table.
 fn step(n: u64) -> Edit {
-    let added = AddedTable { level: 0, run: n, table: table(n * 2, "a", "z") };
+    let added = AddedTable { family: 0, level: 0, run: n, table: table(n * 2, "a", "z") };
+    let family = AddedFamily { id: 0, name: "default".into(), options: String::new() };
     Edit {
+        added_families: if n == 1 { vec![family] } else { vec![] },
+        next_family_id: Some(1),
         added: vec![added],
         removed: if n > 3 { vec![(n - 3) * 2] } else { vec![] },
         added_logs: vec![n * 2 + 1],

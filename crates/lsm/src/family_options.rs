@@ -1,0 +1,169 @@
+//! [`FamilyOptions`]: what a family's tables and levels are like. Kept in the manifest as text.
+
+use std::fmt::Write as _;
+
+use compaction::Strategy;
+use sstable::Codec;
+
+use crate::error::{Error, Result};
+use crate::options::Options;
+
+/// Runs in level 0 that ask for a compaction.
+const L0_RUNS: u32 = 4;
+
+/// How a family's data is stored. Each field is as in [`Options`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct FamilyOptions {
+    /// Bytes of a data block before compression. Default 4,096; 512 to 65,536.
+    pub block_bytes: usize,
+    /// How data blocks are compressed. Default LZ4.
+    pub codec: Codec,
+    /// Filter bits a key. Default 10, 0 (no filter) to 64.
+    pub filter_bits_per_key: f64,
+    /// The filter's kind. Default double-probe.
+    pub filter_kind: bloom::Kind,
+    /// How block indexes are laid out. Default Eytzinger.
+    pub fence: fence::Layout,
+    /// When tables are merged, and into what. Default leveled.
+    pub strategy: Strategy,
+    /// Ratio between the sizes of neighbouring levels. Default 10, 2 to 32.
+    pub size_ratio: u32,
+    /// Bytes at which a compaction starts its next output table. Default 64 MiB, from 4 KiB.
+    pub table_bytes: u64,
+    /// Bytes that the first level below level 0 should hold. Default 256 MiB; best about four
+    /// times what a flush writes.
+    pub base_bytes: u64,
+}
+
+impl Default for FamilyOptions {
+    fn default() -> Self {
+        Self::from(&Options::default())
+    }
+}
+
+impl From<&Options> for FamilyOptions {
+    fn from(options: &Options) -> Self {
+        Self {
+            block_bytes: options.block_bytes,
+            codec: options.codec,
+            filter_bits_per_key: options.filter_bits_per_key,
+            filter_kind: options.filter_kind,
+            fence: options.fence,
+            strategy: options.strategy,
+            size_ratio: options.size_ratio,
+            table_bytes: options.table_bytes,
+            base_bytes: options.write_buffer_bytes as u64 * u64::from(L0_RUNS),
+        }
+    }
+}
+
+impl FamilyOptions {
+    /// Checks every field's range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOptions`] names the first field outside its range.
+    pub fn validate(&self) -> Result<()> {
+        if self.table_bytes < 4096 {
+            return Err(Error::InvalidOptions("table_bytes must be at least 4 KiB".into()));
+        }
+        let compaction = self.compaction_options().validate();
+        compaction.map_err(|error| Error::InvalidOptions(error.to_string()))?;
+        self.table_options(0).validate().map_err(|error| Error::InvalidOptions(error.to_string()))
+    }
+
+    /// What the compaction policy is built from.
+    pub(crate) fn compaction_options(&self) -> compaction::Options {
+        compaction::Options {
+            size_ratio: self.size_ratio,
+            l0_runs: L0_RUNS,
+            base_bytes: self.base_bytes.max(1),
+            target_table_bytes: self.table_bytes,
+            max_job_bytes: self.table_bytes.saturating_mul(16).max(16 << 20),
+            ..compaction::Options::new(self.strategy)
+        }
+    }
+
+    /// How tables of `level` are written.
+    pub(crate) fn table_options(&self, _level: usize) -> sstable::WriteOptions {
+        sstable::WriteOptions {
+            block_bytes: self.block_bytes,
+            codec: self.codec,
+            filter: self.filter_kind,
+            filter_bits_per_key: self.filter_bits_per_key,
+            fence: self.fence,
+            ..sstable::WriteOptions::default()
+        }
+    }
+
+    /// The options in words, a line each.
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: &dyn std::fmt::Display| {
+            writeln!(text, "{name}={value}").expect("a string takes everything");
+        };
+        line("block_bytes", &self.block_bytes);
+        line("codec", &(self.codec as u8));
+        line("filter_bits_per_key", &self.filter_bits_per_key);
+        line("filter_kind", &(self.filter_kind as u8));
+        line("fence", &format_args!("{:?}", self.fence));
+        line("strategy", &self.strategy);
+        line("size_ratio", &self.size_ratio);
+        line("table_bytes", &self.table_bytes);
+        line("base_bytes", &self.base_bytes);
+        text
+    }
+
+    /// Reads what [`FamilyOptions::to_text`] wrote; what is not named stays at its default.
+    ///
+    /// Returns the first line that this version does not understand.
+    pub(crate) fn from_text(text: &str) -> std::result::Result<Self, String> {
+        let mut options = Self::default();
+        for line in text.lines() {
+            options.read_line(line).ok_or_else(|| line.to_owned())?;
+        }
+        Ok(options)
+    }
+
+    fn read_line(&mut self, line: &str) -> Option<()> {
+        let (name, value) = line.split_once('=')?;
+        match name {
+            "block_bytes" => self.block_bytes = value.parse().ok()?,
+            "codec" => self.codec = Codec::from_u8(value.parse().ok()?)?,
+            "filter_bits_per_key" => self.filter_bits_per_key = value.parse().ok()?,
+            "filter_kind" => self.filter_kind = bloom::Kind::from_number(value.parse().ok()?)?,
+            "fence" => {
+                let named = |layout: &&fence::Layout| format!("{layout:?}") == value;
+                self.fence = *fence::Layout::ALL.iter().find(named)?;
+            }
+            "strategy" => self.strategy = value.parse().ok()?,
+            "size_ratio" => self.size_ratio = value.parse().ok()?,
+            "table_bytes" => self.table_bytes = value.parse().ok()?,
+            "base_bytes" => self.base_bytes = value.parse().ok()?,
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_read_back_from_their_text() {
+        let options = FamilyOptions {
+            block_bytes: 512,
+            codec: Codec::None,
+            filter_bits_per_key: 7.25,
+            fence: fence::Layout::Standard,
+            strategy: Strategy::Tiered,
+            size_ratio: 3,
+            table_bytes: 5000,
+            base_bytes: 6000,
+            ..FamilyOptions::default()
+        };
+        assert_eq!(FamilyOptions::from_text(&options.to_text()), Ok(options));
+        assert_eq!(FamilyOptions::from_text(""), Ok(FamilyOptions::default()));
+        assert_eq!(FamilyOptions::from_text("new_thing=1"), Err("new_thing=1".into()));
+    }
+}
