@@ -88,6 +88,8 @@ struct Disk {
     names: Names,
     locks: BTreeSet<PathBuf>,
     capacity_bytes: Option<u64>,
+    /// File syncs that go well before one loses what it should have kept.
+    losing_sync: Option<u64>,
 }
 
 type Shared = Arc<Mutex<Content>>;
@@ -105,7 +107,7 @@ impl MemFs {
         let names = disk.names.after_crash(&mut random, mode);
         let capacity_bytes = disk.capacity_bytes;
         drop(disk);
-        let disk = Disk { names, locks: BTreeSet::new(), capacity_bytes };
+        let disk = Disk { names, capacity_bytes, ..Disk::default() };
         Self { disk: Arc::new(Mutex::new(disk)) }
     }
 
@@ -146,6 +148,12 @@ impl MemFs {
         Ok(())
     }
 
+    /// Lets one file sync fail, after `after` good ones, and lose all changes of its file since
+    /// the last good one (invariant 3).
+    pub fn lose_at_sync(&self, after: u64) {
+        self.disk.lock().losing_sync = Some(after);
+    }
+
     /// A whole file, as reads see it.
     /// # Errors
     /// [`io::ErrorKind::NotFound`].
@@ -169,6 +177,22 @@ impl MemFs {
         if disk.names.used_bytes() + bytes > capacity {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        Ok(())
+    }
+
+    fn sync(&self, content: &Shared) -> io::Result<()> {
+        let mut disk = self.disk.lock();
+        match disk.losing_sync {
+            Some(0) => {
+                disk.losing_sync = None;
+                content.lock().lose_unsynced();
+                return Err(io::Error::other("the medium refused some pages"));
+            }
+            Some(left) => disk.losing_sync = Some(left - 1),
+            None => {}
+        }
+        content.lock().sync();
+        disk.names.file_synced();
         Ok(())
     }
 
@@ -353,9 +377,7 @@ impl Write for MemWriter {
 impl WriteFile for MemWriter {
     fn sync(&mut self) -> io::Result<()> {
         self.pass_on()?;
-        self.content.lock().sync();
-        self.fs.disk.lock().names.file_synced();
-        Ok(())
+        self.fs.sync(&self.content)
     }
 
     fn written(&self) -> u64 {
@@ -388,9 +410,7 @@ impl LogFile for MemLog {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.content.lock().sync();
-        self.fs.disk.lock().names.file_synced();
-        Ok(())
+        self.fs.sync(&self.content)
     }
 
     fn capacity(&self) -> u64 {
@@ -501,6 +521,22 @@ mod tests {
         assert_eq!(after.contents(Path::new("/f")).unwrap(), b"flushed");
         after.lock(Path::new("/LOCK")).unwrap();
         drop((file, lock));
+    }
+
+    #[test]
+    fn a_failed_sync_loses_its_changes_for_good() {
+        let fs = MemFs::new();
+        let mut file = fs.create(Path::new("/f")).unwrap();
+        fs.sync_dir(Path::new("/")).unwrap();
+        fs.lose_at_sync(1);
+        file.write_all(b"kept").unwrap();
+        file.sync().unwrap();
+        file.write_all(b"lost").unwrap();
+        assert!(file.sync().is_err());
+        file.sync().unwrap();
+        assert_eq!(fs.contents(Path::new("/f")).unwrap(), b"keptlost");
+        let after = fs.crash(1, CrashMode::POWER_CUTS[0]);
+        assert_eq!(after.contents(Path::new("/f")).unwrap(), b"kept");
     }
 
     #[test]

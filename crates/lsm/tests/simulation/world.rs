@@ -1,0 +1,625 @@
+//! One seed: a database in a world of its own, everything that happens to it, and what is checked.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lsm::clock::ManualClock;
+use lsm::compaction::Strategy;
+use lsm::fs::{Call, CrashMode, Effect, Fault, FaultFs, MemFs};
+use lsm::scheduler::InlineScheduler;
+use lsm::{Db, Durability, Env, Error, Options, Snapshot, WriteBatch};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::history::{Batch, History, Model, label};
+
+const PATH: &str = "/disk/data/db";
+
+/// What a simulation does beside operations and crashes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) steps: usize,
+    /// Calls fail, the disk fills up, syncs fail and lose data.
+    pub(crate) faults: bool,
+    /// A lie of the medium that must be found: these calls do nothing, always.
+    pub(crate) skipped: Vec<Call>,
+    /// Print what happens.
+    pub(crate) verbose: bool,
+}
+
+/// What happened, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) operations: u64,
+    pub(crate) kills: u64,
+    pub(crate) power_cuts: u64,
+    pub(crate) cuts_in_recovery: u64,
+    pub(crate) faults: u64,
+    pub(crate) calls: u64,
+    /// Of everything that was done and seen.
+    pub(crate) trace: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.operations += other.operations;
+        self.kills += other.kills;
+        self.power_cuts += other.power_cuts;
+        self.cuts_in_recovery += other.cuts_in_recovery;
+        self.faults += other.faults;
+        self.calls += other.calls;
+    }
+}
+
+/// Runs a plan to its end.
+/// # Errors
+/// What went wrong, in words.
+pub(crate) fn run(plan: &Plan) -> Result<Tally, String> {
+    let mut world = World::new(plan.clone());
+    let outcome = world.live();
+    world.tally.trace = world.trace.finish();
+    // Whatever is left must not run on, nor look at the disk.
+    world.power_off();
+    outcome.map(|()| world.tally).map_err(|why| format!("step {}: {why}", world.step))
+}
+
+struct World {
+    plan: Plan,
+    random: StdRng,
+    disk: MemFs,
+    fs: FaultFs,
+    image: Arc<Mutex<Option<MemFs>>>,
+    clock: Arc<ManualClock>,
+    scheduler: Arc<InlineScheduler>,
+    durability: Durability,
+    db: Option<Db>,
+    snapshots: Vec<(Snapshot, Model)>,
+    history: History,
+    /// A fault was planned since the last reopening: errors are no surprise.
+    faulty: bool,
+    written: u64,
+    step: usize,
+    trace: DefaultHasher,
+    tally: Tally,
+}
+
+type Outcome = Result<(), String>;
+
+impl World {
+    fn new(plan: Plan) -> Self {
+        let mut random = StdRng::seed_from_u64(plan.seed);
+        let disk = MemFs::new();
+        let durability = [Durability::Sync, Durability::Buffered, Durability::None]
+            [[0, 0, 0, 1, 1, 2][random.random_range(0..6)]];
+        Self {
+            fs: FaultFs::new(Arc::new(disk.clone())),
+            scheduler: Arc::new(InlineScheduler::new(random.random())),
+            plan,
+            random,
+            disk,
+            image: Arc::default(),
+            clock: Arc::new(ManualClock::new()),
+            durability,
+            db: None,
+            snapshots: Vec::new(),
+            history: History::default(),
+            faulty: false,
+            written: 0,
+            step: 0,
+            trace: DefaultHasher::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        self.random.random_range(0..n)
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        let what = what();
+        what.hash(&mut self.trace);
+        if self.plan.verbose {
+            println!("{:4} call {:5}: {what}", self.step, self.fs.calls());
+        }
+    }
+
+    fn db(&self) -> &Db {
+        self.db.as_ref().expect("open between the steps")
+    }
+
+    // ------------------------------------------------------------------------------- the whole
+
+    fn live(&mut self) -> Outcome {
+        self.note(|| "begin".into());
+        self.reopen(CrashMode::KILL)?;
+        while self.step < self.plan.steps {
+            self.step += 1;
+            self.disturb();
+            self.operate()?;
+            if self.fs.is_dead() {
+                let image = self.image.lock().expect("no panic").take().expect("taken by the hook");
+                self.tally.power_cuts += 1;
+                self.restart(image, CrashMode::POWER_CUTS[0])?;
+            }
+        }
+        self.end()
+    }
+
+    /// A calm end: close, open again, compare and verify.
+    fn end(&mut self) -> Outcome {
+        self.calm();
+        self.restart_after_kill()?;
+        self.snapshots.clear();
+        let db = self.db.take().expect("open");
+        db.compact().map_err(|error| format!("the last compaction: {error}"))?;
+        self.db = Some(db);
+        self.check_all()?;
+        let db = self.db.take().expect("open");
+        db.verify().map_err(|error| format!("verify: {error}"))?;
+        if self.durability == Durability::None {
+            db.flush().map_err(|error| format!("the last flush: {error}"))?;
+        }
+        db.close().map_err(|error| format!("close: {error}"))?;
+        self.history.survive(self.history.len());
+        let mode = CrashMode::POWER_CUTS[self.below(6)];
+        let left = self.disk.crash(self.plan.seed, mode);
+        self.restart(left, mode)
+    }
+
+    /// Ends all disturbance.
+    fn calm(&mut self) {
+        self.fs.clear();
+        self.disk.set_capacity(None);
+    }
+
+    // ------------------------------------------------------------------------------ disturbance
+
+    /// Now and then plans a power cut, a fault or a full disk.
+    fn disturb(&mut self) {
+        if self.below(40) == 0 {
+            let at = self.fs.calls() + self.below(60) as u64;
+            self.plan_cut(at);
+        }
+        if self.plan.faults && self.below(50) == 0 {
+            self.plan_fault();
+        }
+        if self.faulty && self.below(10) == 0 {
+            self.note(|| "faults end".into());
+            self.calm();
+        }
+        self.clock.advance(Duration::from_millis(self.random.random_range(0..100)));
+    }
+
+    fn plan_cut(&mut self, at: u64) {
+        let mode = CrashMode::POWER_CUTS[self.below(6)];
+        let (seed, disk, image) =
+            (self.random.random(), self.disk.clone(), Arc::clone(&self.image));
+        self.note(|| format!("the power will go at call {at}, {mode:?}"));
+        self.fs.at_call(at, move || {
+            *image.lock().expect("no panic") = Some(disk.crash(seed, mode));
+        });
+    }
+
+    fn plan_fault(&mut self) {
+        self.faulty = true;
+        self.tally.faults += 1;
+        match self.below(8) {
+            0 => {
+                let room = self.disk.used_bytes() + self.below(20_000) as u64;
+                self.note(|| format!("the disk has {room} bytes"));
+                self.disk.set_capacity(Some(room));
+            }
+            1 => {
+                let after = self.below(8) as u64;
+                self.note(|| format!("after {after} syncs one will lose data"));
+                self.disk.lose_at_sync(after);
+            }
+            _ => {
+                let call = Call::ALL[self.below(Call::ALL.len())];
+                let error = [io::ErrorKind::Other, io::ErrorKind::StorageFull][self.below(2)];
+                let fault = Fault {
+                    calls: vec![call],
+                    after: self.below(12) as u64,
+                    times: [1, 1, 3, u64::MAX][self.below(4)],
+                    error,
+                    effect: [Effect::Nothing, Effect::Half, Effect::Done][self.below(3)],
+                };
+                self.note(|| format!("{fault:?}"));
+                self.fs.add(fault);
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------------------- operations
+
+    fn operate(&mut self) -> Outcome {
+        self.tally.operations += 1;
+        match self.below(100) {
+            0..35 => self.write(1),
+            35..50 => {
+                let count = 1 + self.below(6);
+                self.write(count)
+            }
+            50..62 => self.get(),
+            62..68 => self.scan(),
+            68..84 => {
+                let ran = self.scheduler.run_one();
+                self.note(|| format!("a job: {ran}"));
+                Ok(())
+            }
+            84..87 => self.snapshot(),
+            87..89 => self.durable("flush", Db::flush),
+            89..92 => self.durable("sync", Db::sync),
+            92 => self.call("compact", Db::compact),
+            93 => self.call("wait", Db::wait_idle),
+            94 => self.call("verify", |db| db.verify().map(drop)),
+            95..97 => self.close(),
+            _ => self.restart_after_kill(),
+        }
+    }
+
+    /// Whether an error is no surprise.
+    fn excused(&self) -> bool {
+        self.faulty || self.fs.is_dead()
+    }
+
+    fn batch(&mut self, count: usize) -> Batch {
+        let mut batch = Batch::new();
+        for _ in 0..count {
+            let key = format!("key{:02}", self.below(48)).into_bytes();
+            let value = (self.below(4) > 0).then(|| {
+                let bytes = [0, 10, 60, 300, 1500][self.below(5)];
+                let bytes = if self.below(60) == 0 { 9000 } else { bytes };
+                let mut value = format!("w{} ", self.written).into_bytes();
+                value.resize(value.len() + bytes, b'.');
+                value
+            });
+            batch.push((key, value));
+        }
+        // One key that every batch writes: no two batches leave the same state.
+        batch.push((b"last".to_vec(), Some(format!("w{}", self.written).into_bytes())));
+        self.written += 1;
+        batch
+    }
+
+    fn write(&mut self, count: usize) -> Outcome {
+        let batch = self.batch(count);
+        let mut writes = WriteBatch::new();
+        for (key, value) in &batch {
+            match value {
+                Some(value) => writes.put(key, value),
+                None => writes.delete(key),
+            };
+        }
+        let answer = self.db().write(writes);
+        let name = self.written - 1;
+        self.note(|| format!("write w{name}: {}", told(&answer)));
+        match answer {
+            // After the cut nobody was told anything.
+            Ok(()) if self.fs.is_dead() => self.history.doubt(batch),
+            Ok(()) => {
+                self.history.acknowledge(batch);
+                if self.durability == Durability::Sync {
+                    self.history.survive(self.history.len());
+                }
+            }
+            Err(error) if !self.excused() => return Err(format!("write: {error}")),
+            Err(Error::WritesStopped { .. }) => self.history.doubt(batch),
+            Err(_) if self.fs.is_dead() => self.history.doubt(batch),
+            Err(_) => {} // it failed alone: it must never be seen
+        }
+        Ok(())
+    }
+
+    fn get(&mut self) -> Outcome {
+        let key = format!("key{:02}", self.below(50)).into_bytes();
+        self.check_get(&key)
+    }
+
+    fn check_get(&mut self, key: &[u8]) -> Outcome {
+        let answer = self.db().get(key).map(|value| value.map(|value| value.to_vec()));
+        let name = String::from_utf8_lossy(key).into_owned();
+        self.note(|| format!("get {name}: {}", told(&answer)));
+        match answer {
+            Ok(found) if found.as_ref() == self.history.visible().get(key) => Ok(()),
+            Ok(found) => Err(format!(
+                "get {name} answers {:?}, not {:?}",
+                found.map(|value| label(&value)),
+                self.history.visible().get(key).map(|value| label(value))
+            )),
+            Err(_) if self.excused() => Ok(()),
+            Err(error) => Err(format!("get {name}: {error}")),
+        }
+    }
+
+    fn scan(&mut self) -> Outcome {
+        let mut bound = || match self.below(3) {
+            0 => Bound::Unbounded,
+            1 => Bound::Included(format!("key{:02}", self.below(48)).into_bytes()),
+            _ => Bound::Excluded(format!("key{:02}", self.below(48)).into_bytes()),
+        };
+        let bounds = (bound(), bound());
+        let backward = self.below(2) == 0;
+        let answer = self.db().scan(bounds.clone()).and_then(|scan| {
+            let entries =
+                scan.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
+            entries.collect::<lsm::Result<Vec<_>>>()
+        });
+        let reversed = self.db().scan(bounds.clone()).and_then(|scan| {
+            let entries = scan.rev();
+            let mut found = Vec::new();
+            for entry in entries.take(if backward { usize::MAX } else { 0 }) {
+                found.push(entry.map(|(key, value)| (key.to_vec(), value.to_vec()))?);
+            }
+            found.reverse();
+            Ok(found)
+        });
+        self.note(|| format!("scan {bounds:?}: {} entries", answer.as_ref().map_or(0, Vec::len)));
+        for answer in [Some(answer), backward.then_some(reversed)].into_iter().flatten() {
+            let visible = self.history.visible();
+            let inside = visible.iter().filter(|(key, _)| within(key, &bounds));
+            match answer {
+                Ok(found) if found.iter().map(|(key, value)| (key, value)).eq(inside) => {}
+                Ok(found) => {
+                    return Err(format!("scan {bounds:?} answers {} entries", found.len()));
+                }
+                Err(_) if self.excused() => {}
+                Err(error) => return Err(format!("scan: {error}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a snapshot, or looks at one, or lets one go.
+    fn snapshot(&mut self) -> Outcome {
+        if self.snapshots.len() < 4 && self.below(2) == 0 {
+            self.note(|| "snapshot".into());
+            let taken = (self.db().snapshot(), self.history.visible().clone());
+            self.snapshots.push(taken);
+            return Ok(());
+        }
+        if self.snapshots.is_empty() {
+            return Ok(());
+        }
+        let at = self.below(self.snapshots.len());
+        let (snapshot, model) = self.snapshots.swap_remove(at);
+        let answer = snapshot.scan::<&[u8]>(..).and_then(|scan| {
+            let entries =
+                scan.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
+            entries.collect::<lsm::Result<Model>>()
+        });
+        self.note(|| format!("look at a snapshot: {}", answer.is_ok()));
+        match answer {
+            Ok(found) if found == model => {}
+            Ok(_) => return Err("a snapshot has changed".into()),
+            Err(_) if self.excused() => {}
+            Err(error) => return Err(format!("snapshot: {error}")),
+        }
+        if self.below(2) == 0 {
+            self.snapshots.push((snapshot, model));
+        }
+        Ok(())
+    }
+
+    /// A call after which everything written survives a power cut.
+    fn durable(&mut self, what: &str, call: impl FnOnce(&Db) -> lsm::Result<()>) -> Outcome {
+        let written = self.history.len();
+        let answer = call(self.db());
+        self.note(|| format!("{what}: {}", told(&answer)));
+        match answer {
+            Ok(()) if self.fs.is_dead() => {}
+            Ok(()) => self.history.survive(written),
+            Err(_) if self.excused() => {}
+            Err(error) => return Err(format!("{what}: {error}")),
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, what: &str, call: impl FnOnce(&Db) -> lsm::Result<()>) -> Outcome {
+        let answer = call(self.db());
+        self.note(|| format!("{what}: {}", told(&answer)));
+        match answer {
+            Err(error) if !self.excused() => Err(format!("{what}: {error}")),
+            _ => Ok(()),
+        }
+    }
+
+    // ------------------------------------------------------------------------- ends and returns
+
+    fn close(&mut self) -> Outcome {
+        self.snapshots.clear();
+        let db = self.db.take().expect("open");
+        let written = self.history.len();
+        let answer = db.close();
+        self.note(|| format!("close: {}", told(&answer)));
+        match answer {
+            Ok(()) if self.durability == Durability::None || self.fs.is_dead() => {}
+            // A database that has stopped writing is in doubt, closed or not.
+            Ok(()) if self.faulty => {}
+            Ok(()) => self.history.survive(written),
+            Err(_) if self.excused() => {}
+            Err(error) => return Err(format!("close: {error}")),
+        }
+        if self.fs.is_dead() {
+            return Ok(()); // the power went meanwhile
+        }
+        self.restart_after_kill()
+    }
+
+    /// The process dies and a new one opens the database.
+    fn restart_after_kill(&mut self) -> Outcome {
+        if self.fs.is_dead() {
+            return Ok(());
+        }
+        self.tally.kills += 1;
+        let disk = self.disk.crash(0, CrashMode::KILL);
+        self.restart(disk, CrashMode::KILL)
+    }
+
+    fn power_off(&mut self) {
+        self.tally.calls += self.fs.calls();
+        self.fs.at_call(0, || {});
+        self.scheduler.clear();
+        self.snapshots.clear();
+        self.db = None;
+        self.scheduler.clear();
+    }
+
+    /// Goes on with another disk.
+    fn restart(&mut self, disk: MemFs, mode: CrashMode) -> Outcome {
+        self.power_off();
+        self.disk = disk;
+        self.disk.set_capacity(None);
+        self.reopen(mode)
+    }
+
+    /// Opens, with power cuts and faults on the way, until it is open; then checks the state.
+    fn reopen(&mut self, mut mode: CrashMode) -> Outcome {
+        for attempt in 0.. {
+            self.fs = FaultFs::new(Arc::new(self.disk.clone()));
+            self.fs_lies();
+            self.scheduler = Arc::new(InlineScheduler::new(self.random.random()));
+            self.faulty = self.plan.faults && attempt < 3 && self.below(8) == 0;
+            if self.faulty {
+                self.plan_fault();
+            }
+            if attempt < 3 && self.below(3) == 0 {
+                let at = self.below(40) as u64;
+                self.plan_cut(at);
+            }
+            let env = Env {
+                fs: Arc::new(self.fs.clone()),
+                clock: Arc::clone(&self.clock) as Arc<_>,
+                scheduler: Arc::clone(&self.scheduler) as Arc<_>,
+            };
+            let opened = Db::open_with(PATH, self.options(), env);
+            self.note(|| format!("open: {}", told(&opened)));
+            let image = self.image.lock().expect("no panic").take();
+            match (opened, image) {
+                (Ok(db), None) => {
+                    self.db = Some(db);
+                    return self.compare(mode);
+                }
+                (opened, Some(image)) => {
+                    drop(opened);
+                    self.tally.cuts_in_recovery += 1;
+                    self.power_off();
+                    mode = CrashMode::POWER_CUTS[0];
+                    self.disk = image;
+                }
+                (Err(_), None) if self.faulty => {
+                    // The same disk, in a process of its own.
+                    let disk = self.disk.crash(0, CrashMode::KILL);
+                    self.power_off();
+                    self.disk = disk;
+                    self.disk.set_capacity(None);
+                }
+                (Err(error), None) => return Err(format!("open: {error}")),
+            }
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    /// The state after opening is one that may be.
+    fn compare(&mut self, mode: CrashMode) -> Outcome {
+        let scan = self.db().scan::<&[u8]>(..);
+        let found = scan.and_then(|scan| {
+            let entries =
+                scan.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
+            entries.collect::<lsm::Result<Model>>()
+        });
+        let found = match found {
+            Ok(found) => found,
+            Err(_) if self.excused() => {
+                // Nothing was seen. Once more, without faults.
+                self.calm();
+                if self.fs.is_dead() {
+                    return Ok(());
+                }
+                let disk = self.disk.crash(0, CrashMode::KILL);
+                return self.restart(disk, mode);
+            }
+            Err(error) => return Err(format!("the scan after opening: {error}")),
+        };
+        let all = mode == CrashMode::KILL && self.durability != Durability::None;
+        self.history.reopen(&found, all)?;
+        self.note(|| format!("the database shows {} keys", found.len()));
+        for _ in 0..4 {
+            self.get()?;
+        }
+        Ok(())
+    }
+
+    fn check_all(&mut self) -> Outcome {
+        for key in 0..48 {
+            self.check_get(format!("key{key:02}").as_bytes())?;
+        }
+        self.check_get(b"last")?;
+        self.scan()
+    }
+
+    fn fs_lies(&mut self) {
+        if !self.plan.skipped.is_empty() {
+            self.fs.add(Fault {
+                calls: self.plan.skipped.clone(),
+                after: 0,
+                times: u64::MAX,
+                error: io::ErrorKind::Other,
+                effect: Effect::Skipped,
+            });
+        }
+    }
+
+    fn options(&mut self) -> Options {
+        let strategy = match self.below(5) {
+            0 => Strategy::Tiered,
+            1 => Strategy::LazyLeveled,
+            2 => Strategy::Partial(lsm::compaction::Selection::default()),
+            _ => Strategy::Leveled,
+        };
+        Options {
+            durability: self.durability,
+            write_buffer_bytes: [4096, 8192, 16 << 10][self.below(3)],
+            sealed_memtables_max: 1 + self.below(3),
+            block_cache_bytes: [0, 16 << 10, 1 << 20][self.below(3)],
+            block_bytes: [512, 4096][self.below(2)],
+            codec: [lsm::Codec::None, lsm::Codec::Lz4][self.below(2)],
+            filter_bits_per_key: [0.0, 10.0][self.below(2)],
+            strategy,
+            size_ratio: [2, 4, 10][self.below(3)],
+            table_bytes: [4096, 16 << 10][self.below(2)],
+            background_threads: 1 + self.below(3),
+            ..Options::default()
+        }
+    }
+}
+
+fn within(key: &Vec<u8>, bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> bool {
+    let above = match &bounds.0 {
+        Bound::Unbounded => true,
+        Bound::Included(low) => key >= low,
+        Bound::Excluded(low) => key > low,
+    };
+    above
+        && match &bounds.1 {
+            Bound::Unbounded => true,
+            Bound::Included(high) => key <= high,
+            Bound::Excluded(high) => key < high,
+        }
+}
+
+/// An answer for the trace.
+fn told<T>(answer: &lsm::Result<T>) -> String {
+    let mut text = String::new();
+    match answer {
+        Ok(_) => text.push_str("done"),
+        Err(error) => write!(text, "{error}").expect("strings take all"),
+    }
+    text
+}
