@@ -58,6 +58,7 @@ pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>
     let inner = assemble(path, options, env, (manifest, lock));
     let (flushed, old_logs) = load_tables(&inner)?;
     check_stray_logs(&inner, &names)?;
+    skip_taken_numbers(&inner, &names);
     replay_logs(&inner, &old_logs, flushed)?;
     begin(&inner, &old_logs)?;
     remove_orphans(&inner, &names)?;
@@ -219,6 +220,17 @@ fn check_stray_logs(inner: &Inner, names: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// A crash may leave files whose numbers the manifest has not given out; they are removed only
+/// after recovery, which makes files of its own before.
+fn skip_taken_numbers(inner: &Inner, names: &[String]) {
+    let mut tree = inner.tree.lock();
+    for name in names {
+        if let Some(FileKind::Log(number) | FileKind::Table(number)) = names::parse(name) {
+            tree.skip_file_number(number);
+        }
+    }
+}
+
 /// Collects replayed batches in memtables; full ones are sealed, and flushed when there are too
 /// many, so that recovery needs no more memory than running does.
 struct Replayed<'a> {
@@ -303,7 +315,7 @@ fn replay_logs(inner: &Arc<Inner>, logs: &[u64], flushed: SeqNo) -> Result<()> {
         // What lies behind the tear must never meet new operations of the same numbers.
         flush::run(inner)
     } else {
-        wal::make_durable(fs, &inner.path, logs)
+        wal::make_durable(fs, &inner.path, &report)
     }
 }
 

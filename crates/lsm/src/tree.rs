@@ -44,6 +44,11 @@ impl Tree {
         self.next_file - 1
     }
 
+    /// Gives out no number up to `number`: a file that a crash has left has it.
+    pub(crate) fn skip_file_number(&mut self, number: u64) {
+        self.next_file = self.next_file.max(number.saturating_add(1));
+    }
+
     /// A number for a new run.
     pub(crate) fn new_run_id(&mut self) -> u64 {
         self.next_run += 1;

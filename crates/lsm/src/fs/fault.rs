@@ -36,7 +36,7 @@ pub enum Call {
     Write,
     /// Syncing a file.
     Sync,
-    /// Creating or reusing a log.
+    /// Creating, reusing or opening a log.
     CreateLog,
     /// Storing into a log.
     LogWrite,
@@ -160,6 +160,11 @@ impl FaultFs {
     /// all later ones fail. The hook must not use this file system.
     pub fn at_call(&self, call: u64, hook: impl FnOnce() + Send + 'static) {
         self.plan.lock().hook = Some((call, Box::new(hook)));
+    }
+
+    /// Takes back [`FaultFs::at_call`], if its call has not come.
+    pub fn cancel_at_call(&self) {
+        self.plan.lock().hook = None;
     }
 
     /// Whether the hook of [`FaultFs::at_call`] has run.
@@ -304,6 +309,11 @@ impl Fs for FaultFs {
 
     fn reuse_log(&self, old: &Path, new: &Path, capacity: u64) -> io::Result<Box<dyn LogFile>> {
         let log = self.call(Call::CreateLog, || self.fs.reuse_log(old, new, capacity))?;
+        Ok(Box::new(FaultLog { fs: self.clone(), log }))
+    }
+
+    fn open_log(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        let log = self.call(Call::CreateLog, || self.fs.open_log(path))?;
         Ok(Box::new(FaultLog { fs: self.clone(), log }))
     }
 

@@ -98,6 +98,12 @@ pub trait Fs: Send + Sync + Debug {
     /// As [`Fs::create_log`]; [`io::ErrorKind::NotFound`] if there is no file `old`.
     fn reuse_log(&self, old: &Path, new: &Path, capacity: u64) -> io::Result<Box<dyn LogFile>>;
 
+    /// Opens an existing log, all of it, to write parts of it again.
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] if there is no such file; [`io::ErrorKind::InvalidInput`] if
+    /// its length is zero or no multiple of 8.
+    fn open_log(&self, path: &Path) -> io::Result<Box<dyn LogFile>>;
+
     /// Takes an exclusive lock by way of a file, which is created if it is missing. The lock ends
     /// when the value is dropped or the process dies.
     /// # Errors

@@ -53,7 +53,7 @@ impl StdFs {
         Self { mapping: Mapping::Never }
     }
 
-    fn open_log(self, file: File, capacity: u64) -> io::Result<Box<dyn LogFile>> {
+    fn map_log(self, file: File, capacity: u64) -> io::Result<Box<dyn LogFile>> {
         let length = usize::try_from(capacity).map_err(io::Error::other)?;
         if self.mapping == Mapping::WherePossible
             && let Ok(map) = MmapOptions::new().len(length).map_raw(&file)
@@ -144,7 +144,7 @@ impl Fs for StdFs {
     fn create_log(&self, path: &Path, capacity: u64) -> io::Result<Box<dyn LogFile>> {
         check_capacity(capacity)?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        let taken = take_space(&file, 0, capacity).and_then(|()| self.open_log(file, capacity));
+        let taken = take_space(&file, 0, capacity).and_then(|()| self.map_log(file, capacity));
         if taken.is_err() {
             fs::remove_file(path)?; // half a log would only be in the way
         }
@@ -162,7 +162,14 @@ impl Fs for StdFs {
             take_space(&file, length, capacity)?;
         }
         self.rename(old, new)?;
-        self.open_log(file, capacity)
+        self.map_log(file, capacity)
+    }
+
+    fn open_log(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let capacity = file.metadata()?.len();
+        check_capacity(capacity)?;
+        self.map_log(file, capacity)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {

@@ -143,6 +143,15 @@ fn logs(fs: &dyn Fs, root: &Path) {
     log.sync().unwrap();
     drop(log);
     assert!(contents(fs, &path) == expected);
+    let log = fs.open_log(&path).unwrap();
+    assert_eq!(log.capacity(), 64 << 10);
+    log.write_at(4096, b"rewrites").unwrap();
+    log.sync().unwrap();
+    expected[4096..4104].copy_from_slice(b"rewrites");
+    assert!(contents(fs, &path) == expected, "the rest is as it was");
+    assert_eq!(kind(fs.open_log(&root.join("none"))), io::ErrorKind::NotFound);
+    put(fs, &root.join("odd"), b"123");
+    assert_eq!(kind(fs.open_log(&root.join("odd"))), io::ErrorKind::InvalidInput);
 }
 
 fn recycling(fs: &dyn Fs, root: &Path) {

@@ -152,37 +152,18 @@ impl Manifest {
         Self::start(fs, dir, (database, 1, 1), state, first)
     }
 
-    /// Opens the manifest in use and makes sure that all of it is on the medium: a process that
-    /// was killed may have left it in the page cache only.
+    /// Opens the manifest in use, and goes on in a new file that starts with the whole state. The
+    /// old one may hold edits that only the page cache knows (the process was killed, or a sync
+    /// failed, after which no later sync can be trusted); nothing may be built on those.
     /// # Errors
     /// [`Error::NotADatabase`] if there is none; [`Error::Corruption`]; [`Error::Unsupported`];
     /// [`Error::Io`].
     pub fn open(fs: Arc<dyn Fs>, dir: &Path) -> Result<(Self, State)> {
-        let contents = Self::read(&*fs, dir)?;
-        let path = manifest_path(dir, contents.number);
-        let mut file = fs.open_append(&path).map_err(|e| Error::io("open", &path, e))?;
-        if file.written() > contents.end {
-            // An edit that was cut: nothing depends on it, and nothing may follow it.
-            file.truncate(contents.end).map_err(|e| Error::io("cut the torn end of", &path, e))?;
-        }
-        file.sync().map_err(|e| Error::io("sync", &path, e))?;
-        fs.sync_dir(dir).map_err(|e| Error::io("sync", dir, e))?;
-        let header = file_header(contents.database, contents.number);
-        let manifest = Self {
-            fs,
-            dir: dir.to_path_buf(),
-            file,
-            seed: header.seed(),
-            database: contents.database,
-            number: contents.number,
-            edit: contents.edit,
-            end: contents.end,
-            synced: contents.end,
-            state: contents.state.clone(),
-            failed: None,
-            roll_bytes: ROLL_BYTES,
-        };
-        Ok((manifest, contents.state))
+        let old = Self::read(&*fs, dir)?;
+        let place = (old.database, old.number + 1, old.edit + 1);
+        let manifest = Self::start(fs, dir, place, old.state.clone(), &old.state.to_edit())?;
+        manifest.remove_old(&manifest_path(dir, old.number));
+        Ok((manifest, old.state))
     }
 
     /// Reads the manifest in use and changes nothing.
@@ -299,11 +280,15 @@ impl Manifest {
         let fresh =
             Self::start(Arc::clone(&self.fs), &self.dir, place, self.state.clone(), &whole)?;
         *self = Self { roll_bytes: self.roll_bytes, ..fresh };
-        if let Err(error) = self.fs.remove(&old) {
-            // An orphan: `CURRENT` no longer names it.
+        self.remove_old(&old);
+        Ok(())
+    }
+
+    /// Removes a manifest that `CURRENT` no longer names; if it stays, it is an orphan.
+    fn remove_old(&self, old: &Path) {
+        if let Err(error) = self.fs.remove(old) {
             tracing::warn!(path = %old.display(), %error, "a replaced manifest stays");
         }
-        Ok(())
     }
 
     /// Makes a new file of one edit, and makes it the one in use.

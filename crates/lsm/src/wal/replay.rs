@@ -20,6 +20,9 @@ use crate::record::{
     FILE_HEADER_BYTES, FLAG_RECYCLED, FileHeader, HeaderError, Reader, RecordKind, Rest, Role,
 };
 
+/// Bytes copied at a time when a log is stored again; a multiple of 8.
+const REWRITE_BYTES: usize = 256 << 10;
+
 /// What to do with a log that cannot be read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RecoveryMode {
@@ -68,6 +71,8 @@ pub struct LogReport {
     pub records: u64,
     /// Where its last readable record ends, in bytes.
     pub end: u64,
+    /// Bytes that its own records say were on the medium before.
+    pub synced: u64,
     /// How it ends.
     pub how: LogEnd,
 }
@@ -122,21 +127,33 @@ pub fn replay(
     Ok(replay.report)
 }
 
-/// Puts what the page cache knows of these logs on the medium: a replay may have read bytes that
-/// only a killed process had written. Logs that do not exist are left out.
+/// Puts the records that a replay has read on the medium. What only a killed process had written
+/// is in the page cache, and perhaps not any more to be synced: after a sync that failed, pages
+/// count as clean though the medium never got them. So they are stored once more, and synced.
 /// # Errors
 /// [`Error::Io`].
-pub fn make_durable(fs: &dyn Fs, dir: &Path, numbers: &[u64]) -> Result<()> {
-    for number in numbers {
-        let path = log_path(dir, *number);
-        match fs.open_append(&path).and_then(|mut file| file.sync()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io("sync", &path, error));
-            }
-            _ => {}
-        }
+pub fn make_durable(fs: &dyn Fs, dir: &Path, report: &ReplayReport) -> Result<()> {
+    for log in report.logs.iter().filter(|log| log.synced < log.end) {
+        let path = log_path(dir, log.number);
+        rewrite(fs, &path, log.synced, log.end)
+            .map_err(|error| Error::io("write again and sync", &path, error))?;
     }
     Ok(())
+}
+
+/// Stores the bytes from `start` to `end`, multiples of 8, over themselves, and syncs.
+fn rewrite(fs: &dyn Fs, path: &Path, start: u64, end: u64) -> io::Result<()> {
+    let (file, log) = (fs.open_read(path)?, fs.open_log(path)?);
+    let mut piece = vec![0; REWRITE_BYTES];
+    let mut offset = start;
+    while offset < end {
+        let left = usize::try_from(end - offset).unwrap_or(usize::MAX);
+        let bytes = piece.get_mut(..left.min(REWRITE_BYTES)).unwrap_or_default();
+        file.read_exact_at(bytes, offset)?;
+        log.write_at(offset, bytes)?;
+        offset += bytes.len() as u64;
+    }
+    log.sync()
 }
 
 /// The state of a replay between records.
@@ -168,7 +185,8 @@ impl Replay<'_> {
         };
         let failed = |error| Error::io("read", path, error);
         let mut reader = Reader::new(file, header.seed()).map_err(failed)?;
-        let mut report = LogReport { number, records: 0, end: 0, how: LogEnd::Open };
+        let synced = FILE_HEADER_BYTES as u64;
+        let mut report = LogReport { number, records: 0, end: 0, synced, how: LogEnd::Open };
         loop {
             let Some(record) = reader.next().map_err(failed)? else {
                 let rest = reader.rest().map_err(failed)?;
@@ -180,6 +198,7 @@ impl Replay<'_> {
                 break;
             };
             report.records += 1;
+            report.synced = report.synced.max(record.header.watermark);
             let (offset, tag) = (record.offset, record.header.tag);
             let found = Found { path, offset, tag, payload: record.payload };
             match record.header.kind {
@@ -193,6 +212,7 @@ impl Replay<'_> {
             }
         }
         report.end = reader.offset();
+        report.synced = report.synced.min(report.end);
         self.report.logs.push(report);
         Ok(())
     }

@@ -421,6 +421,23 @@ fn one_sync_serves_many_threads() {
 }
 
 #[test]
+fn what_a_failed_sync_has_lost_is_stored_again_before_anything_is_built_on_it() {
+    let fs = disk();
+    let log = segment(&fs, 1, 4096);
+    append(&log, 1, 1, 100);
+    log.sync().unwrap();
+    append(&log, 2, 1, 1000);
+    fs.lose_at_sync(0);
+    assert!(log.sync().is_err());
+    let next = fs.crash(1, CrashMode::KILL);
+    let (found, report) = read(&next, 1, RecoveryMode::TolerateTornTail).unwrap();
+    assert_eq!(firsts(&found), [1, 2], "the page cache shows it");
+    make_durable(&next, Path::new(DIR), &report).unwrap();
+    let after = next.crash(1, CrashMode::POWER_CUTS[3]);
+    assert_eq!(firsts(&read(&after, 1, RecoveryMode::TolerateTornTail).unwrap().0), [1, 2]);
+}
+
+#[test]
 fn hostile_bytes_give_errors_and_no_panic() {
     let fs = sealed_log();
     let path = log_path(Path::new(DIR), 1);

@@ -83,6 +83,8 @@ struct World {
     history: History,
     /// A fault was planned since the last reopening: errors are no surprise.
     faulty: bool,
+    /// No more disturbance.
+    ending: bool,
     written: u64,
     step: usize,
     trace: DefaultHasher,
@@ -110,6 +112,7 @@ impl World {
             snapshots: Vec::new(),
             history: History::default(),
             faulty: false,
+            ending: false,
             written: 0,
             step: 0,
             trace: DefaultHasher::new(),
@@ -154,8 +157,9 @@ impl World {
     /// A calm end: close, open again, compare and verify.
     fn end(&mut self) -> Outcome {
         self.calm();
+        self.fs.cancel_at_call();
+        self.ending = true;
         self.restart_after_kill()?;
-        self.snapshots.clear();
         let db = self.db.take().expect("open");
         db.compact().map_err(|error| format!("the last compaction: {error}"))?;
         self.db = Some(db);
@@ -475,21 +479,22 @@ impl World {
     fn restart(&mut self, disk: MemFs, mode: CrashMode) -> Outcome {
         self.power_off();
         self.disk = disk;
-        self.disk.set_capacity(None);
         self.reopen(mode)
     }
 
     /// Opens, with power cuts and faults on the way, until it is open; then checks the state.
     fn reopen(&mut self, mut mode: CrashMode) -> Outcome {
         for attempt in 0.. {
+            self.disk.set_capacity(None);
             self.fs = FaultFs::new(Arc::new(self.disk.clone()));
             self.fs_lies();
             self.scheduler = Arc::new(InlineScheduler::new(self.random.random()));
-            self.faulty = self.plan.faults && attempt < 3 && self.below(8) == 0;
+            let disturbed = attempt < 3 && !self.ending;
+            self.faulty = self.plan.faults && disturbed && self.below(8) == 0;
             if self.faulty {
                 self.plan_fault();
             }
-            if attempt < 3 && self.below(3) == 0 {
+            if disturbed && self.below(3) == 0 {
                 let at = self.below(40) as u64;
                 self.plan_cut(at);
             }
@@ -518,7 +523,6 @@ impl World {
                     let disk = self.disk.crash(0, CrashMode::KILL);
                     self.power_off();
                     self.disk = disk;
-                    self.disk.set_capacity(None);
                 }
                 (Err(error), None) => return Err(format!("open: {error}")),
             }

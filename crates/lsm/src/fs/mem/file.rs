@@ -13,7 +13,7 @@ const SECTOR_BYTES: usize = 512;
 const WORD_BYTES: usize = 8;
 
 /// A file's contents.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Content {
     written: Vec<u8>,
     durable: Vec<u8>,
@@ -52,11 +52,6 @@ impl Change {
 }
 
 impl Content {
-    /// A file that is on the medium.
-    pub(super) fn durable(bytes: Vec<u8>) -> Self {
-        Self { written: bytes.clone(), durable: bytes, pending: Vec::new() }
-    }
-
     /// What reads see.
     pub(super) fn written(&self) -> &[u8] {
         &self.written
@@ -103,14 +98,15 @@ impl Content {
         Ok(())
     }
 
-    /// What the medium has after a crash.
-    pub(super) fn after_crash(&self, random: &mut Random, loss: DataLoss) -> Vec<u8> {
-        match loss {
-            DataLoss::Nothing => self.written.clone(),
+    /// The file after a crash: after a power cut, what it has is on the medium.
+    pub(super) fn after_crash(&self, random: &mut Random, loss: DataLoss) -> Self {
+        let left = match loss {
+            DataLoss::Nothing => return self.clone(),
             DataLoss::Unsynced => self.durable.clone(),
             DataLoss::Torn => self.torn(random),
             DataLoss::Reordered => self.reordered(random),
-        }
+        };
+        Self { written: left.clone(), durable: left, pending: Vec::new() }
     }
 
     fn torn(&self, random: &mut Random) -> Vec<u8> {
@@ -212,7 +208,7 @@ mod tests {
         content.write(5000, &[8; 3000]);
         for seed in 0..200 {
             for mode in MODES {
-                let file = content.after_crash(&mut Random::new(seed), mode);
+                let file = content.after_crash(&mut Random::new(seed), mode).written;
                 assert!(file.len() >= 5000 && file.len() <= 8000, "{mode:?}");
                 assert!(file[..5000] == [7; 5000], "{mode:?}, seed {seed}");
             }
@@ -227,7 +223,7 @@ mod tests {
         content.write(512, &[2; 1024]);
         let (mut old, mut new, mut torn, mut holes) = (false, false, false, false);
         for seed in 0..300 {
-            let file = content.after_crash(&mut Random::new(seed), DataLoss::Reordered);
+            let file = content.after_crash(&mut Random::new(seed), DataLoss::Reordered).written;
             assert_eq!(file.len(), 4096);
             assert!(file.iter().all(|byte| *byte == 1 || *byte == 2));
             assert!(file[..512].iter().chain(&file[1536..]).all(|byte| *byte == 1));
@@ -249,7 +245,7 @@ mod tests {
         }
         let mut lengths = std::collections::BTreeSet::new();
         for seed in 0..300 {
-            let file = content.after_crash(&mut Random::new(seed), DataLoss::Torn);
+            let file = content.after_crash(&mut Random::new(seed), DataLoss::Torn).written;
             assert!(file == content.written()[..file.len()], "a prefix");
             lengths.insert(file.len());
         }
@@ -264,7 +260,7 @@ mod tests {
         content.write(10, &[2; 10]);
         content.sync();
         assert_eq!(content.written()[..10], [1; 10]);
-        let file = content.after_crash(&mut Random::new(1), DataLoss::Unsynced);
+        let file = content.after_crash(&mut Random::new(1), DataLoss::Unsynced).written;
         assert_eq!((&file[..10], &file[10..]), (&[0_u8; 10][..], &[2_u8; 10][..]));
     }
 
@@ -278,7 +274,7 @@ mod tests {
         content.flip(6, 1).unwrap();
         assert!(content.flip(8, 1).is_err());
         content.sync();
-        let file = content.after_crash(&mut Random::new(1), DataLoss::Unsynced);
+        let file = content.after_crash(&mut Random::new(1), DataLoss::Unsynced).written;
         assert_eq!((content.written(), &*file), (&[0, 8, 0, 0, 0, 0, 1, 0][..], content.written()));
     }
 }

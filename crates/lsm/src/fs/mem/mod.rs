@@ -100,7 +100,8 @@ impl MemFs {
         Self::default()
     }
 
-    /// The disk after a crash now. Nothing is locked on it, and all that it holds is durable.
+    /// The disk after a crash now; nothing is locked on it. After a power cut all that it holds is
+    /// durable; after the death of a process, what was not durable still is not.
     pub fn crash(&self, seed: u64, mode: CrashMode) -> Self {
         let mut random = Random::new(seed);
         let disk = self.disk.lock();
@@ -204,7 +205,7 @@ impl MemFs {
         Ok(content)
     }
 
-    fn open_log(&self, content: Shared, capacity: u64) -> Box<dyn LogFile> {
+    fn mem_log(&self, content: Shared, capacity: u64) -> Box<dyn LogFile> {
         Box::new(MemLog { fs: self.clone(), content, capacity })
     }
 }
@@ -294,7 +295,7 @@ impl Fs for MemFs {
             return Err(error);
         }
         content.lock().resize(capacity);
-        Ok(self.open_log(content, capacity))
+        Ok(self.mem_log(content, capacity))
     }
 
     fn reuse_log(&self, old: &Path, new: &Path, capacity: u64) -> io::Result<Box<dyn LogFile>> {
@@ -309,7 +310,14 @@ impl Fs for MemFs {
         if length < capacity {
             content.lock().resize(capacity);
         }
-        Ok(self.open_log(content, capacity))
+        Ok(self.mem_log(content, capacity))
+    }
+
+    fn open_log(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        let content = self.content(path)?;
+        let capacity = content.lock().written().len() as u64;
+        check_capacity(capacity)?;
+        Ok(self.mem_log(content, capacity))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
@@ -521,6 +529,21 @@ mod tests {
         assert_eq!(after.contents(Path::new("/f")).unwrap(), b"flushed");
         after.lock(Path::new("/LOCK")).unwrap();
         drop((file, lock));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_unsynced_goes_with_a_later_power_cut() {
+        let fs = MemFs::new();
+        let mut file = fs.create(Path::new("/f")).unwrap();
+        fs.sync_dir(Path::new("/")).unwrap();
+        file.write_all(b"x").unwrap();
+        file.flush().unwrap();
+        fs.create(Path::new("/g")).unwrap();
+        let next = fs.crash(1, CrashMode::KILL);
+        assert_eq!(next.contents(Path::new("/f")).unwrap(), b"x");
+        let after: Vec<MemFs> = (0..50).map(|n| next.crash(n, CrashMode::POWER_CUTS[3])).collect();
+        assert!(after.iter().all(|fs| fs.contents(Path::new("/f")).unwrap().is_empty()));
+        assert!(after.iter().any(|fs| !fs.exists(Path::new("/g")).unwrap()));
     }
 
     #[test]

@@ -127,35 +127,49 @@ impl Names {
         self.now.values().map(bytes).sum()
     }
 
-    /// The names and files that a machine finds after a crash, all of them lasting.
+    /// The names and files that are found after a crash: all of them lasting after a power cut,
+    /// and as they were after the death of a process.
     pub(super) fn after_crash(&self, random: &mut Random, mode: CrashMode) -> Self {
         let mut left = match mode.names {
-            NameLoss::Nothing => self.now.clone(),
+            NameLoss::Nothing => return self.copy(random, mode),
             NameLoss::Journaled => self.journaled(random),
             NameLoss::Strict => self.strict(random),
         };
         // A file is lost with its folder.
-        let folders: Vec<PathBuf> = left.keys().cloned().collect();
-        for path in folders {
+        let paths: Vec<PathBuf> = left.keys().cloned().collect();
+        for path in paths {
             let parent = path.parent().unwrap_or(Path::new(""));
             if !is_root(parent) && !matches!(left.get(parent), Some(Target::Folder)) {
                 left.remove(&path);
             }
         }
+        let left = Self { now: left.clone(), base: left, ..Self::default() };
+        left.copy(random, mode)
+    }
+
+    /// The same names for files of their own.
+    fn copy(&self, random: &mut Random, mode: CrashMode) -> Self {
         let mut copies: BTreeMap<*const Mutex<Content>, Shared> = BTreeMap::new();
-        let mut copy = |target: Target| match target {
+        let mut copy = |target: &Target| match target {
             Target::Folder => Target::Folder,
             Target::File(content) => {
-                let fresh = copies.entry(Arc::as_ptr(&content)).or_insert_with(|| {
-                    let bytes = content.lock().after_crash(random, mode.data);
-                    Arc::new(Mutex::new(Content::durable(bytes)))
+                let fresh = copies.entry(Arc::as_ptr(content)).or_insert_with(|| {
+                    Arc::new(Mutex::new(content.lock().after_crash(random, mode.data)))
                 });
                 Target::File(Arc::clone(fresh))
             }
         };
-        let base: BTreeMap<PathBuf, Target> =
-            left.into_iter().map(|(path, target)| (path, copy(target))).collect();
-        Self { now: base.clone(), base, ..Self::default() }
+        let mut copy_all = |names: &BTreeMap<PathBuf, Target>| {
+            names.iter().map(|(path, target)| (path.clone(), copy(target))).collect()
+        };
+        let (now, base) = (copy_all(&self.now), copy_all(&self.base));
+        let copy_change = |change: &Change| Change {
+            path: change.path.clone(),
+            target: change.target.as_ref().map(&mut copy),
+            ..*change
+        };
+        let changes = self.changes.iter().map(copy_change).collect();
+        Self { now, base, changes, folded: self.folded, journaled: self.journaled }
     }
 
     fn journaled(&self, random: &mut Random) -> BTreeMap<PathBuf, Target> {
