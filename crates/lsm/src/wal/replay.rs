@@ -130,13 +130,16 @@ pub fn replay(
 /// Puts the records that a replay has read on the medium. What only a killed process had written
 /// is in the page cache, and perhaps not any more to be synced: after a sync that failed, pages
 /// count as clean though the medium never got them. So they are stored once more, and synced.
+/// Logs that were flushed and removed meanwhile are left out.
 /// # Errors
 /// [`Error::Io`].
 pub fn make_durable(fs: &dyn Fs, dir: &Path, report: &ReplayReport) -> Result<()> {
     for log in report.logs.iter().filter(|log| log.synced < log.end) {
         let path = log_path(dir, log.number);
-        rewrite(fs, &path, log.synced, log.end)
-            .map_err(|error| Error::io("write again and sync", &path, error))?;
+        match rewrite(fs, &path, log.synced, log.end) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // flushed meanwhile
+            done => done.map_err(|error| Error::io("write again and sync", &path, error))?,
+        }
     }
     Ok(())
 }
