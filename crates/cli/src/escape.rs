@@ -4,8 +4,8 @@
 //! \t tab   \n newline   \r return   \0 NUL   \\ backslash   \xHH any byte, two hexadecimal digits
 //! ```
 //!
-//! 1. `unescape(escape(b)) == b` for all bytes, and escaped text is valid UTF-8 without raw controls, so it
-//!    holds no TAB or newline and cannot drive a terminal.
+//! 1. `unescape(escape(b)) == b` for all bytes, and escaped text is valid UTF-8 without raw
+//!    controls, so it holds no TAB or newline and cannot drive a terminal.
 //! 2. Printable UTF-8 stands for itself; every other byte is escaped.
 //! 3. A backslash that begins nothing known is an error, never taken literally.
 

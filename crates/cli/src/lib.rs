@@ -2,14 +2,53 @@
 //!
 //! The library exists so that the parts can be tested one by one; [`run`] is the command itself.
 
+mod args;
+mod axis;
+mod commands;
 pub mod data;
+mod demo;
+mod engine;
 pub mod escape;
+mod failure;
+mod open;
+mod picture;
+mod progress;
+mod terminal;
 pub mod tsv;
 pub mod units;
 
 use std::process::ExitCode;
 
+use clap::Parser as _;
+
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = args::Cli::parse();
+    let mut terminal = Terminal::new(cli.json, cli.color, cli.width);
+    // What was printed before a failure is printed, whatever failed.
+    let done = commands::run(&cli, &mut terminal);
+    let flushed = terminal.flush();
+    match done.and(flushed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report(&failure, cli.json),
+    }
+}
+
+fn report(failure: &Failure, json: bool) -> ExitCode {
+    let code = failure.exit_code();
+    if code == 0 {
+        return ExitCode::SUCCESS;
+    }
+    if json {
+        terminal::say_json(&serde_json::json!({ "error": failure.to_string(), "code": code }));
+        return ExitCode::from(code);
+    }
+    terminal::say(failure);
+    if let Some(hint) = failure.hint() {
+        terminal::say(format_args!("({hint})"));
+    }
+    ExitCode::from(code)
 }

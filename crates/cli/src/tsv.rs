@@ -3,8 +3,8 @@
 //! 1. Line numbers count from 1 and count every line, good or bad.
 //! 2. A malformed line is reported and passed: the next call goes on with the line after it.
 //! 3. Memory is bounded by the longest line allowed, whatever the file holds.
-//! 4. A line ends with a newline, a return and a newline, or the end of the file. A return that belongs to
-//!    the value is written `\r`.
+//! 4. A line ends with a newline, a return and a newline, or the end of the file. A return that
+//!    belongs to the value is written `\r`.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Read as _};

@@ -98,6 +98,14 @@ pub fn per_second(count: u64, elapsed: Duration) -> Count {
     Count(rate)
 }
 
+/// The most memory this process has had in RAM so far, in bytes; `None` where the system does not
+/// say.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    parse_bytes(line).ok()
+}
+
 /// Reads a size such as `4096`, `64KiB`, `64k`, `1.5 MiB` or `2G` (all units are powers of 1024).
 ///
 /// # Errors

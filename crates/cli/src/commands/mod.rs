@@ -1,0 +1,42 @@
+//! The commands, one function each.
+
+mod compare;
+mod inspect;
+mod load;
+mod ranges;
+mod records;
+pub(crate) mod stats;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Cli, Command, CompletionsArgs};
+use crate::demo;
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+/// Does what was asked.
+pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Load(args) => load::load(cli, args, terminal),
+        Command::Get(args) => records::get(cli, args, terminal),
+        Command::Put(args) => records::put(cli, args),
+        Command::Del(args) => records::del(cli, args),
+        Command::Scan(args) => ranges::scan(cli, args, terminal),
+        Command::Count(args) => ranges::count(cli, args, terminal),
+        Command::Export(args) => ranges::export(cli, args, terminal),
+        Command::Compare(args) => compare::compare(cli, args, terminal),
+        Command::Stats => stats::stats(cli, terminal),
+        Command::Shape => inspect::shape(cli, terminal),
+        Command::Compact => inspect::compact(cli, terminal),
+        Command::Verify => inspect::verify(cli, terminal),
+        Command::Demo(args) => demo::demo(cli, args, terminal),
+        Command::DemoWriter(args) => demo::writer(cli, args),
+        Command::Completions(args) => completions(args, terminal),
+    }
+}
+
+fn completions(args: &CompletionsArgs, terminal: &mut Terminal) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "lsm", &mut script);
+    terminal.raw(&script)
+}

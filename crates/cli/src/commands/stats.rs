@@ -1,0 +1,99 @@
+//! `stats`: what a database has done and holds, in numbers.
+
+use serde_json::{Value, json};
+
+use crate::args::Cli;
+use crate::engine::Stats;
+use crate::failure::Failure;
+use crate::open::{Missing, open};
+use crate::terminal::{Style, Terminal};
+use crate::units::{Bytes, Count};
+
+/// Prints what the database holds.
+///
+/// Counters of reads and writes begin at zero when a database is opened, so for a command that has
+/// just opened it only what is in the folder tells something.
+pub(crate) fn stats(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
+    let db = open(cli, Missing::Refuse)?;
+    let stats = db.stats();
+    if terminal.json {
+        return terminal.json_line(&to_json(&stats));
+    }
+    for (heading, facts) in facts(&stats) {
+        let heading = terminal.style(Style::Bold, heading);
+        terminal.line(heading)?;
+        for (name, value, note) in facts {
+            let note = terminal.style(Style::Dim, note);
+            terminal
+                .line(format_args!("  {name:<16}{value:>16}  {note}").to_string().trim_end())?;
+        }
+    }
+    Ok(())
+}
+
+type Fact = (&'static str, String, String);
+
+fn facts(stats: &Stats) -> [(&'static str, Vec<Fact>); 3] {
+    let none = String::new;
+    let tables = vec![
+        ("tables", Count(stats.tables).to_string(), format!("in {} runs", Count(stats.runs))),
+        ("on disk", Bytes(stats.table_bytes).to_string(), none()),
+        (
+            "keys and values",
+            Bytes(stats.table_raw_bytes).to_string(),
+            format!("the files are {}", percent(stats.table_bytes, stats.table_raw_bytes)),
+        ),
+        (
+            "entries",
+            Count(stats.table_entries).to_string(),
+            "old versions and deletions too".into(),
+        ),
+        (
+            "deletions",
+            Count(stats.table_tombstones).to_string(),
+            format!("{} of the entries", percent(stats.table_tombstones, stats.table_entries)),
+        ),
+    ];
+    let memory = vec![
+        (
+            "memtables",
+            Bytes(stats.memtable_memory_bytes).to_string(),
+            format!("{} entries", Count(stats.memtable_entries)),
+        ),
+        ("filters, indexes", Bytes(stats.table_memory_bytes).to_string(), "of open tables".into()),
+        ("block cache", Bytes(stats.cache_bytes).to_string(), none()),
+    ];
+    let order = vec![("last write", Count(stats.seqno).to_string(), "its sequence number".into())];
+    [("Tables", tables), ("Memory", memory), ("History", order)]
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64)
+}
+
+/// Every number, under the engine's names for them.
+pub(crate) fn to_json(stats: &Stats) -> Value {
+    json!({
+        "gets": stats.gets, "get_hits": stats.get_hits, "writes": stats.writes,
+        "operations": stats.operations, "write_bytes": stats.write_bytes,
+        "flushes": stats.flushes, "flush_bytes": stats.flush_bytes, "flush_us": stats.flush_us,
+        "compactions": stats.compactions,
+        "compaction_read_bytes": stats.compaction_read_bytes,
+        "compaction_write_bytes": stats.compaction_write_bytes,
+        "compaction_us": stats.compaction_us,
+        "moves": stats.moves, "moved_bytes": stats.moved_bytes,
+        "stalls": stats.stalls, "stall_us": stats.stall_us,
+        "slowdowns": stats.slowdowns, "slowdown_us": stats.slowdown_us,
+        "background_failures": stats.background_failures,
+        "memtable_memory_bytes": stats.memtable_memory_bytes,
+        "memtable_entries": stats.memtable_entries,
+        "cache_bytes": stats.cache_bytes, "cache_hits": stats.cache_hits,
+        "cache_misses": stats.cache_misses,
+        "table_memory_bytes": stats.table_memory_bytes,
+        "tables": stats.tables, "runs": stats.runs, "table_bytes": stats.table_bytes,
+        "table_entries": stats.table_entries, "table_tombstones": stats.table_tombstones,
+        "table_raw_bytes": stats.table_raw_bytes,
+        "snapshots": stats.snapshots, "seqno": stats.seqno,
+        "write_amplification": stats.write_amplification(),
+    })
+}

@@ -1,0 +1,82 @@
+//! Opening a database as the command line says.
+
+use std::path::Path;
+
+use crate::args::{Cli, CodecArg, DurabilityArg, OpenArgs, StrategyArg};
+use crate::engine::{Codec, Db, Durability, Options, Strategy};
+use crate::failure::Failure;
+
+/// Whether a database may be made where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Make one.
+    Create,
+    /// Refuse.
+    Refuse,
+}
+
+/// Opens the database that `cli` names.
+pub(crate) fn open(cli: &Cli, missing: Missing) -> Result<Db, Failure> {
+    let mut options = options(&cli.open)?;
+    options.create_if_missing = missing == Missing::Create;
+    Ok(Db::open(folder(cli)?, options)?)
+}
+
+/// The folder that `cli` names.
+pub(crate) fn folder(cli: &Cli) -> Result<&Path, Failure> {
+    cli.db.as_deref().ok_or_else(|| {
+        Failure::Request("which database? give its folder with --db DIR, or set LSM_DB".into())
+    })
+}
+
+/// The engine's options: its defaults, changed by what was given.
+pub(crate) fn options(args: &OpenArgs) -> Result<Options, Failure> {
+    let mut options = Options::default();
+    apply(args, &mut options)?;
+    Ok(options)
+}
+
+/// Changes `options` by what was given.
+pub(crate) fn apply(args: &OpenArgs, options: &mut Options) -> Result<(), Failure> {
+    if let Some(mode) = args.durability {
+        options.durability = match mode {
+            DurabilityArg::Sync => Durability::Sync,
+            DurabilityArg::Buffered => Durability::Buffered,
+            DurabilityArg::None => Durability::None,
+        };
+    }
+    if let Some(codec) = args.codec {
+        options.codec = match codec {
+            CodecArg::None => Codec::None,
+            CodecArg::Lz4 => Codec::Lz4,
+        };
+    }
+    if let Some(strategy) = args.strategy {
+        options.strategy = match strategy {
+            StrategyArg::Leveled => Strategy::Leveled,
+            StrategyArg::LazyLeveled => Strategy::LazyLeveled,
+            StrategyArg::Tiered => Strategy::Tiered,
+        };
+    }
+    set_size(args.write_buffer, &mut options.write_buffer_bytes)?;
+    set_size(args.cache, &mut options.block_cache_bytes)?;
+    set_size(args.block, &mut options.block_bytes)?;
+    set(args.table, &mut options.table_bytes);
+    set(args.filter_bits, &mut options.filter_bits_per_key);
+    set(args.size_ratio, &mut options.size_ratio);
+    set(args.threads, &mut options.background_threads);
+    Ok(())
+}
+
+fn set<T>(given: Option<T>, option: &mut T) {
+    if let Some(value) = given {
+        *option = value;
+    }
+}
+
+fn set_size(given: Option<u64>, option: &mut usize) -> Result<(), Failure> {
+    let Some(bytes) = given else { return Ok(()) };
+    *option = usize::try_from(bytes)
+        .map_err(|error| Failure::Request(format!("{bytes} bytes: {error}")))?;
+    Ok(())
+}

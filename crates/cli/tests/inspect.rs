@@ -1,0 +1,95 @@
+//! `shape`, `stats`, `compact`, `verify` and `completions`, through the program.
+
+mod common;
+
+use common::{Place, arg, numbered};
+
+/// A database with a tree of several levels.
+fn tree() -> Place {
+    let place = Place::new();
+    let file = place.file("n.tsv", numbered(20_000));
+    place.lsm(["--write-buffer", "64KiB", "--table", "32KiB", "load", arg(&file)]).ok();
+    place
+}
+
+#[test]
+fn the_shape_is_drawn_within_its_columns_and_coloured_only_on_demand() {
+    let place = tree();
+    // Otherwise a compaction may go on in one run of the program and not yet in the other.
+    place.lsm(["compact"]).ok();
+    for columns in [80, 200] {
+        let picture = place.lsm(["--width", &columns.to_string(), "shape"]).ok();
+        let widest = picture.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= columns && widest > columns - 20, "{widest} of {columns}:\n{picture}");
+        assert!(picture.contains("L0-L5") && picture.contains("L6"), "{picture}");
+        assert!(picture.contains('█') && !picture.contains('\x1b'), "{picture}");
+        let coloured =
+            place.lsm(["--width", &columns.to_string(), "--color", "always", "shape"]).ok();
+        assert_eq!(console::strip_ansi_codes(&coloured), picture);
+        assert!(coloured.contains("\x1b[38;5;"), "{coloured}");
+    }
+}
+
+#[test]
+fn the_shape_for_machines_adds_up() {
+    let place = tree();
+    let shape = place.lsm(["--json", "shape"]).json();
+    let mut entries = 0;
+    let mut tables = 0;
+    for level in shape["levels"].as_array().unwrap() {
+        for run in level["runs"].as_array().unwrap() {
+            let mut last = String::new();
+            for table in run["tables"].as_array().unwrap() {
+                let key = |name: &str| table[name].as_str().unwrap().to_owned();
+                assert!(last < key("smallest") && key("smallest") <= key("largest"), "{run}");
+                last = key("largest");
+                entries += table["entries"].as_u64().unwrap();
+                tables += 1;
+            }
+        }
+    }
+    assert!(tables > 5, "{shape}");
+    assert_eq!(entries, 20_000, "{shape}");
+}
+
+#[test]
+fn compact_leaves_one_run_and_verify_finds_it_sound() {
+    let place = tree();
+    place.lsm(["del", "key000007"]).ok();
+    let said = place.lsm(["compact"]).ok();
+    assert!(said.starts_with("compacted "), "{said}");
+    let shape = place.lsm(["--json", "shape"]).json();
+    let runs: Vec<usize> = shape["levels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|level| level["runs"].as_array().unwrap().len())
+        .filter(|&runs| runs > 0)
+        .collect();
+    assert_eq!(runs, [1], "{shape}");
+    assert_eq!(place.lsm(["count"]).ok(), "19999\n");
+    let said = place.lsm(["verify"]).ok();
+    assert!(said.starts_with("sound: ") && said.contains("19,999 entries"), "{said}");
+    let report = place.lsm(["--json", "verify"]).json();
+    assert_eq!(report["entries"], 19_999, "{report}");
+}
+
+#[test]
+fn completions_name_the_commands() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = place.lsm(["completions", shell]).ok();
+        assert!(script.contains("compare") && script.contains("write-buffer"), "{shell}");
+    }
+}
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    let place = Place::new();
+    let help = place.lsm(["--help"]).ok();
+    assert!(help.contains("Exit codes:") && help.contains("Examples:"), "{help}");
+    for command in ["load", "get", "put", "scan", "export", "compare", "completions"] {
+        let help = place.lsm(["help", command]).ok();
+        assert!(help.contains("xample"), "{command}: {help}");
+    }
+}
