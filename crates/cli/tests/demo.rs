@@ -9,7 +9,8 @@ use common::{Place, arg};
 fn the_demo_proves_all_it_claims_and_leaves_its_folder_if_asked() {
     let place = Place::new();
     let dir = place.path("kept");
-    let said = place.lsm(["demo", "--kills", "1", "--dir", arg(&dir)]).ok();
+    let said =
+        place.lsm(["--write-buffer", "16KiB", "demo", "--kills", "1", "--dir", arg(&dir)]).ok();
     for expected in ["34,888 records", "killed without warning", "proofs, none failed", "L1"] {
         assert!(said.contains(expected), "no {expected:?} in:\n{said}");
     }
@@ -29,7 +30,8 @@ fn the_demo_proves_all_it_claims_and_leaves_its_folder_if_asked() {
 #[ignore = "an open after a kill may take the number of a file that is there: File exists"]
 fn the_demo_for_machines_is_one_object() {
     let place = Place::new();
-    let said = place.lsm(["--json", "--strategy", "tiered", "demo", "--kills", "1"]).json();
+    let small = ["--write-buffer", "16KiB", "--strategy", "tiered"];
+    let said = place.lsm(small.into_iter().chain(["--json", "demo", "--kills", "1"])).json();
     assert!(said["proofs"].as_u64().unwrap() >= 6, "{said}");
 }
 
