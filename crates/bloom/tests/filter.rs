@@ -28,6 +28,22 @@ fn members_are_always_found() {
 }
 
 #[test]
+fn members_of_large_ribbons_are_always_found() {
+    // Sizes on both sides of those where layers are added and filled in several stretches.
+    for count in [290, 310, 4_000, 6_500, 33_000, 36_000, 100_000, 700_000] {
+        for (seed, bits) in [(1, 7.0), (2, 7.6), (3, 16.0)] {
+            let members = hashes(count, seed);
+            let bytes = build(Kind::Ribbon, bits, &members);
+            let filter = Filter::decode(&bytes).unwrap();
+            let mut answers = vec![false; count];
+            filter.may_contain_hashes(&members, &mut answers);
+            let missed = answers.iter().filter(|answer| !**answer).count();
+            assert_eq!(missed, 0, "of {count} with seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn batches_answer_as_singles_do() {
     for &kind in Kind::ALL {
         for bits in [0.0, 2.0, 10.0, 16.0] {
