@@ -280,6 +280,16 @@ pub(crate) fn sync_all(inner: &Arc<Inner>) -> Result<()> {
     Ok(())
 }
 
+/// Puts everything on the medium and ends the log, for a database that is closing: a later loss
+/// of any of it is then told from a write that was cut.
+pub(crate) fn end_log(inner: &Arc<Inner>) -> Result<()> {
+    sync_all(inner)?;
+    let tail = inner.tail.lock();
+    let Some(log) = &tail.log else { return Ok(()) };
+    let ended = log.seal(tail.next_seqno).and_then(|()| log.sync());
+    ended.map_err(|error| inner.stop_writes(&error))
+}
+
 impl Inner {
     /// The error for a write after [`Inner::stop_writes`].
     pub(crate) fn writes_stopped(&self) -> Error {

@@ -427,7 +427,7 @@ fn close(inner: &Arc<Inner>) -> Result<()> {
     inner.work.close();
     inner.progress.notify();
     inner.env.scheduler.join();
-    let result = if inner.is_stopped() { Ok(()) } else { commit::sync_all(inner) };
+    let result = if inner.is_stopped() { Ok(()) } else { commit::end_log(inner) };
     *inner.lock.lock() = None;
     result
 }

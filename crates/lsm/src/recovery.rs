@@ -52,6 +52,8 @@ pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>
             if !options.create_if_missing {
                 return Err(not_a_database(path, "it has no CURRENT file"));
             }
+            // Once more: a process may have died between making the folder and syncing its name.
+            fs.create_dir_all(path).map_err(|error| Error::io("create", path, error))?;
             Manifest::create(fs, path, new_db_id(path, &env), &first_edit(&options))?
         }
     };
