@@ -1,9 +1,13 @@
 //! Collects separators and encodes them as a fence.
 
+use crate::adaptive::choose;
 use crate::format;
 use crate::format::Parts;
 use crate::keys::Collected;
-use crate::{Layout, compressed, eytzinger, fastlane, levels, prefix_tree, standard, wide};
+use crate::{
+    Choice, Layout, Memory, Shape, compressed, eytzinger, fastlane, levels, linear, prefix_tree,
+    standard, wide,
+};
 
 /// Collects ascending separators and encodes them.
 ///
@@ -13,13 +17,14 @@ pub struct Builder {
     layout: Layout,
     keys: Collected,
     bounds: Option<(Vec<u8>, Vec<u8>)>,
+    memory: Memory,
 }
 
 impl Builder {
     /// A builder without separators.
     #[must_use]
     pub fn new(layout: Layout) -> Self {
-        Self { layout, keys: Collected::default(), bounds: None }
+        Self { layout, keys: Collected::default(), bounds: None, memory: Memory::Plenty }
     }
 
     /// Adds the separator of the next block; equal neighbours are allowed.
@@ -45,6 +50,11 @@ impl Builder {
         self.bounds = Some((smallest.to_vec(), largest.to_vec()));
     }
 
+    /// Tells [`Layout::Adaptive`] what memory is worth; the other layouts do not ask.
+    pub fn set_memory(&mut self, memory: Memory) {
+        self.memory = memory;
+    }
+
     /// How many separators were pushed.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -63,19 +73,47 @@ impl Builder {
         self.keys.key_bytes()
     }
 
+    /// What [`Layout::Adaptive`] looks at. Reads every separator, and encodes all of them once more
+    /// if memory is tight.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        let (standard, integers) = self.keys.pack();
+        let neighbours = integers.iter().zip(integers.iter().skip(1));
+        let tied = neighbours.clone().filter(|(a, b)| a == b).count();
+        let standard_bytes = (standard.bytes() + integers.len() * 8).max(1);
+        let compressed = (self.memory == Memory::Tight)
+            .then(|| compressed::encode(&self.keys).bytes() as f64 / standard_bytes as f64);
+        Shape {
+            count: self.len(),
+            tied: tied as f64 / neighbours.len().max(1) as f64,
+            crowded: linear::crowded(&integers),
+            compressed,
+        }
+    }
+
+    /// The layout that [`finish`](Self::finish) will use, and why.
+    #[must_use]
+    pub fn choose(&self) -> Choice {
+        match self.layout {
+            Layout::Adaptive => choose(&self.shape(), self.memory),
+            layout => Choice { layout, reason: "it was asked for".into() },
+        }
+    }
+
     /// Encodes the fence. Equal input gives equal bytes.
     ///
     /// # Panics
     /// If the encoding does not fit memory.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
-        let mut parts = match self.layout {
+        let layout = self.choose().layout;
+        let mut parts = match layout {
             Layout::Compressed => compressed::encode(&self.keys),
             Layout::PrefixTree => prefix_tree::encode(&self.keys),
             flat => pack(&self.keys, flat),
         };
         parts.bounds = self.bounds;
-        format::encode(self.layout, &parts)
+        format::encode(layout, &parts)
     }
 }
 
@@ -85,6 +123,7 @@ fn pack(keys: &Collected, layout: Layout) -> Parts {
     parts.search = match layout {
         Layout::Eytzinger => eytzinger::encode(&integers),
         Layout::FastLane => levels::encode::<{ fastlane::WIDTH }>(&integers),
+        Layout::Linear => linear::encode(&integers),
         Layout::Wide => levels::encode::<{ wide::WIDTH }>(&integers),
         _ => standard::encode(&integers),
     };

@@ -12,6 +12,7 @@ use crate::flat::Flat;
 use crate::format::{self, Header};
 use crate::keys::{self, Strip, Tails, strip};
 use crate::levels::Levels;
+use crate::linear::{self, Line};
 use crate::prefix_tree::{self, PrefixTree};
 use crate::simd::LANES;
 use crate::{DecodeError, Layout, fastlane, wide};
@@ -24,10 +25,11 @@ pub struct Fence<B> {
     bytes: B,
     header: Header,
     levels: Levels,
+    line: Line,
 }
 
 /// Keys that [`Fence::find_many`] searches in step: enough to keep the memory busy.
-const BATCH: usize = 16;
+const BATCH: usize = 32;
 
 /// A rank that the search has yet to find; no fence is so long.
 const UNKNOWN: usize = usize::MAX;
@@ -46,8 +48,11 @@ impl<B: AsRef<[u8]>> Fence<B> {
             Layout::PrefixTree => Levels::new(header.count, prefix_tree::WIDTH),
             _ => Levels::default(),
         };
-        let fence = Self { bytes, header, levels };
+        let mut fence = Self { bytes, header, levels, line: Line::default() };
         fence.check_counts()?;
+        if fence.layout() == Layout::Linear {
+            fence.line = Line::of(fence.flat().search, fence.len());
+        }
         Ok(fence)
     }
 
@@ -58,10 +63,12 @@ impl<B: AsRef<[u8]>> Fence<B> {
             DecodeError::Corrupt { offset: 16, expected: "a count that fits the sections" };
         let groups = count.div_ceil(compressed::GROUP);
         let (words, offsets) = match layout {
-            Layout::Standard => (count, count),
+            // Never stored; reads as Standard.
+            Layout::Standard | Layout::Adaptive => (count, count),
             Layout::Eytzinger => (count.saturating_add(1), count),
             Layout::FastLane => (self.levels.nodes().saturating_mul(fastlane::WIDTH), count),
             Layout::Wide => (self.levels.nodes().saturating_mul(wide::WIDTH), count),
+            Layout::Linear => (linear::words(count), count),
             Layout::PrefixTree => (self.levels.nodes().saturating_mul(LANES), count),
             Layout::Compressed => (groups, groups),
         };
@@ -223,6 +230,7 @@ impl<B: AsRef<[u8]>> Fence<B> {
             count: self.header.count,
             search: self.section(&self.header.search).as_chunks().0,
             levels: &self.levels,
+            line: &self.line,
             tails: Tails {
                 flags: self.header.flags,
                 uniform: self.header.uniform,

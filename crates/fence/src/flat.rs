@@ -1,10 +1,11 @@
-//! What Standard, Eytzinger, FastLane and Wide share: a search over the integers alone gives a
-//! rank, and tails settle it if the integer there equals the wanted one.
+//! What Standard, Eytzinger, FastLane, Wide and Linear share: a search over the integers alone
+//! gives a rank, and tails settle it if the integer there equals the wanted one.
 #![deny(clippy::indexing_slicing)]
 
 use crate::eytzinger::{self, Shape};
 use crate::keys::{Tails, leading};
 use crate::levels::Levels;
+use crate::linear::{self, Line};
 use crate::standard::integer;
 use crate::{Layout, fastlane, standard, wide};
 
@@ -15,6 +16,7 @@ pub(crate) struct Flat<'a> {
     pub(crate) count: usize,
     pub(crate) search: &'a [[u8; 8]],
     pub(crate) levels: &'a Levels,
+    pub(crate) line: &'a Line,
     pub(crate) tails: Tails<'a>,
 }
 
@@ -27,6 +29,7 @@ impl Flat<'_> {
             Layout::Eytzinger => eytzinger::lower_bound(self.search, wanted),
             Layout::FastLane => fastlane::lower_bound(self.search, self.levels, wanted),
             Layout::Wide => wide::lower_bound(self.search, self.levels, wanted),
+            Layout::Linear => linear::lower_bound(self.search, self.line, self.count, wanted),
             _ => standard::lower_bound(self.search, wanted),
         };
         if rank >= self.count {
@@ -43,6 +46,7 @@ impl Flat<'_> {
             Layout::Eytzinger => eytzinger::lower_bounds(self.search, &wanted),
             Layout::FastLane => fastlane::lower_bounds(self.search, self.levels, &wanted),
             Layout::Wide => wide::lower_bounds(self.search, self.levels, &wanted),
+            Layout::Linear => linear::lower_bounds(self.search, self.line, self.count, &wanted),
             _ => standard::lower_bounds(self.search, &wanted),
         };
         let mut tied = [false; BATCH];
@@ -73,6 +77,7 @@ impl Flat<'_> {
             Layout::Eytzinger => integer(self.search, Shape::new(self.count).slot(rank)),
             Layout::FastLane => integer(self.search, self.levels.leaves() * fastlane::WIDTH + rank),
             Layout::Wide => integer(self.search, self.levels.leaves() * wide::WIDTH + rank),
+            Layout::Linear => integer(self.search, linear::table_words(self.count) + rank),
             _ => integer(self.search, rank),
         }
     }

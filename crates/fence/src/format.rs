@@ -72,6 +72,13 @@ pub(crate) struct Parts {
     pub(crate) tails: Vec<u8>,
 }
 
+impl Parts {
+    /// Bytes of the sections that grow with the separators.
+    pub(crate) fn bytes(&self) -> usize {
+        self.search.len() + self.offsets.len() + self.tails.len()
+    }
+}
+
 /// Bytes of `common | smallest | largest`, filled up so that the search array is aligned.
 fn padded(bytes: usize) -> Option<usize> {
     bytes.checked_next_multiple_of(ALIGN)

@@ -57,10 +57,20 @@ pub(crate) enum Strip<'a> {
 #[inline]
 pub(crate) fn strip<'a>(common: &[u8], key: &'a [u8]) -> Strip<'a> {
     match key.split_at_checked(common.len()) {
-        Some((head, rest)) if head == common => Strip::Rest(rest),
+        Some((head, rest)) if common.is_empty() || head == common => Strip::Rest(rest),
         _ if key > common => Strip::Above,
         _ => Strip::Below,
     }
+}
+
+/// Compares a tail with what the key has beyond 8 bytes.
+#[inline]
+pub(crate) fn compare_tails(tail: &[u8], rest: &[u8]) -> Ordering {
+    if tail.is_empty() {
+        // Spares fixed-size keys the call for nothing.
+        return 8.cmp(&rest.len().max(8));
+    }
+    tail.cmp(rest.get(8..).unwrap_or_default())
 }
 
 /// Bytes of one offset.
@@ -144,7 +154,7 @@ impl<'a> Tails<'a> {
     #[inline]
     pub(crate) fn compare(&self, rank: usize, rest: &[u8]) -> Ordering {
         let (own, tail) = self.get(rank);
-        own.cmp(&rest.len().min(8)).then_with(|| tail.cmp(rest.get(8..).unwrap_or_default()))
+        own.cmp(&rest.len().min(8)).then_with(|| compare_tails(tail, rest))
     }
 
     /// Appends what follows the common prefix in separator `rank`, whose integer is `integer`.

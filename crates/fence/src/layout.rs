@@ -20,30 +20,38 @@ pub enum Layout {
     /// A static tree of 31-prefix nodes, each of which strips the prefix its own keys share: for
     /// keys that differ only far behind.
     PrefixTree,
+    /// A straight line through the prefixes, corrected by a table: two cache misses at any count,
+    /// for keys spread evenly (a learned index of one segment; Kraska et al., 2018).
+    Linear,
     /// Separators front-coded in groups of 16: the least memory.
     Compressed,
+    /// Whichever of the others suits the separators, chosen when the fence is built; what is
+    /// stored is the layout that was chosen.
+    Adaptive,
 }
 
 impl Layout {
-    /// Every layout that can be stored.
+    /// Every layout that can be stored: all but [`Adaptive`](Self::Adaptive).
     pub const ALL: &'static [Self] = &[
         Self::Standard,
         Self::Eytzinger,
         Self::FastLane,
         Self::Wide,
         Self::PrefixTree,
+        Self::Linear,
         Self::Compressed,
     ];
 
     /// The number of this layout in the encoded header.
     pub(crate) const fn code(self) -> u8 {
         match self {
-            Self::Standard => 0,
+            Self::Adaptive | Self::Standard => 0,
             Self::Eytzinger => 1,
             Self::FastLane => 2,
             Self::Wide => 3,
             Self::PrefixTree => 4,
-            Self::Compressed => 5,
+            Self::Linear => 5,
+            Self::Compressed => 6,
         }
     }
 

@@ -34,6 +34,7 @@
 //! No files, no locks, no threads, no allocation while searching. A `Fence` is immutable and
 //! borrows or owns one buffer; it is `Send` and `Sync` when the buffer is.
 
+mod adaptive;
 mod aligned;
 mod builder;
 mod compressed;
@@ -46,12 +47,17 @@ mod format;
 mod keys;
 mod layout;
 mod levels;
+mod linear;
 mod prefetch;
 mod prefix_tree;
 mod simd;
 mod standard;
 mod wide;
 
+pub use adaptive::{
+    COMPRESSED_SHARE_MAX, CROWDED_SHARE_MAX, Choice, Memory, SMALL_COUNT_MAX, Shape,
+    TIED_SHARE_MIN, choose,
+};
 pub use aligned::AlignedBytes;
 pub use builder::Builder;
 pub use error::DecodeError;

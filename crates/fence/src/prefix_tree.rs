@@ -22,7 +22,7 @@
 use std::cmp::Ordering;
 
 use crate::format::{self, Parts};
-use crate::keys::{Collected, leading, leading_bytes, shared};
+use crate::keys::{Collected, compare_tails, leading, leading_bytes, shared};
 use crate::levels::Levels;
 use crate::prefetch::prefetch;
 use crate::simd::{self, Count, LANES, Node, Search};
@@ -129,7 +129,7 @@ impl<'a> NodeTails<'a> {
     #[inline]
     fn compare(&self, lane: usize, rest: &[u8]) -> Ordering {
         let (own, tail) = self.get(lane);
-        own.cmp(&rest.len().min(8)).then_with(|| tail.cmp(rest.get(8..).unwrap_or_default()))
+        own.cmp(&rest.len().min(8)).then_with(|| compare_tails(tail, rest))
     }
 }
 

@@ -13,8 +13,8 @@ pub(crate) type Node = [[u8; 8]; LANES];
 
 /// A way of counting.
 pub(crate) trait Count: Copy {
-    /// How many integers of `node` are below `wanted`.
-    fn below(self, node: &Node, wanted: u64) -> usize;
+    /// How many integers of `node` are below `wanted`; `N` is a multiple of 8.
+    fn below<const N: usize>(self, node: &[[u8; 8]; N], wanted: u64) -> usize;
 }
 
 /// A search, to be compiled once for each way of counting.
@@ -48,7 +48,7 @@ pub(crate) struct Portable;
 
 impl Count for Portable {
     #[inline(always)]
-    fn below(self, node: &Node, wanted: u64) -> usize {
+    fn below<const N: usize>(self, node: &[[u8; 8]; N], wanted: u64) -> usize {
         node.iter().map(|bytes| usize::from(u64::from_le_bytes(*bytes) < wanted)).sum()
     }
 }
@@ -61,7 +61,7 @@ mod x86 {
         _mm512_set1_epi64,
     };
 
-    use super::{Count, Node, Search};
+    use super::{Count, Search};
 
     #[inline]
     pub(super) fn has_avx512() -> bool {
@@ -93,7 +93,7 @@ mod x86 {
 
     impl Count for Avx512 {
         #[inline(always)]
-        fn below(self, node: &Node, wanted: u64) -> usize {
+        fn below<const N: usize>(self, node: &[[u8; 8]; N], wanted: u64) -> usize {
             // SAFETY: the token says that the processor has AVX-512F.
             let wanted = unsafe { _mm512_set1_epi64(wanted.cast_signed()) };
             let mut count = 0;
@@ -118,7 +118,7 @@ mod x86 {
 
     impl Count for Avx2 {
         #[inline(always)]
-        fn below(self, node: &Node, wanted: u64) -> usize {
+        fn below<const N: usize>(self, node: &[[u8; 8]; N], wanted: u64) -> usize {
             // SAFETY: the token says that the processor has AVX2.
             let top = unsafe { _mm256_set1_epi64x(TOP_BIT) };
             // SAFETY: the token says that the processor has AVX2.

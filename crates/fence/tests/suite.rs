@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use fence::{Builder, DecodeError, Fence, Layout};
+use fence::{Builder, Choice, DecodeError, Fence, Layout, Memory};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -281,6 +281,49 @@ fn equal_input_gives_equal_bytes(layout: Layout) {
     assert_eq!(fence.memory_usage(), encode(layout, &keys).len() + size_of_val(&fence));
 }
 
+fn built(keys: &[Vec<u8>], memory: Memory) -> (Choice, Fence<Vec<u8>>) {
+    let mut builder = Builder::new(Layout::Adaptive);
+    builder.set_memory(memory);
+    for key in keys {
+        builder.push(key);
+    }
+    let choice = builder.choose();
+    (choice, Fence::decode(builder.finish()).unwrap())
+}
+
+#[test]
+fn adaptive_answers_like_the_layout_it_names() {
+    for (seed, (name, keys)) in key_sets().into_iter().enumerate() {
+        for memory in [Memory::Plenty, Memory::Tight] {
+            let (choice, fence) = built(&keys, memory);
+            assert_eq!(fence.layout(), choice.layout, "{name}");
+            assert_ne!(choice.layout, Layout::Adaptive, "{name}");
+            check_answers(&name, &keys, &fence, seed as u64);
+        }
+    }
+}
+
+#[test]
+fn adaptive_chooses_by_shape() {
+    let mut rng = StdRng::seed_from_u64(5);
+    let even: Keys = (0..5000_u64).map(|n| (n << 40).to_be_bytes().to_vec()).collect();
+    let skewed = (0..5000).map(|_| (rng.random::<u64>() >> rng.random_range(0..60)).to_be_bytes());
+    let mut skewed = sorted(skewed.map(|key| key.to_vec()).collect());
+    skewed.dedup();
+    let paths = (0..5000_u32).map(|n| format!("/srv/{}/shared/by/many/{n:09}", n / 500).into());
+    let paths: Keys = sorted(paths.collect());
+    for (keys, memory, layout) in [
+        (&even, Memory::Plenty, Layout::Linear),
+        (&skewed, Memory::Plenty, Layout::Wide),
+        (&paths, Memory::Plenty, Layout::PrefixTree),
+        (&paths, Memory::Tight, Layout::Compressed),
+        (&paths[..16].to_vec(), Memory::Plenty, Layout::FastLane),
+    ] {
+        let (choice, _) = built(keys, memory);
+        assert_eq!(choice.layout, layout, "{choice}");
+    }
+}
+
 macro_rules! suite {
     ($($name:ident: $layout:expr;)*) => {
         $(mod $name {
@@ -311,6 +354,7 @@ suite! {
     fastlane: Layout::FastLane;
     wide: Layout::Wide;
     prefix_tree: Layout::PrefixTree;
+    linear: Layout::Linear;
     compressed: Layout::Compressed;
 }
 

@@ -1,9 +1,9 @@
 //! `fence` beside the searches one would write without it. Prints the tables of docs/performance.md
 //! and docs/reproduction.md.
 //!
-//! `cargo bench --bench fence -- [latency] [cold] [ranges] [memory] [real] [min=N] [max=N] [set=S]`
-//! prints the named tables, or all. `FENCE_WORDS` names a file of `key TAB value` lines,
-//! `FENCE_PATHS` a folder whose file names are taken as keys (default `/usr`).
+//! `cargo bench --bench fence -- [latency] [cold] [ranges] [memory] [crossovers] [real]` prints the
+//! named tables, or all; `min=N`, `max=N` and `set=NAME` narrow them. `FENCE_WORDS` names a file of
+//! `key TAB value` lines, `FENCE_PATHS` a folder whose file names become keys (default `/usr`).
 //!
 //! A query is a stored key, drawn at random. *Dependent*: the next query waits for the rank of the
 //! one before. *Absent*: the same with keys drawn alike but not stored. *Batched*: 1,024 keys a
@@ -336,6 +336,56 @@ fn memory(name: &str, keys: &Keys) {
     }
 }
 
+/// Dependent queries for stored keys, of some layouts.
+fn compare(name: &str, keys: &Keys, layouts: &[Layout]) {
+    let asked = queries(keys, 20_000);
+    let nanos = |layout: &Layout| {
+        let fence = build(*layout, keys);
+        dependent(&asked, |key| fence.find(key))
+    };
+    row(name, &layouts.iter().map(nanos).collect::<Vec<_>>());
+}
+
+/// The figures that `fence::choose` rests on.
+fn crossovers() {
+    let names = |layouts: &[Layout]| layouts.iter().map(|l| format!("{l:?}")).collect::<Vec<_>>();
+    let heading = |title: &str, layouts: &[Layout]| {
+        let names = names(layouts);
+        heading(title, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    let layouts =
+        [Layout::Standard, Layout::Eytzinger, Layout::FastLane, Layout::Wide, Layout::Linear];
+    heading("u64, by count (ns a dependent query)", &layouts);
+    for n in [4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096] {
+        compare(&n.to_string(), &integers(n), &layouts);
+    }
+    let mut rng = StdRng::seed_from_u64(9);
+    let layouts = [Layout::Standard, Layout::Wide, Layout::PrefixTree];
+    heading("100,000 keys of 24 B, by share of neighbours equal in 8 bytes (ns)", &layouts);
+    for tied in [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95] {
+        let mut head = rng.random::<u64>();
+        let mut all = Vec::new();
+        for _ in 0..100_000 {
+            if !rng.random_bool(tied) {
+                head = rng.random();
+            }
+            let tail: [u8; 16] = rng.random();
+            all.push([&head.to_be_bytes()[..], &tail].concat());
+        }
+        compare(&format!("{:.0} %", tied * 100.0), &Keys::from_sorted(all), &layouts);
+    }
+    let layouts = [Layout::Standard, Layout::Wide, Layout::Linear];
+    heading("100,000 u64, by share in crowded stretches (ns)", &layouts);
+    for crowded in [0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9] {
+        let draw = |_| {
+            let key: u64 = rng.random();
+            if rng.random_bool(crowded) { 7 << 50 | key >> 24 } else { key }
+        };
+        let all = (0..100_000).map(draw).map(|key| key.to_be_bytes().to_vec()).collect();
+        compare(&format!("{:.0} %", crowded * 100.0), &Keys::from_sorted(all), &layouts);
+    }
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let option = |name: &str| args.iter().find_map(|arg| arg.strip_prefix(name));
@@ -366,6 +416,9 @@ fn main() {
                 memory(name, &keys);
             }
         }
+    }
+    if wanted("crossovers") {
+        crossovers();
     }
     if wanted("real") {
         for (name, keys) in [("WordNet words", words()), ("file paths", Some(paths()))] {
