@@ -1,5 +1,6 @@
 //! Time to build, decode and search each layout: 100,000 random separators of 16 bytes, and as many
 //! of 40 bytes with shared prefixes. Rivals are in `benches/compare`.
+#![expect(missing_docs, reason = "criterion's macros make functions without documentation")]
 
 use std::hint::black_box;
 
