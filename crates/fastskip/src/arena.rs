@@ -19,6 +19,7 @@
 use crate::chunk::{Chunk, ChunkPool, FULL_BYTES, LINE};
 use crate::error::InsertError;
 use crate::options::Options;
+use crate::record::Stamps;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, Padded};
 use std::sync::Arc;
 
@@ -58,6 +59,7 @@ pub(crate) struct Arena {
     chunk_bytes: usize,
     max_bytes: usize,
     pool: Option<Arc<ChunkPool>>,
+    stamps: Stamps,
 }
 
 #[derive(Debug)]
@@ -145,7 +147,7 @@ impl Cursor {
 }
 
 impl Arena {
-    pub(crate) fn new(options: &Options) -> Self {
+    pub(crate) fn new(options: &Options, stamps: Stamps) -> Self {
         let max_bytes = options.max_bytes.unwrap_or(usize::MAX);
         let chunk_bytes = options.chunk_bytes.clamp(FIRST_CHUNK_BYTES, FULL_BYTES);
         let chunk_bytes = chunk_bytes.next_multiple_of(LINE);
@@ -162,7 +164,14 @@ impl Arena {
             chunk_bytes,
             max_bytes,
             pool: options.pool.clone(),
+            stamps,
         }
+    }
+
+    /// Whether the records of this arena have stamps.
+    #[inline]
+    pub(crate) fn stamps(&self) -> Stamps {
+        self.stamps
     }
 
     pub(crate) fn shard_count(&self) -> usize {

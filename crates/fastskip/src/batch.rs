@@ -9,7 +9,7 @@ use crate::insert::Path;
 use crate::key::Target;
 use crate::list::SkipList;
 use crate::node::NodePlace;
-use crate::record::Entry;
+use crate::record::{Entry, Record};
 use crate::sync::prefetch;
 use crate::token;
 
@@ -27,6 +27,16 @@ impl SkipList {
     /// The newest version at or before `at` of each of `keys`, in their order. Same as a
     /// [`get`](Self::get) each, and faster by the cache misses that overlap.
     pub fn get_many<K: AsRef<[u8]>>(&self, keys: &[K], at: u64) -> Vec<Option<Entry<'_>>> {
+        self.find_all(keys, at, Record::entry)
+    }
+
+    /// As [`get_many`](Self::get_many), each answer made into what is wanted.
+    pub(crate) fn find_all<'a, K: AsRef<[u8]>, T>(
+        &'a self,
+        keys: &[K],
+        at: u64,
+        make: impl Fn(Record<'a>) -> T,
+    ) -> Vec<Option<T>> {
         let mut found = Vec::with_capacity(keys.len());
         for group in keys.chunks(LANES) {
             let targets = group.iter().map(|key| Target::at(key.as_ref(), at));
@@ -34,7 +44,8 @@ impl SkipList {
             for lane in &lanes {
                 self.prefetch_record(lane);
             }
-            found.extend(lanes.iter().map(|lane| self.find_in_leaf(lane.place, &lane.target)));
+            let find = |lane: &Lane<'_>| self.find_in_leaf(lane.place, &lane.target);
+            found.extend(lanes.iter().map(|lane| find(lane).map(&make)));
         }
         found
     }

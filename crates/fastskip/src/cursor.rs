@@ -206,6 +206,14 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
 }
 
 impl<'a> Cursor<&'a SkipList> {
+    /// The record, if the cursor stands at one.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn record_in_list(&self) -> Option<Record<'a>> {
+        let list: &'a SkipList = self.list;
+        self.valid().then(|| list.arena.record(self.leaf.words[self.rank].record()))
+    }
+
     /// The entry, if the cursor stands at one, borrowed from the list and not from the cursor.
     #[inline]
     pub fn entry_in_list(&self) -> Option<Entry<'a>> {

@@ -30,6 +30,12 @@ impl fmt::Display for InsertError {
 
 impl std::error::Error for InsertError {}
 
+impl InsertError {
+    /// Another name of [`InsertError::Duplicate`].
+    #[expect(non_upper_case_globals, reason = "stands for a variant, also in patterns")]
+    pub const DuplicateKey: Self = Self::Duplicate;
+}
+
 /// A batch ended early: an entry was refused. The entries before it are in the list, it and those
 /// behind it are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,3 +57,40 @@ impl std::error::Error for BatchStopped {
         Some(&self.error)
     }
 }
+
+/// Why a batch of a [`ConcurrentSkipList`](crate::ConcurrentSkipList) was not wholly inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BatchError {
+    /// Some entries were refused: their keys are there, or the list is sealed or full.
+    PartialFailure {
+        /// Entries inserted.
+        succeeded: usize,
+        /// Entries refused.
+        failed: usize,
+    },
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::PartialFailure { succeeded, failed } = self;
+        write!(f, "{failed} entries of a batch were refused, {succeeded} inserted")
+    }
+}
+
+impl std::error::Error for BatchError {}
+
+/// Why a list could not be sealed.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SealError {
+    /// It was sealed before: that call has the frozen content.
+    AlreadySealed,
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the list was sealed before")
+    }
+}
+
+impl std::error::Error for SealError {}

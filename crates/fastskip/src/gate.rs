@@ -64,10 +64,7 @@ impl Gate {
 
     /// Lets no more inserts in, and waits until those in flight have left.
     pub(crate) fn seal(&self) {
-        for lane in &self.lanes {
-            // ORDERING: AcqRel: see `enter`.
-            lane.0.word.fetch_or(SEALED, Ordering::AcqRel);
-        }
+        self.close();
         for lane in &self.lanes {
             let mut round = 0;
             // ORDERING: Acquire pairs with the Release of the leaving inserts: their entries are
@@ -79,7 +76,15 @@ impl Gate {
         }
     }
 
-    /// Whether [`seal`](Self::seal) was called, be it still waiting.
+    /// Lets no more inserts in.
+    pub(crate) fn close(&self) {
+        for lane in &self.lanes {
+            // ORDERING: AcqRel: see `enter`.
+            lane.0.word.fetch_or(SEALED, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether the gate was closed.
     pub(crate) fn is_sealed(&self) -> bool {
         // ORDERING: Acquire: who reads the bit sees what the sealing thread did before.
         self.lanes[0].0.word.load(Ordering::Acquire) & SEALED != 0

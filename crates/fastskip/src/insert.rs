@@ -4,7 +4,7 @@ use crate::error::InsertError;
 use crate::key::{Lens, Target, compare};
 use crate::list::SkipList;
 use crate::node::{NewNode, NodePlace, SLOTS, Word};
-use crate::record::{Record, RecordPlace};
+use crate::record::{Entry, Record, RecordPlace};
 use crate::search::sort_ties;
 use crate::sync::Ordering;
 use crate::token;
@@ -16,6 +16,8 @@ const LEVELS_MAX: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Path {
     shard: usize,
+    /// The first stamp of the record, if records have stamps.
+    pub(crate) stamp: u32,
     nodes: [u32; LEVELS_MAX],
     /// A node that was found by a `next` link, not from above: it may not be linked there yet.
     unlinked: Option<NodePlace>,
@@ -38,7 +40,7 @@ enum Added {
 
 impl Path {
     pub(crate) fn new(shard: usize) -> Self {
-        Self { shard, nodes: [0; LEVELS_MAX], unlinked: None }
+        Self { shard, stamp: 0, nodes: [0; LEVELS_MAX], unlinked: None }
     }
 }
 
@@ -60,30 +62,34 @@ impl SkipList {
         Ok(())
     }
 
-    /// Adds an entry whose leaf is at `start` or to the right of it.
+    /// Adds an entry whose leaf is at `start` or to the right of it, and tells where it is.
     pub(crate) fn insert_from(
         &self,
         start: NodePlace,
         target: &Target<'_>,
         value: &[u8],
         path: &mut Path,
-    ) -> Result<(), InsertError> {
-        let (shard, key, version) = (path.shard, target.key, target.version);
+    ) -> Result<RecordPlace, InsertError> {
+        let (shard, stamp) = (path.shard, path.stamp);
+        let entry = Entry { key: target.key, version: target.version, value };
         let mut record: Option<RecordPlace> = None;
         let make = || {
             let place = match record {
                 Some(place) => place,
-                None => self.arena.add_record(shard, key, version, value)?,
+                None => self.arena.add_record(shard, stamp, entry)?,
             };
             record = Some(place);
             Ok(place.0)
         };
         let added = self.add_word(start, target, make, path);
-        let Ok(Added::Done(leaf)) = added else {
-            if let Some(place) = record {
-                self.arena.take_record_back(shard, place, key, value);
+        let (leaf, place) = match (added, record) {
+            (Ok(Added::Done(leaf)), Some(place)) => (leaf, place),
+            (refused, made) => {
+                if let Some(place) = made {
+                    self.arena.take_record_back(shard, place, entry.key, value);
+                }
+                return refused.and(Err(InsertError::Duplicate));
             }
-            return added.and(Err(InsertError::Duplicate));
         };
         // ORDERING: Release: the leaf is whole for who starts from it; pairs with the Acquire in
         // `start_of_insert`.
@@ -92,7 +98,7 @@ impl SkipList {
             // Losing a link costs time only: the entry itself is in.
             let _linked = self.link(node, path).is_ok();
         }
-        Ok(())
+        Ok(place)
     }
 
     /// As [`descend`](Self::descend) to level 0, and remembers the way.
@@ -127,7 +133,7 @@ impl SkipList {
     }
 
     /// Where to begin: at the shard's finger if the target is there, else down from the root.
-    fn start_of_insert(&self, target: &Target<'_>, path: &mut Path) -> NodePlace {
+    pub(crate) fn start_of_insert(&self, target: &Target<'_>, path: &mut Path) -> NodePlace {
         // ORDERING: Acquire: the node is whole; pairs with the Release in `insert`.
         let finger = NodePlace(self.fingers[path.shard].0.load(Ordering::Acquire));
         let node = self.arena.node(finger);

@@ -13,6 +13,8 @@ mod gate;
 mod insert;
 mod key;
 mod list;
+#[cfg(not(loom))]
+pub mod map;
 mod node;
 mod options;
 mod record;
@@ -22,7 +24,9 @@ mod token;
 
 pub use chunk::ChunkPool;
 pub use cursor::Cursor;
-pub use error::{BatchStopped, InsertError};
+pub use error::{BatchError, BatchStopped, InsertError, SealError};
 pub use list::SkipList;
+#[cfg(not(loom))]
+pub use map::{Builder, ConcurrentSkipList, FrozenMemtable, Iter, Snapshot, SnapshotIter};
 pub use options::Options;
 pub use record::Entry;

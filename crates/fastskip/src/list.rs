@@ -17,7 +17,7 @@ use crate::gate::Gate;
 use crate::key::{Lens, Target};
 use crate::node::{NewNode, NodePlace, Word};
 use crate::options::Options;
-use crate::record::Entry;
+use crate::record::{Entry, Record, Stamps};
 use crate::sync::{AtomicU32, Padded};
 
 /// An ordered map from (key, version) to value, with the versions of a key newest first: lock-free
@@ -65,7 +65,12 @@ impl SkipList {
     /// # Panics
     /// If the memory limit is below 4 KiB, or the system has no 64 KiB to give.
     pub fn with_options(options: &Options) -> Self {
-        let arena = Arena::new(options);
+        Self::with_stamps(options, Stamps::Without)
+    }
+
+    /// An empty list whose records have stamps, or not.
+    pub(crate) fn with_stamps(options: &Options, stamps: Stamps) -> Self {
+        let arena = Arena::new(options, stamps);
         let shard_count = arena.shard_count();
         let (next, words) = (Word::NONE, &[][..]);
         let leaf = NewNode { level: 0, lens: Lens::WHOLE, low: None, first: true, next, words };
@@ -87,7 +92,7 @@ impl SkipList {
     pub fn get(&self, key: &[u8], at: u64) -> Option<Entry<'_>> {
         let target = Target::at(key, at);
         let leaf = self.descend(&target, 0);
-        self.find_in_leaf(leaf, &target)
+        self.find_in_leaf(leaf, &target).map(Record::entry)
     }
 
     /// Takes no more entries, and returns when no insert is in flight any more. What the list then

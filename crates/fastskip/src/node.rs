@@ -195,8 +195,10 @@ impl Node {
     /// Puts `to` into a free slot that holds `from`.
     #[inline]
     pub(crate) fn fill(&self, rank: usize, from: Word, to: Word) -> bool {
-        // ORDERING: Release publishes the record or node; pairs with the Acquire in `slot`.
-        let (success, failure) = (Ordering::Release, Ordering::Relaxed);
+        // ORDERING: Release publishes the record or node; pairs with the Acquire in `slot`. SeqCst
+        // for `ConcurrentSkipList`: who links an entry reads the epoch afterwards, who makes a
+        // snapshot moves the epoch and reads slots afterwards; one of them must see the other.
+        let (success, failure) = (Ordering::SeqCst, Ordering::Relaxed);
         self.slots[rank].compare_exchange(from.0, to.0, success, failure).is_ok()
     }
 }

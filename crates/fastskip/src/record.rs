@@ -1,16 +1,20 @@
 //! Records: one entry each, written once, never changed.
 //!
 //! ```text
-//! record := version: u64 | key_bytes: u32 | value_bytes: u32 | key | value      4-byte aligned
+//! record := [stamp: u32] | version: u64 | key_bytes: u32 | value_bytes: u32 | key | value
 //! ```
+//! 4-byte aligned; a record's place is that of its version. Only the records of a list made for
+//! [`ConcurrentSkipList`](crate::ConcurrentSkipList) have a stamp, the only part that changes.
 //!
 //! Invariant: a [`RecordPlace`] names a record that was wholly written before the place was
 //! published, in the arena it is used with. (Places come from [`Arena::add_record`] and travel only
 //! through the words of nodes of the same list.)
 #![expect(unsafe_code, reason = "reads and writes records in arena memory")]
 
-use crate::arena::{Arena, Purpose};
+use crate::arena::{Arena, GRANULE, Purpose};
 use crate::error::InsertError;
+#[cfg(not(loom))]
+use crate::sync::AtomicU32;
 use std::marker::PhantomData;
 
 #[cfg(not(loom))]
@@ -45,13 +49,33 @@ pub struct Entry<'a> {
     pub value: &'a [u8],
 }
 
-/// Bytes of a record.
-pub(crate) fn record_bytes(key: &[u8], value: &[u8]) -> usize {
-    HEADER_BYTES + key.len() + value.len()
+/// Whether the records of a list have a stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stamps {
+    Without,
+    With,
+}
+
+/// Granules of a stamp.
+const STAMP_GRANULES: u32 = 1;
+const _: () = assert!(STAMP_GRANULES as usize * GRANULE == size_of::<u32>());
+
+impl Stamps {
+    fn granules(self) -> u32 {
+        match self {
+            Self::Without => 0,
+            Self::With => STAMP_GRANULES,
+        }
+    }
+
+    /// Bytes of a record.
+    pub(crate) fn record_bytes(self, key: &[u8], value: &[u8]) -> usize {
+        self.granules() as usize * GRANULE + HEADER_BYTES + key.len() + value.len()
+    }
 }
 
 impl Arena {
-    /// Writes a record.
+    /// Writes a record, with `stamp` if the arena's records have stamps.
     ///
     /// # Errors
     /// As [`Arena::alloc`].
@@ -59,14 +83,20 @@ impl Arena {
     pub(crate) fn add_record(
         &self,
         shard: usize,
-        key: &[u8],
-        version: u64,
-        value: &[u8],
+        stamp: u32,
+        entry: Entry<'_>,
     ) -> Result<RecordPlace, InsertError> {
+        let Entry { key, version, value } = entry;
         let too_large = |_| InsertError::TooLarge;
         let key_bytes = u32::try_from(key.len()).map_err(too_large)?;
         let value_bytes = u32::try_from(value.len()).map_err(too_large)?;
-        let place = self.alloc(shard, Purpose::Record, record_bytes(key, value))?;
+        let stamps = self.stamps();
+        let place = self.alloc(shard, Purpose::Record, stamps.record_bytes(key, value))?;
+        if stamps == Stamps::With {
+            // SAFETY: the first 4 bytes at `place` were just handed out to us.
+            unsafe { self.address(place).cast::<u32>().write_unaligned(stamp) };
+        }
+        let place = place + stamps.granules();
         let start = self.address(place);
         let lengths = u64::from(value_bytes) << 32 | u64::from(key_bytes);
         // SAFETY: the 16 bytes at `start` were just handed out to us.
@@ -97,7 +127,9 @@ impl Arena {
         key: &[u8],
         value: &[u8],
     ) {
-        self.take_back(shard, Purpose::Record, place.0, record_bytes(key, value));
+        let stamps = self.stamps();
+        let place = place.0 - stamps.granules();
+        self.take_back(shard, Purpose::Record, place, stamps.record_bytes(key, value));
     }
 
     /// The record at `place`.
@@ -120,6 +152,17 @@ fn watch(start: *mut u8, act: impl FnOnce(*mut Watch)) {
 }
 
 impl<'a> Record<'a> {
+    /// The record's stamp. Only for lists whose records have stamps.
+    #[cfg(not(loom))]
+    #[inline]
+    pub(crate) fn stamp(self) -> &'a AtomicU32 {
+        // SAFETY: in such a list, a stamp stands before the header (see the module's picture).
+        let stamp = unsafe { self.start.sub(size_of::<u32>()) };
+        // SAFETY: 4-byte aligned as all places are, written before the record was published, and
+        // only used as an atomic since; the arena, borrowed for 'a, keeps it.
+        unsafe { AtomicU32::from_ptr(stamp.cast_mut().cast()) }
+    }
+
     #[inline]
     pub(crate) fn version(self) -> u64 {
         // SAFETY: the module's invariant: a written header is at `start`.

@@ -3,7 +3,7 @@
 use crate::key::{Target, compare};
 use crate::list::SkipList;
 use crate::node::{Node, NodePlace, SLOTS, Word};
-use crate::record::{Entry, RecordPlace};
+use crate::record::{Record, RecordPlace};
 use crate::sync::Ordering;
 use std::cmp;
 
@@ -93,7 +93,7 @@ impl SkipList {
         &self,
         mut place: NodePlace,
         target: &Target<'_>,
-    ) -> Option<Entry<'_>> {
+    ) -> Option<Record<'_>> {
         loop {
             let node = self.arena.node(place);
             let hint = self.hint(node, target);
@@ -121,7 +121,7 @@ impl SkipList {
     }
 
     /// In a node whose hints tell versions: the newest version older than all that share `hint`.
-    fn find_above(&self, node: &Node, hint: u32, target: &Target<'_>) -> Option<Entry<'_>> {
+    fn find_above(&self, node: &Node, hint: u32, target: &Target<'_>) -> Option<Record<'_>> {
         let words = (0..SLOTS).map(|rank| node.slot(rank));
         let least = words.filter(|word| !word.is_none() && word.hint() > hint).min()?;
         node.tied(least.hint()).fold(None, |best, word| self.newer(best, word.record(), target))
@@ -131,14 +131,14 @@ impl SkipList {
     #[inline]
     fn newer<'a>(
         &'a self,
-        best: Option<Entry<'a>>,
+        best: Option<Record<'a>>,
         place: RecordPlace,
         target: &Target<'_>,
-    ) -> Option<Entry<'a>> {
+    ) -> Option<Record<'a>> {
         let record = self.arena.record(place);
         let version = record.version();
-        let newer = version <= target.version && best.is_none_or(|best| version > best.version);
-        if newer && record.key() == target.key { Some(record.entry()) } else { best }
+        let newer = version <= target.version && best.is_none_or(|best| version > best.version());
+        if newer && record.key() == target.key { Some(record) } else { best }
     }
 
     /// Orders the live words of a level 0 node: by hint, and by the entries where hints are equal.
