@@ -17,13 +17,13 @@ struct Line {
 
 #[derive(Debug)]
 pub(crate) struct Counters {
-    lines: Box<[Line]>,
+    lines: Box<[Line; LINES]>,
 }
 
 impl Counters {
     pub(crate) fn new() -> Self {
         let line = || Line { counts: std::array::from_fn(|_| AtomicU64::new(0)) };
-        Self { lines: (0..LINES).map(|_| line()).collect() }
+        Self { lines: Box::new(std::array::from_fn(|_| line())) }
     }
 
     #[inline]
@@ -54,7 +54,7 @@ impl Counters {
 
     /// Adds the sums to `kinds`.
     pub(crate) fn add_to(&self, kinds: &mut [KindStats; Kind::COUNT]) {
-        for line in &self.lines {
+        for line in &*self.lines {
             for (kind, stats) in kinds.iter_mut().enumerate() {
                 // ORDERING: Relaxed, counters guard nothing.
                 stats.hits += line.counts[kind].load(Ordering::Relaxed);

@@ -35,11 +35,17 @@ struct Seats {
     free: Vec<&'static Turn>,
 }
 
-/// A thread's seat; given back when dropped. Neither `Send` nor `Sync` (invariant 1).
+/// The right to a seat; given back when dropped. Neither `Send` nor `Sync` (invariant 1).
+#[derive(Debug)]
+pub(crate) struct Tenancy {
+    seat: Seat,
+    readers: &'static Readers,
+}
+
+/// A thread's seat, lent while its tenancy lasts.
 #[derive(Debug)]
 pub(crate) struct Seat {
     turn: &'static Turn,
-    readers: &'static Readers,
     stays: PhantomData<*const ()>,
 }
 
@@ -70,7 +76,7 @@ impl Readers {
     }
 
     /// A seat for the calling thread.
-    pub(crate) fn sit(&'static self) -> Seat {
+    pub(crate) fn sit(&'static self) -> Tenancy {
         let mut seats = self.seats.lock();
         let turn = seats.free.pop().unwrap_or_else(|| {
             let rank = seats.all.len();
@@ -78,7 +84,7 @@ impl Readers {
             seats.all.push(turn);
             turn
         });
-        Seat { turn, readers: self, stays: PhantomData }
+        Tenancy { seat: Seat { turn, stays: PhantomData }, readers: self }
     }
 
     /// The readers that may still see what the caller unlinked before this call.
@@ -132,10 +138,16 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Tenancy {
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
+    }
+}
+
+impl Drop for Tenancy {
     fn drop(&mut self) {
-        assert!(!self.is_reading(), "a thread ended inside a read");
-        self.readers.seats.lock().free.push(self.turn);
+        assert!(!self.seat.is_reading(), "a thread ended inside a read");
+        self.readers.seats.lock().free.push(self.seat.turn);
     }
 }
 
@@ -152,13 +164,25 @@ impl Drop for Guard<'_> {
 
 #[cfg(not(loom))]
 mod seats {
-    use super::{Readers, Seat};
-    use std::cell::OnceCell;
+    use super::{Readers, Seat, Tenancy, Turn};
+    use std::cell::{Cell, OnceCell};
+    use std::marker::PhantomData;
 
     static READERS: Readers = Readers::new();
 
     thread_local! {
-        static SEAT: OnceCell<Seat> = const { OnceCell::new() };
+        /// The seat of `TENANCY` while there is one. Has no destructor, so looking costs nothing.
+        static SEAT: Cell<Option<&'static Turn>> = const { Cell::new(None) };
+        static TENANCY: OnceCell<Ending> = const { OnceCell::new() };
+    }
+
+    /// Clears `SEAT` before the tenancy ends.
+    struct Ending(Tenancy);
+
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            SEAT.set(None);
+        }
     }
 
     /// The readers of every cache in the process.
@@ -169,14 +193,18 @@ mod seats {
     /// Calls `f` with this thread's seat, or with `None` while the thread's locals are torn down.
     #[inline]
     pub(crate) fn with<R>(f: impl FnOnce(Option<&Seat>) -> R) -> R {
-        let mut f = Some(f);
-        let seated =
-            SEAT.try_with(|seat| f.take().map(|f| f(Some(seat.get_or_init(|| READERS.sit())))));
-        match (seated, f) {
-            (Ok(Some(result)), _) => result,
-            (_, Some(f)) => f(None),
-            _ => unreachable!("the closure ran or is left over"),
-        }
+        let turn = SEAT.get().or_else(sit);
+        f(turn.map(|turn| Seat { turn, stays: PhantomData }).as_ref())
+    }
+
+    #[cold]
+    fn sit() -> Option<&'static Turn> {
+        let turn = TENANCY.try_with(|cell| {
+            let ending = cell.get_or_init(|| Ending(READERS.sit()));
+            ending.0.seat().turn
+        });
+        SEAT.set(turn.as_ref().ok().copied());
+        turn.ok()
     }
 }
 
@@ -195,7 +223,7 @@ mod seats {
 
     /// Calls `f` with a seat of its own.
     pub(crate) fn with<R>(f: impl FnOnce(Option<&Seat>) -> R) -> R {
-        f(Some(&READERS.sit()))
+        f(Some(READERS.sit().seat()))
     }
 }
 
@@ -215,6 +243,7 @@ mod tests {
     fn a_read_blocks_until_it_ends_even_if_another_follows() {
         let readers: &'static Readers = Box::leak(Box::new(Readers::new()));
         let (one, two) = (readers.sit(), readers.sit());
+        let (one, two) = (one.seat(), two.seat());
         assert_ne!(one.rank(), two.rank());
         assert!(blockers(readers).is_empty());
         let outer = one.enter();
@@ -232,8 +261,8 @@ mod tests {
     #[test]
     fn seats_are_reused() {
         let readers: &'static Readers = Box::leak(Box::new(Readers::new()));
-        let rank = readers.sit().rank();
-        assert_eq!(readers.sit().rank(), rank);
+        let rank = readers.sit().seat().rank();
+        assert_eq!(readers.sit().seat().rank(), rank);
         assert_eq!(readers.seats.lock().all.len(), 1);
     }
 }

@@ -121,21 +121,16 @@ impl<K: Hash + Eq + Clone, V: Clone> Shard<K, V> {
         then: impl FnOnce(&V, Kind) -> R,
     ) -> Option<R> {
         let guard = seat.enter();
-        let table = self.table.load(&guard);
-        let index = table.find(short(hash), |index| {
+        let mut then = Some(then);
+        self.table.load(&guard).find(short(hash), |index| {
             // SAFETY: the index is from the table, and `guard` is a read under way.
-            unsafe { self.slab.with(index, |entry| entry.key == *key) }
-        })?;
-        // SAFETY: as above.
-        unsafe {
-            self.slab.with(index, |entry| {
-                if entry.deadline_ms <= now_ms {
-                    return None;
-                }
-                self.slab.hit(index);
-                Some(then(&entry.value, self.slab.kind(index)))
-            })
-        }
+            unsafe {
+                self.slab.hit(index, key, now_ms, |found| {
+                    let (value, kind) = found?;
+                    then.take().map(|then| then(value, kind))
+                })
+            }
+        })?
     }
 
     pub(crate) fn lock(&self) -> Locked<'_, K, V> {
@@ -173,7 +168,8 @@ impl<K: Hash + Eq + Clone, V: Clone> Locked<'_, K, V> {
     fn find(&self, key: &K, hash: u64) -> Option<u32> {
         self.table().find(short(hash), |index| {
             // SAFETY: the lock is held, and the index is in the table.
-            unsafe { self.shard.slab.with(index, |entry| entry.key == *key) }
+            let is_key = unsafe { self.shard.slab.with(index, |entry| entry.key == *key) };
+            is_key.then_some(index)
         })
     }
 
@@ -185,12 +181,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Locked<'_, K, V> {
         gone: &mut Garbage<K, V>,
     ) -> Option<(V, Kind)> {
         let index = self.find(key, hash)?;
-        // SAFETY: the lock is held, and the index is in the table.
-        let value = unsafe {
-            self.shard
-                .slab
-                .with(index, |entry| (entry.deadline_ms > now_ms).then(|| entry.value.clone()))
-        };
+        let over = self.shard.slab.is_over(index, now_ms);
+        let value = (!over).then(|| {
+            // SAFETY: the lock is held, and the index is in the table.
+            unsafe { self.shard.slab.with(index, |entry| entry.value.clone()) }
+        });
         if value.is_some() {
             let core = &mut *self.core;
             core.policy.touch(&mut core.nodes, &self.shard.slab, index);
@@ -222,7 +217,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Locked<'_, K, V> {
         self.make_room();
         let index = self.vacant_slot();
         // SAFETY: the slot is vacant and the lock is held.
-        unsafe { self.shard.slab.occupy(index, Entry { key, value, deadline_ms }, label.kind) };
+        unsafe { self.shard.slab.occupy(index, Entry { key, value }, label.kind, deadline_ms) };
         let core = &mut *self.core;
         core.nodes.reset(index, weight, short(hash));
         core.policy.insert(&mut core.nodes, &self.shard.slab, index, label.priority);
@@ -467,7 +462,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Locked<'_, K, V> {
         for index in self.table().indexes() {
             assert!(linked(&core.nodes, index), "entry {index} is on a list");
             let hash = core.nodes.get(index).hash;
-            let found = self.table().find(hash, |found| found == index);
+            let found = self.table().find(hash, |found| (found == index).then_some(found));
             assert_eq!(found, Some(index), "entry {index} is found by its hash");
             seen[index as usize] += 1;
         }

@@ -9,7 +9,7 @@
 #![expect(unsafe_code, reason = "owns the memory that readers see without a lock")]
 
 use crate::policy::{Kind, MARK_MAX, Marks};
-use crate::sync::{AtomicU8, Ordering, UnsafeCell};
+use crate::sync::{AtomicU64, Ordering, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
@@ -24,15 +24,35 @@ pub(crate) const SLOTS_MAX: u32 = ((1 << 26) - 4) * UNIT;
 pub(crate) struct Entry<K, V> {
     pub(crate) key: K,
     pub(crate) value: V,
-    /// Milliseconds on the cache's clock; `u64::MAX` for ever.
-    pub(crate) deadline_ms: u64,
 }
 
 #[derive(Debug)]
 struct Slot<K, V> {
     entry: UnsafeCell<MaybeUninit<Entry<K, V>>>,
-    /// The mark in the low two bits, the kind above.
-    state: AtomicU8,
+    /// `deadline in ms: 56 bits | kind: 4 bits | mark: 4 bits`
+    state: AtomicU64,
+}
+
+/// The latest deadline: never, as far as anyone living is concerned.
+const DEADLINE_MAX: u64 = u64::MAX >> 8;
+
+fn state_of(kind: Kind, deadline_ms: u64) -> u64 {
+    deadline_ms.min(DEADLINE_MAX) << 8 | (kind as u64) << 4
+}
+
+#[inline]
+fn deadline_of(state: u64) -> u64 {
+    state >> 8
+}
+
+#[inline]
+fn mark_of(state: u64) -> u8 {
+    (state & 0xf) as u8
+}
+
+#[inline]
+fn kind_of(state: u64) -> Kind {
+    Kind::ALL[(state >> 4) as usize % Kind::COUNT]
 }
 
 type Chunk<K, V> = Box<[Slot<K, V>]>;
@@ -70,7 +90,7 @@ impl<K, V> Slab<K, V> {
         let (chunk, _, len) = place(index);
         self.chunks[chunk].get_or_init(|| {
             let slot =
-                || Slot { entry: UnsafeCell::new(MaybeUninit::uninit()), state: AtomicU8::new(0) };
+                || Slot { entry: UnsafeCell::new(MaybeUninit::uninit()), state: AtomicU64::new(0) };
             (0..len).map(|_| slot()).collect()
         });
     }
@@ -85,10 +105,16 @@ impl<K, V> Slab<K, V> {
     /// Fills a slot.
     /// # Safety
     /// The slot is vacant, and the caller holds the shard's lock.
-    pub(crate) unsafe fn occupy(&self, index: u32, entry: Entry<K, V>, kind: Kind) {
+    pub(crate) unsafe fn occupy(
+        &self,
+        index: u32,
+        entry: Entry<K, V>,
+        kind: Kind,
+        deadline_ms: u64,
+    ) {
         let slot = self.slot(index);
         // ORDERING: Relaxed, the table publishes the slot.
-        slot.state.store((kind as u8) << 2, Ordering::Relaxed);
+        slot.state.store(state_of(kind, deadline_ms), Ordering::Relaxed);
         slot.entry.with_mut(|cell| {
             // SAFETY: nobody knows the index of a vacant slot but the holder of the lock.
             unsafe { cell.write(MaybeUninit::new(entry)) };
@@ -120,22 +146,51 @@ impl<K, V> Slab<K, V> {
         })
     }
 
-    /// Notes a hit: raises the mark, and writes only if that changes it.
+    /// As [`Slab::with`] if the entry's key is `key`: notes a hit unless the entry's time is over,
+    /// and calls `f` with the value and kind, or with `None` if it is.
+    /// # Safety
+    /// As [`Slab::with`].
     #[inline]
-    pub(crate) fn hit(&self, index: u32) {
-        let state = &self.slot(index).state;
-        // ORDERING: Relaxed, a mark is a hint and guards nothing; two hits at once may count once.
-        let old = state.load(Ordering::Relaxed);
-        if old & MARK_MAX < MARK_MAX {
-            // ORDERING: Relaxed, as above. The kind in it cannot change under a reader.
-            state.store(old + 1, Ordering::Relaxed);
-        }
+    pub(crate) unsafe fn hit<R>(
+        &self,
+        index: u32,
+        key: &K,
+        now_ms: u64,
+        f: impl FnOnce(Option<(&V, Kind)>) -> R,
+    ) -> Option<R>
+    where
+        K: Eq,
+    {
+        let slot = self.slot(index);
+        slot.entry.with(|cell| {
+            // SAFETY: as in `with`, by the same promise.
+            let entry = unsafe { &*cell.cast::<Entry<K, V>>() };
+            if entry.key != *key {
+                return None;
+            }
+            // ORDERING: Relaxed, deadline and kind were written before the slot was published; the
+            // mark is a hint and guards nothing.
+            let state = slot.state.load(Ordering::Relaxed);
+            if deadline_of(state) <= now_ms {
+                return Some(f(None));
+            }
+            if mark_of(state) < MARK_MAX {
+                // ORDERING: Relaxed, as above. Two hits at once may count once.
+                slot.state.store(state + 1, Ordering::Relaxed);
+            }
+            Some(f(Some((&entry.value, kind_of(state)))))
+        })
     }
 
-    #[inline]
+    /// Whether the entry's time is over.
+    pub(crate) fn is_over(&self, index: u32, now_ms: u64) -> bool {
+        // ORDERING: Relaxed, written before the slot was published.
+        deadline_of(self.slot(index).state.load(Ordering::Relaxed)) <= now_ms
+    }
+
     pub(crate) fn kind(&self, index: u32) -> Kind {
         // ORDERING: Relaxed, written before the slot was published.
-        Kind::ALL[usize::from(self.slot(index).state.load(Ordering::Relaxed) >> 2) % Kind::COUNT]
+        kind_of(self.slot(index).state.load(Ordering::Relaxed))
     }
 
     /// Bytes of the chunks made.
@@ -147,15 +202,15 @@ impl<K, V> Slab<K, V> {
 impl<K, V> Marks for Slab<K, V> {
     fn mark(&self, index: u32) -> u8 {
         // ORDERING: Relaxed, a mark is a hint and guards nothing.
-        self.slot(index).state.load(Ordering::Relaxed) & MARK_MAX
+        mark_of(self.slot(index).state.load(Ordering::Relaxed))
     }
 
     fn set_mark(&self, index: u32, mark: u8) {
         let state = &self.slot(index).state;
-        // ORDERING: Relaxed, as above; only the holder of the lock writes another kind.
-        let kind = state.load(Ordering::Relaxed) & !MARK_MAX;
+        // ORDERING: Relaxed, as above; only the holder of the lock writes the other bits.
+        let rest = state.load(Ordering::Relaxed) & !0xf;
         // ORDERING: Relaxed, as above.
-        state.store(kind | mark, Ordering::Relaxed);
+        state.store(rest | u64::from(mark), Ordering::Relaxed);
     }
 }
 

@@ -86,13 +86,14 @@ impl Table {
         size_of_val(&*self.buckets)
     }
 
-    /// The index for which `is_key` says yes, among those whose hash may be `hash`.
+    /// The first answer of `look` to an index whose hash may be `hash`.
     #[inline]
-    pub(crate) fn find(&self, hash: u32, mut is_key: impl FnMut(u32) -> bool) -> Option<u32> {
+    pub(crate) fn find<R>(&self, hash: u32, mut look: impl FnMut(u32) -> Option<R>) -> Option<R> {
         let mask = self.buckets.len() - 1;
         let tag = tag_of(hash);
         let mut at = hash as usize & mask;
-        for _ in 0..=mask {
+        let mut left = self.buckets.len();
+        while left > 0 {
             let bucket = &self.buckets[at];
             // ORDERING: Acquire, with the Release in `set_control`: where the tag is seen, so is
             // its index.
@@ -101,8 +102,10 @@ impl Table {
             while bits != 0 {
                 // ORDERING: Acquire sees the entry written before the Release in `place`.
                 let index = bucket.slots[way(bits)].load(Ordering::Acquire);
-                if index != NIL && is_key(index) {
-                    return Some(index);
+                if index != NIL
+                    && let Some(found) = look(index)
+                {
+                    return Some(found);
                 }
                 bits &= bits - 1;
             }
@@ -110,6 +113,7 @@ impl Table {
                 return None;
             }
             at = (at + 1) & mask;
+            left -= 1;
         }
         None
     }
@@ -235,10 +239,13 @@ mod tests {
         for step in 0..steps {
             let index = rng.random_range(0..300_u32);
             if let Some(&hash) = map.get(&index) {
-                assert_eq!(table.find(hash, |found| found == index), Some(index));
+                assert_eq!(
+                    table.find(hash, |found| (found == index).then_some(found)),
+                    Some(index)
+                );
                 if rng.random_bool(0.3) {
                     table.replace(hash, index, 1000 + index);
-                    assert_eq!(table.find(hash, |found| found == index), None);
+                    assert_eq!(table.find(hash, |found| (found == index).then_some(found)), None);
                     table.replace(hash, 1000 + index, index);
                 } else {
                     table.remove(hash, index);
@@ -246,7 +253,7 @@ mod tests {
                 }
             } else {
                 let hash = rng.random_range(0..spread).wrapping_mul(0x9e37_79b1);
-                assert_eq!(table.find(hash, |found| found == index), None);
+                assert_eq!(table.find(hash, |found| (found == index).then_some(found)), None);
                 table.insert(hash, index);
                 map.insert(index, hash);
             }
