@@ -77,21 +77,23 @@ impl Packer {
     /// Compresses into `self.packed`; returns with what.
     fn choose(&mut self, body: &[u8], entries: u16, coding: Coding) -> Codec {
         let small = body.len() < self.rules.bytes_min;
-        if coding.codec == Codec::None || small || body.len() > DECOMPRESSED_BYTES_MAX {
+        let by_data = self.rules.chooser == Chooser::ByData;
+        let plain = coding.codec == Codec::None;
+        if plain && !by_data || small || body.len() > DECOMPRESSED_BYTES_MAX {
             return Codec::None;
         }
         let entries = usize::from(entries);
-        let by_data = self.rules.chooser == Chooser::ByData;
-        let random = by_data && codec::looks_random(body);
-        if !random {
-            self.compressor.compress(coding, body, entries, &mut self.packed);
-        }
         if !by_data {
+            self.compressor.compress(coding, body, entries, &mut self.packed);
             return coding.codec;
+        }
+        let hopeless = plain || codec::looks_random(body);
+        if !hopeless {
+            self.compressor.compress(coding, body, entries, &mut self.packed);
         }
         self.columns.clear();
         self.compressor.compress(Coding::new(Codec::Delta), body, entries, &mut self.columns);
-        if random || self.columns.len() <= self.packed.len() {
+        if hopeless || self.columns.len() <= self.packed.len() {
             std::mem::swap(&mut self.packed, &mut self.columns);
             return Codec::Delta;
         }
