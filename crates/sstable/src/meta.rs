@@ -75,7 +75,7 @@ enum Field<'a> {
 }
 
 impl TableMeta {
-    /// Appends the properties block; `file_bytes` and `table_id` stand in the footer instead.
+    /// Appends the properties block; `file_bytes` stands in the footer instead.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let mut copy = self.clone();
         let mut content = Vec::new();
@@ -140,6 +140,7 @@ impl TableMeta {
             17 => Field::Number(&mut self.partitions),
             18 => Field::Small(&mut self.level),
             19 => Field::Number(&mut self.created_at_us),
+            20 => Field::Number(&mut self.table_id),
             32.. => Field::Number(self.blocks_by_codec.get_mut(usize::try_from(tag - 32).ok()?)?),
             _ => return None,
         })

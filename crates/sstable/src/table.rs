@@ -290,12 +290,13 @@ impl Table {
         let Some(rank) = index.find(key, at) else { return Ok(None) };
         let Some(handle) = index.handle(rank) else { return Ok(None) };
         let block = self.data_block(handle, true)?;
-        self.find_in(block, handle, (key, hash, at))
+        self.find_in(&block, handle, (key, hash, at))
     }
 
-    fn find_in(
+    #[inline]
+    pub(crate) fn find_in(
         &self,
-        block: Arc<Block>,
+        block: &Arc<Block>,
         handle: Handle,
         (key, hash, at): (&[u8], u64, Trailer),
     ) -> Result<Option<Found>> {
@@ -307,7 +308,7 @@ impl Table {
         }
         let trailer = view.trailer(spot.rank);
         let (start, end) = value_range(view, spot).ok_or_else(malformed)?;
-        Ok(Some(Found { trailer, value: ValueRef::new(block, start, end) }))
+        Ok(Some(Found { trailer, value: ValueRef::new(Arc::clone(block), start, end) }))
     }
 
     #[inline]
