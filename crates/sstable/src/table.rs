@@ -41,7 +41,7 @@ pub struct Block {
 #[derive(Debug)]
 pub(crate) enum Content {
     Data(DataBlock),
-    Index(Index),
+    Index(Box<Index>),
     Filter(Filter<Bytes>),
 }
 
@@ -362,7 +362,7 @@ impl Table {
         let index = Index::decode(&body.bytes)
             .filter(|index| index.end() <= self.source.blocks_end)
             .ok_or_else(|| self.source.damaged(handle.offset, "a well-formed index block"))?;
-        Ok(Block { content: Content::Index(index) })
+        Ok(Block { content: Content::Index(Box::new(index)) })
     }
 
     fn load_filter(&self, part: usize) -> Result<Block> {
