@@ -206,6 +206,11 @@ impl<'a> Operations<'a> {
         self.left
     }
 
+    /// The bytes of the operations not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     fn read(&mut self) -> std::result::Result<Operation<'a>, &'static str> {
         let (&kind, mut rest) = self.rest.split_first().ok_or("an operation")?;
         let kind = match kind {

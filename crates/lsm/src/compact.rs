@@ -9,12 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use compaction::{Busy, Context, JobId, Kind as PlanKind, Manual, Plan, Retain, Verdict};
-use sstable::{Cursor as _, Merge, ReadOptions};
+use sstable::{Cursor as _, Kind, Merge, ReadOptions};
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::manifest::Edit;
 use crate::output::Outputs;
+use crate::planted::{self, Bug};
 use crate::source::{RunCursor, Source};
 use crate::state::FamilyView;
 use crate::version::{TableFile, Version, retire_all};
@@ -169,7 +170,9 @@ fn merge(inner: &Inner, family: &FamilyView, plan: &Plan) -> Result<Vec<Arc<Tabl
             return Err(Error::Closed);
         }
         let (key, trailer) = (merged.key(), merged.trailer());
-        if retain.verdict(key, trailer) == Verdict::Keep {
+        let dropped =
+            planted::has(Bug::ResurrectedTombstone) && trailer.kind() == Some(Kind::Delete);
+        if retain.verdict(key, trailer) == Verdict::Keep && !dropped {
             outputs.add(key, trailer, merged.value())?;
         }
         merged.next()?;

@@ -15,6 +15,7 @@ use crate::family::Core;
 use crate::manifest::Edit;
 use crate::memtable::{Memtable, Sealed};
 use crate::output::Outputs;
+use crate::planted::{self, Bug};
 use crate::source::MemtableCursor;
 use crate::version::{TableFile, retire_all};
 
@@ -75,7 +76,9 @@ fn install(inner: &Arc<Inner>, sealed: &Arc<Sealed>, flushed: &[Flushed]) -> Res
     let mut tree = inner.tree.lock();
     let view = inner.state.view();
     // An older spare that a giant batch passed over goes with the log.
-    let dropped_logs: Vec<u64> = sealed.log.map_or_else(Vec::new, |log| tree.logs_up_to(log));
+    let last_log =
+        sealed.log.map(|log| if planted::has(Bug::LogDroppedEarly) { u64::MAX } else { log });
+    let dropped_logs: Vec<u64> = last_log.map_or_else(Vec::new, |log| tree.logs_up_to(log));
     let mut edit = Edit {
         dropped_logs: dropped_logs.clone(),
         flushed_seqno: Some(sealed.last_seqno),

@@ -21,6 +21,7 @@ mod metrics;
 mod names;
 mod options;
 mod output;
+mod planted;
 mod publish;
 mod random;
 mod read;

@@ -5,7 +5,7 @@
 //!    and checked as a reader would.
 //! 3. What is not taken by [`Outputs::finish`] is removed again.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::family_options::FamilyOptions;
 use crate::fs::WriteFile;
 use crate::names;
+use crate::planted::{self, Bug};
 use crate::version::TableFile;
 
 /// Bytes handed to the operating system at a time.
@@ -93,7 +94,12 @@ impl<'a> Outputs<'a> {
         let (meta, sink) = writer.finish()?;
         let path = names::table_path(&self.inner.path, number);
         let file = sink.into_inner().map_err(|error| Error::io("write", &path, error.into()));
-        file?.sync().map_err(|error| Error::io("sync", &path, error))?;
+        let mut file = file?;
+        if !planted::has(Bug::EditBeforeSync) {
+            file.sync().map_err(|error| Error::io("sync", &path, error))?;
+        }
+        // A flush, as a sync implies: the file is about to be read.
+        file.flush().map_err(|error| Error::io("write", &path, error))?;
         self.written.push((number, meta));
         Ok(())
     }

@@ -3,9 +3,9 @@
 //! ```text
 //! edit  := field *
 //! field := tag: u8 | length: u32 | length bytes        (all numbers little-endian)
-//!   1 added      family u32, level u32, run u64, number, table id, file bytes, entries, tombstones, data
-//!                bytes, min seqno, max seqno, created at (us), tombstones since (us): u64 each,
-//!                smallest, largest (each: length u32, bytes)
+//!   1 added      family u32, level u32, run u64, number, table id, file bytes, entries,
+//!                tombstones, data bytes, min seqno, max seqno, created at (us), tombstones
+//!                since (us): u64 each, smallest, largest (each: length u32, bytes)
 //!   2 removed    number u64
 //!   3 moved      number u64, level u32, run u64
 //!   4 run order  family u32, level u32, run u64 *       (newest first)

@@ -28,6 +28,7 @@ use sstable::SeqNo;
 pub use self::replay::{LogEnd, LogReport, RecoveryMode, ReplayReport, Torn, make_durable, replay};
 use crate::error::{Error, Result};
 use crate::fs::{Fs, LogFile};
+use crate::planted::{self, Bug};
 use crate::record::{
     self, FILE_HEADER_BYTES, FLAG_RECYCLED, FileHeader, Header, RECORD_HEADER_BYTES, RecordKind,
     Role, Seed, record_bytes,
@@ -101,7 +102,9 @@ impl Segment {
         log.write_at(0, &header.encode())
             .and_then(|()| log.sync())
             .map_err(|error| Error::io("write the header of", &path, error))?;
-        fs.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))?;
+        if !planted::has(Bug::SkippedFolderSync) {
+            fs.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))?;
+        }
         let end = FILE_HEADER_BYTES as u64;
         let tail = Tail {
             end,
@@ -147,11 +150,37 @@ impl Segment {
             count > 0 && tail.next_seqno.is_none_or(|next| next == first_seqno),
             "batches are not empty, and their numbers follow each other"
         );
+        if planted::has(Bug::SplitBatch)
+            && let Some(halves) = planted::halves(payload)
+        {
+            return self.append_split(&mut tail, first_seqno, halves);
+        }
         let appended = self.append(&mut tail, header, payload)?;
         if appended.is_some() {
             tail.next_seqno = Some(first_seqno + u64::from(count));
         }
         Ok(appended)
+    }
+
+    /// The mistake of [`Bug::SplitBatch`].
+    fn append_split(
+        &self,
+        tail: &mut Tail,
+        first_seqno: SeqNo,
+        halves: (Vec<u8>, Vec<u8>),
+    ) -> Result<Option<u64>> {
+        let mut end = None;
+        let mut next = first_seqno;
+        for half in [halves.0, halves.1] {
+            let count = half.first_chunk().map_or(0, |count| u32::from_le_bytes(*count));
+            let header = Header::new(RecordKind::Data, next, payload_crc(&half));
+            end = self.append(tail, header, &half)?;
+            next += u64::from(count);
+        }
+        if end.is_some() {
+            tail.next_seqno = Some(next);
+        }
+        Ok(end)
     }
 
     /// Notes that all operations up to `seqno` are on the medium in earlier logs, so that their
@@ -221,7 +250,8 @@ impl Segment {
             tail.check()?;
             tail.end
         };
-        let synced = self.log.sync(); // without the tail's lock: others append meanwhile
+        let skipped = planted::has(Bug::SkippedLogSync);
+        let synced = if skipped { Ok(()) } else { self.log.sync() }; // without the tail's lock: others append meanwhile
         let mut tail = self.tail.lock();
         match synced {
             Ok(()) => tail.synced = target,
