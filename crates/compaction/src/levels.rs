@@ -87,6 +87,8 @@ pub struct TableInfo {
     /// hands the least value of its inputs on ([`Plan::tombstones_since_us`]); where nothing better
     /// is known, the time of creation.
     pub tombstones_since_us: u64,
+    /// Range deletes up to this sequence number hide nothing in the table (any more).
+    pub ranges_applied: u64,
 }
 
 impl Default for TableInfo {
@@ -103,6 +105,7 @@ impl Default for TableInfo {
             max_seqno: 0,
             created_at_us: 0,
             tombstones_since_us: 0,
+            ranges_applied: 0,
         }
     }
 }
@@ -383,7 +386,7 @@ impl Levels {
                 plan.check_outputs(self, &outputs);
                 outputs
             }
-            Kind::Drop => {
+            Kind::Drop | Kind::Excise => {
                 assert!(outputs.is_empty(), "dropping makes no tables");
                 outputs
             }

@@ -26,6 +26,9 @@ pub enum Kind {
     Merge,
     /// The inputs are deleted, data and all: what a FIFO policy does with its oldest tables.
     Drop,
+    /// The inputs are deleted because a range delete hides all of them, and with them whatever
+    /// lies under them in their ranges: nothing can come back to life.
+    Excise,
 }
 
 /// The run that receives the outputs.
@@ -173,6 +176,9 @@ impl Plan {
     /// The first rule broken, as [`PlanError`].
     pub fn check_shape(&self, levels: &Levels) -> Result<(), PlanError> {
         let inputs = self.resolve(levels)?;
+        if self.kind == Kind::Excise {
+            return Ok(());
+        }
         if self.kind == Kind::Drop {
             // Whatever lies under a deleted table would come back to life.
             let end = (usize::MAX, 0);
@@ -275,7 +281,7 @@ impl Plan {
     /// it, and shares a key with what `other` may write, all inside `hull`.
     pub(crate) fn passes(&self, levels: &Levels, other: &Plan, hull: &KeyRange) -> bool {
         let between = other.output_place(levels);
-        self.kind != Kind::Drop
+        !matches!(self.kind, Kind::Drop | Kind::Excise)
             && between < self.output_place(levels)
             && self.resolve(levels).is_ok_and(|inputs| {
                 let above = inputs.iter().filter(|input| input.place < between);
@@ -340,6 +346,31 @@ impl Plan {
             tables.extend(run.tables[run.overlapping(hull)].iter().filter(stays).map(Arc::clone));
         }
         tables
+    }
+
+    /// Makes the plan that rewrites one table in its place, to leave out what need not stay.
+    ///
+    /// Returns `None` if the table is not in that run.
+    pub fn rewrite(
+        levels: &Levels,
+        (level, run_id, table_id): (usize, u64, u64),
+        target_table_bytes: u64,
+        reason: &str,
+    ) -> Option<Plan> {
+        let run = &levels.level(level).runs[levels.level(level).position(run_id)?];
+        run.tables.iter().find(|table| table.id == table_id)?;
+        let mut plan = Plan {
+            kind: Kind::Merge,
+            inputs: vec![Input { level, run_id, table_ids: vec![table_id] }],
+            output_level: level,
+            output: OutputRun::Into(run_id),
+            target_table_bytes,
+            bottommost: false,
+            older: Vec::new(),
+            reason: reason.to_owned(),
+        };
+        plan.note_older(levels);
+        Some(plan)
     }
 
     /// Fills in `older` and `bottommost` from the tree.
@@ -456,12 +487,13 @@ impl fmt::Display for Plan {
             Kind::Move => "move",
             Kind::Merge => "merge",
             Kind::Drop => "drop",
+            Kind::Excise => "excise",
         })?;
         for input in &self.inputs {
             let ids: Vec<String> = input.table_ids.iter().map(u64::to_string).collect();
             write!(f, " L{}#{}{{{}}}", input.level, input.run_id, ids.join(","))?;
         }
-        if self.kind == Kind::Drop {
+        if matches!(self.kind, Kind::Drop | Kind::Excise) {
             return Ok(());
         }
         match self.output {

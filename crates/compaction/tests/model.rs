@@ -135,6 +135,7 @@ impl World {
             max_seqno: seqnos().max().expect("not empty"),
             created_at_us: self.ctx.now_us,
             tombstones_since_us: since_us,
+            ranges_applied: 0,
         };
         self.contents.insert(id, entries);
         Arc::new(info)
@@ -144,7 +145,7 @@ impl World {
         assert_eq!(plan.check(&self.levels), Ok(()), "{plan}");
         let outputs = match plan.kind {
             Kind::Merge => self.merge(&plan),
-            Kind::Move | Kind::Drop => Vec::new(),
+            Kind::Move | Kind::Drop | Kind::Excise => Vec::new(),
         };
         self.ctx.note_started(&plan, &self.levels);
         let since_us = plan.tombstones_since_us(&self.levels);

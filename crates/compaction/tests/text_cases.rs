@@ -115,6 +115,7 @@ fn table(text: &str) -> Arc<TableInfo> {
         max_seqno,
         created_at_us: since,
         tombstones_since_us: since,
+        ranges_applied: 0,
     })
 }
 

@@ -8,7 +8,8 @@
 //! operation := kind: u8 | family: varint | key_len: varint | key | [value_len: varint | value]
 //! ```
 //!
-//! Only a put carries a value. Operations take consecutive sequence numbers, in order: a later one wins.
+//! Only a put carries a value, and a range delete, whose key is the start of the range and whose
+//! value is its end. Operations take consecutive sequence numbers, in order: a later one wins.
 
 use sstable::{KEY_BYTES_MAX, Kind, VALUE_BYTES_MAX, varint};
 
@@ -54,6 +55,21 @@ impl WriteBatch {
         self.push(DEFAULT_FAMILY, Kind::Put, key.as_ref(), value.as_ref())
     }
 
+    /// Deletes every key from `start` on, before `end`; nothing if the range is empty.
+    pub fn delete_range(&mut self, start: impl AsRef<[u8]>, end: impl AsRef<[u8]>) -> &mut Self {
+        self.push_range(DEFAULT_FAMILY, start.as_ref(), end.as_ref())
+    }
+
+    /// Deletes a range of keys in a family.
+    pub fn delete_range_in(
+        &mut self,
+        family: &Family,
+        start: impl AsRef<[u8]>,
+        end: impl AsRef<[u8]>,
+    ) -> &mut Self {
+        self.push_range(family.id(), start.as_ref(), end.as_ref())
+    }
+
     /// Sets `key` to `value` in a family.
     pub fn put_in(
         &mut self,
@@ -96,6 +112,13 @@ impl WriteBatch {
         self.count = 0;
         self.families.clear();
         self.refused = None;
+    }
+
+    fn push_range(&mut self, family: u32, start: &[u8], end: &[u8]) -> &mut Self {
+        if let Err(error) = check_lengths(end, &[]) {
+            self.refused.get_or_insert(error);
+        }
+        if start < end { self.push(family, Kind::RangeDelete, start, end) } else { self }
     }
 
     fn push(&mut self, family: u32, kind: Kind, key: &[u8], value: &[u8]) -> &mut Self {
@@ -171,7 +194,7 @@ fn encode_operation(buffer: &mut Vec<u8>, family: u32, kind: Kind, (key, value):
     buffer.push(kind as u8);
     varint::put(buffer, u64::from(family));
     varint::put_bytes(buffer, key);
-    if kind == Kind::Put {
+    if kind != Kind::Delete {
         varint::put_bytes(buffer, value);
     }
 }
@@ -216,7 +239,8 @@ impl<'a> Operations<'a> {
         let kind = match kind {
             k if k == Kind::Put as u8 => Kind::Put,
             k if k == Kind::Delete as u8 => Kind::Delete,
-            _ => return Err("a put or a delete"),
+            k if k == Kind::RangeDelete as u8 => Kind::RangeDelete,
+            _ => return Err("a put, a delete or a range delete"),
         };
         let family = varint::take(&mut rest).and_then(|number| u32::try_from(number).ok());
         let family = family.ok_or("a family number")?;
@@ -226,6 +250,9 @@ impl<'a> Operations<'a> {
         let key = bytes(&mut rest, KEY_BYTES_MAX as u64).ok_or("a key")?;
         let value = match kind {
             Kind::Put => bytes(&mut rest, VALUE_BYTES_MAX).ok_or("a value")?,
+            Kind::RangeDelete => bytes(&mut rest, KEY_BYTES_MAX as u64)
+                .filter(|end| key < *end)
+                .ok_or("the end of a range, behind its start")?,
             _ => &[],
         };
         self.rest = rest;
@@ -263,18 +290,23 @@ mod tests {
     fn a_batch_reads_back_in_order() {
         let mut batch = WriteBatch::new();
         batch.put(b"a", b"1").delete(b"").put(b"a", vec![7u8; 300]);
+        batch.delete_range(b"a", b"b").delete_range(b"b", b"a");
         let payload = batch.payload().unwrap();
-        assert_eq!((payload.count, payload.families), (3, &[0][..]));
+        assert_eq!((payload.count, payload.families), (4, &[0][..]));
         let read = operations(payload.bytes).unwrap();
         assert_eq!(read[0], Operation { family: 0, kind: Kind::Put, key: b"a", value: b"1" });
         assert_eq!(read[1], Operation { family: 0, kind: Kind::Delete, key: b"", value: b"" });
         assert_eq!(read[2].value, vec![7u8; 300]);
+        assert_eq!(
+            (read[3].kind, read[3].key, read[3].value),
+            (Kind::RangeDelete, &b"a"[..], &b"b"[..])
+        );
     }
 
     #[test]
     fn every_cut_is_an_error() {
         let mut batch = WriteBatch::new();
-        batch.put(b"key", b"value").delete(b"other");
+        batch.put(b"key", b"value").delete(b"other").delete_range(b"k", b"l");
         let payload = batch.payload().unwrap().bytes;
         for length in 0..payload.len() {
             assert!(operations(&payload[..length]).is_err(), "cut at {length}");

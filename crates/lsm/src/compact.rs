@@ -8,14 +8,18 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use compaction::{Busy, Context, JobId, Kind as PlanKind, Manual, Plan, Retain, Verdict};
-use sstable::{Cursor as _, Kind, Merge, ReadOptions};
+use compaction::{
+    Busy, Context, Input, JobId, Kind as PlanKind, Manual, OutputRun, Plan, Retain, TableInfo,
+    Verdict,
+};
+use sstable::{Cursor as _, Kind, Merge, ReadOptions, SeqNo};
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::manifest::Edit;
-use crate::output::Outputs;
+use crate::output::{Inherited, Outputs};
 use crate::planted::{self, Bug};
+use crate::range_delete::RangeDeletes;
 use crate::source::{RunCursor, Source};
 use crate::state::FamilyView;
 use crate::version::{TableFile, Version, retire_all};
@@ -52,9 +56,57 @@ fn pick(inner: &Inner, busy: &BusyFamilies) -> Option<(Arc<FamilyView>, Plan)> {
     families.sort_by_key(|family| Reverse(family.version.shape.level(0).runs.len()));
     families.into_iter().find_map(|family| {
         let busy = busy.get(&family.core.id).unwrap_or(&idle);
-        let plan = family.core.policy.pick(&family.version.shape, busy, &context)?;
+        if let Some(plan) = drop_hidden(&family.version, busy, &inner.snapshots.list()) {
+            return Some((Arc::clone(family), plan));
+        }
+        let plan = family.core.policy.pick(&family.version.shape, busy, &context);
+        let plan = plan.or_else(|| rewrite_hidden(family, busy, &inner.snapshots.list()))?;
         Some((Arc::clone(family), plan))
     })
+}
+
+/// The plan that drops the tables which a range delete hides whole.
+fn drop_hidden(version: &Version, busy: &Busy, snapshots: &[SeqNo]) -> Option<Plan> {
+    if version.range_deletes.is_empty() {
+        return None;
+    }
+    let hidden = |table: &&Arc<TableInfo>| {
+        !busy.holds(table.id) && version.range_deletes.hides_table(table, snapshots)
+    };
+    let input = |(level, run): (usize, &Arc<compaction::Run>)| {
+        let table_ids: Vec<u64> = run.tables.iter().filter(hidden).map(|t| t.id).collect();
+        (!table_ids.is_empty()).then_some(Input { level, run_id: run.id, table_ids })
+    };
+    let inputs: Vec<Input> = version.shape.runs().filter_map(input).collect();
+    let output_level = inputs.last()?.level;
+    Some(Plan {
+        kind: PlanKind::Excise,
+        inputs,
+        output_level,
+        output: OutputRun::New,
+        target_table_bytes: 0,
+        bottommost: false,
+        older: Vec::new(),
+        reason: "a range delete hides all of these tables".into(),
+    })
+}
+
+/// The plan that rewrites a table of which a range delete hides a part.
+fn rewrite_hidden(family: &FamilyView, busy: &Busy, snapshots: &[SeqNo]) -> Option<Plan> {
+    let version = &family.version;
+    if version.range_deletes.is_empty() {
+        return None;
+    }
+    let shape = &version.shape;
+    let (level, run, table) = shape.runs().find_map(|(level, run)| {
+        let hidden = |table: &&Arc<TableInfo>| {
+            !busy.holds(table.id) && version.range_deletes.may_hide_in(table, snapshots)
+        };
+        Some((level, run.id, run.tables.iter().find(hidden)?.id))
+    })?;
+    let reason = "a range delete hides a part of this table";
+    let plan = Plan::rewrite(shape, (level, run, table), family.core.options.table_bytes, reason)?;
+    (!busy.conflicts(&plan, shape)).then_some(plan)
 }
 
 /// Whether a policy has a plan.
@@ -82,7 +134,17 @@ pub(crate) fn pick_manual(inner: &Inner, family: u32, manual: &Manual) -> Picked
                 Picked::Plan(Job { family, plan, id })
             }
             compaction::Picked::Blocked => Picked::Blocked,
-            compaction::Picked::Done => Picked::Done,
+            compaction::Picked::Done => {
+                let snapshots = inner.snapshots.list();
+                let plan = drop_hidden(&view.version, busy, &snapshots);
+                match plan.or_else(|| rewrite_hidden(view, busy, &snapshots)) {
+                    Some(plan) => {
+                        let id = busy.start(&plan, shape);
+                        Picked::Plan(Job { family, plan, id })
+                    }
+                    None => Picked::Done,
+                }
+            }
         }
     })
 }
@@ -129,7 +191,7 @@ fn run(inner: &Arc<Inner>, family: &FamilyView, plan: &Plan) -> Result<()> {
     let inputs = plan.input_totals(&family.version.shape);
     let files = match plan.kind {
         PlanKind::Merge => merge(inner, family, plan)?,
-        PlanKind::Move | PlanKind::Drop => Vec::new(),
+        PlanKind::Move | PlanKind::Drop | PlanKind::Excise => Vec::new(),
     };
     install(inner, family.core.id, plan, &files)?;
     if plan.kind == PlanKind::Merge {
@@ -159,9 +221,14 @@ fn merge(inner: &Inner, family: &FamilyView, plan: &Plan) -> Result<Vec<Arc<Tabl
     let version = &family.version;
     let sources = plan.inputs.iter().map(|input| input_cursor(version, input)).collect();
     let mut merged = Merge::new(sources);
-    let mut retain = Retain::with_older(&inner.snapshots.list(), plan.older.clone());
-    let since_us = plan.tombstones_since_us(&version.shape);
-    let mut outputs = Outputs::new(inner, &family.core.options, plan.output_level, since_us);
+    let snapshots = inner.snapshots.list();
+    let ranges = Some(&*version.range_deletes).filter(|ranges| !ranges.is_empty());
+    let mut retain = Retain::with_older(&snapshots, plan.older.clone());
+    let inherited = Inherited {
+        tombstones_since_us: plan.tombstones_since_us(&version.shape),
+        ranges_applied: version.range_deletes.applied_up_to(&snapshots),
+    };
+    let mut outputs = Outputs::new(inner, &family.core.options, plan.output_level, inherited);
     let mut entries = 0u64;
     merged.seek_to_first()?;
     while merged.valid() {
@@ -170,9 +237,10 @@ fn merge(inner: &Inner, family: &FamilyView, plan: &Plan) -> Result<Vec<Arc<Tabl
             return Err(Error::Closed);
         }
         let (key, trailer) = (merged.key(), merged.trailer());
+        let hidden = ranges.is_some_and(|ranges| ranges.hides(key, trailer.seqno(), &snapshots));
         let dropped =
             planted::has(Bug::ResurrectedTombstone) && trailer.kind() == Some(Kind::Delete);
-        if retain.verdict(key, trailer) == Verdict::Keep && !dropped {
+        if !hidden && retain.verdict(key, trailer) == Verdict::Keep && !dropped {
             outputs.add(key, trailer, merged.value())?;
         }
         merged.next()?;
@@ -191,9 +259,10 @@ fn install(inner: &Arc<Inner>, family: u32, plan: &Plan, files: &[Arc<TableFile>
     let version = &current.version;
     let infos = files.iter().map(|file| Arc::clone(file.info())).collect();
     let shape = version.shape.apply(plan, infos, tree.new_run_id());
-    let edit = Edit { reason: plan.reason.clone(), ..version.edit_to(family, &shape, files) };
-    tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
-    let installed = Arc::new(version.with(shape, files));
+    let (installed, edit) = version.next(family, shape, files, &RangeDeletes::default());
+    let installed = Arc::new(installed);
+    tree.append(Edit { reason: plan.reason.clone(), ..edit })
+        .map_err(|error| inner.stop_writes(&error))?;
     let kept = installed.files();
     inner.state.change(|view| {
         view.change_family(family, |view| view.version = installed);

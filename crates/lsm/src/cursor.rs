@@ -14,6 +14,7 @@ use std::sync::Arc;
 use sstable::{Cursor as _, Kind, Merge, SeqNo, Trailer};
 
 use crate::error::{Error, Result};
+use crate::range_delete::RangeDeletes;
 use crate::scan::Bounds;
 use crate::source::Source;
 use crate::state::FamilyView;
@@ -32,6 +33,8 @@ pub struct DbCursor {
     merge: Merge<Source>,
     at: SeqNo,
     bounds: Bounds,
+    /// Range deletes up to `at`, and maybe later ones.
+    ranges: Vec<Arc<RangeDeletes>>,
     direction: Direction,
     valid: bool,
     key: Vec<u8>,
@@ -51,6 +54,7 @@ impl DbCursor {
             merge: Merge::new(sources),
             at,
             bounds,
+            ranges: view.range_deletes(),
             direction: Direction::Forward,
             valid: false,
             key: Vec::new(),
@@ -189,6 +193,12 @@ impl DbCursor {
         })
     }
 
+    /// Whether a range delete hides this version.
+    #[inline]
+    fn hidden(&self, key: &[u8], trailer: Trailer) -> bool {
+        self.ranges.iter().any(|ranges| ranges.newest_at(key, self.at) > trailer.seqno())
+    }
+
     /// Runs a movement; an error leaves the cursor on no entry.
     #[inline]
     fn guarded(&mut self, movement: impl FnOnce(&mut Self) -> Result<bool>) -> Result<()> {
@@ -235,7 +245,7 @@ impl DbCursor {
                 self.merge.next()?;
                 continue;
             }
-            if live(trailer)? {
+            if live(trailer)? && !self.hidden(self.merge.key(), trailer) {
                 return Ok(!above(&self.bounds.1, self.merge.key()));
             }
             skip = true;
@@ -266,6 +276,7 @@ impl DbCursor {
             }
             if let Some(trailer) = shown
                 && live(trailer)?
+                && !self.hidden(&self.key, trailer)
             {
                 return Ok(true);
             }

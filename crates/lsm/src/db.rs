@@ -233,6 +233,17 @@ impl Db {
         commit::write_one(self.inner(), DEFAULT_FAMILY, Kind::Delete, key.as_ref(), &[])
     }
 
+    /// Deletes every key from `start` on, before `end`: one record, however many keys; nothing if
+    /// the range is empty.
+    ///
+    /// # Errors
+    /// As [`Db::put`].
+    pub fn delete_range(&self, start: impl AsRef<[u8]>, end: impl AsRef<[u8]>) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.delete_range(start, end);
+        self.write(batch)
+    }
+
     /// Writes all of `batch`, or nothing.
     ///
     /// # Errors
@@ -358,6 +369,8 @@ impl Db {
             stats.table_memory_bytes += file.table().memory_usage() as u64;
         }
         stats.runs = view.families().map(|family| family.version.runs().count() as u64).sum();
+        let ranges = view.families().flat_map(|family| family.range_deletes());
+        stats.range_deletes = ranges.map(|ranges| ranges.iter().count() as u64).sum();
         stats.snapshots = inner.snapshots.list().len() as u64;
         stats.seqno = inner.visible.get();
         stats

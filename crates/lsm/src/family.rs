@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use compaction::Policy;
 
+use crate::batch::WriteBatch;
 use crate::commit;
 use crate::cursor::DbCursor;
 use crate::db::Inner;
@@ -107,6 +108,16 @@ impl Family {
     /// As [`Family::put`].
     pub fn delete(&self, key: impl AsRef<[u8]>) -> Result<()> {
         commit::write_one(&self.inner, self.id(), Kind::Delete, key.as_ref(), &[])
+    }
+
+    /// Deletes every key from `start` on, before `end`; nothing if the range is empty.
+    ///
+    /// # Errors
+    /// As [`Family::put`].
+    pub fn delete_range(&self, start: impl AsRef<[u8]>, end: impl AsRef<[u8]>) -> Result<()> {
+        let mut batch = WriteBatch::new();
+        batch.delete_range_in(self, start, end);
+        commit::write(&self.inner, batch.payload()?)
     }
 
     /// The value of `key`.

@@ -14,8 +14,9 @@ use crate::error::{Error, Result};
 use crate::family::Core;
 use crate::manifest::Edit;
 use crate::memtable::{Memtable, Sealed};
-use crate::output::Outputs;
+use crate::output::{Inherited, Outputs};
 use crate::planted::{self, Bug};
+use crate::range_delete::RangeDeletes;
 use crate::source::MemtableCursor;
 use crate::version::{TableFile, retire_all};
 
@@ -23,6 +24,7 @@ use crate::version::{TableFile, retire_all};
 struct Flushed {
     family: u32,
     files: Vec<Arc<TableFile>>,
+    ranges: Arc<RangeDeletes>,
 }
 
 /// Flushes sealed memtables, oldest first, until none is left.
@@ -42,7 +44,8 @@ pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
         for (family, memtable) in &sealed.memtables {
             if let Ok(view) = view.family(*family) {
                 let files = write_tables(inner, &view.core, memtable)?;
-                flushed.push(Flushed { family: *family, files });
+                let ranges = memtable.range_deletes().unwrap_or_default();
+                flushed.push(Flushed { family: *family, files, ranges });
             }
         }
         install(inner, sealed, &flushed)?;
@@ -58,8 +61,9 @@ pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
 fn write_tables(inner: &Inner, core: &Core, memtable: &Memtable) -> Result<Vec<Arc<TableFile>>> {
     let mut cursor = MemtableCursor(memtable.cursor());
     let mut retain = Retain::new(&inner.snapshots.list(), false);
-    let now_us = inner.env.clock.unix_micros();
-    let mut outputs = Outputs::new(inner, &core.options, 0, now_us);
+    let inherited =
+        Inherited { tombstones_since_us: inner.env.clock.unix_micros(), ranges_applied: 0 };
+    let mut outputs = Outputs::new(inner, &core.options, 0, inherited);
     cursor.seek_to_first()?;
     while cursor.valid() {
         let (key, trailer) = (cursor.key(), cursor.trailer());
@@ -86,7 +90,7 @@ fn install(inner: &Arc<Inner>, sealed: &Arc<Sealed>, flushed: &[Flushed]) -> Res
         ..Edit::default()
     };
     let mut versions = Vec::with_capacity(flushed.len());
-    for Flushed { family, files } in flushed {
+    for Flushed { family, files, ranges } in flushed {
         let Ok(current) = view.family(*family) else {
             retire_all(files); // dropped meanwhile
             continue;
@@ -97,10 +101,12 @@ fn install(inner: &Arc<Inner>, sealed: &Arc<Sealed>, flushed: &[Flushed]) -> Res
             let infos = files.iter().map(|file| Arc::clone(file.info())).collect();
             shape = shape.with_run(0, compaction::Run::new(tree.new_run_id(), infos));
         }
-        let step = version.edit_to(*family, &shape, files);
+        let (next, step) = version.next(*family, shape, files, ranges);
         edit.added.extend(step.added);
         edit.run_order.extend(step.run_order);
-        versions.push((*family, Arc::new(version.with(shape, files))));
+        edit.added_range_deletes.extend(step.added_range_deletes);
+        edit.removed_range_deletes.extend(step.removed_range_deletes);
+        versions.push((*family, Arc::new(next)));
     }
     tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
     inner.state.change(|view| {

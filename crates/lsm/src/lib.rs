@@ -24,6 +24,7 @@ mod output;
 mod planted;
 mod publish;
 mod random;
+mod range_delete;
 mod read;
 mod record;
 mod recovery;

@@ -218,6 +218,8 @@ pub struct Stats {
     pub table_tombstones: u64,
     /// Bytes of keys and values in live tables, before compression.
     pub table_raw_bytes: u64,
+    /// Range deletes that still hide something in a table or wait in a memtable.
+    pub range_deletes: u64,
     /// Snapshots in use.
     pub snapshots: u64,
     /// The last visible sequence number.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use compaction::TableInfo;
-use sstable::{Expect, Table, TableMeta, TableWriter, Trailer};
+use sstable::{Expect, SeqNo, Table, TableMeta, TableWriter, Trailer};
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
@@ -25,12 +25,21 @@ const WRITE_BYTES: usize = 256 << 10;
 
 type Sink = io::BufWriter<Box<dyn WriteFile>>;
 
+/// What tables owe to where their entries come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inherited {
+    /// When the oldest deletion among the entries may have been written.
+    pub(crate) tombstones_since_us: u64,
+    /// Entries hidden by range deletes up to this sequence number are left out.
+    pub(crate) ranges_applied: SeqNo,
+}
+
 /// Tables in the making, in ascending order of keys.
 pub(crate) struct Outputs<'a> {
     inner: &'a Inner,
     options: &'a FamilyOptions,
     level: usize,
-    tombstones_since_us: u64,
+    inherited: Inherited,
     open: Option<(u64, TableWriter<Sink>)>,
     last_key: Vec<u8>,
     written: Vec<(u64, TableMeta)>,
@@ -43,13 +52,13 @@ impl<'a> Outputs<'a> {
         inner: &'a Inner,
         options: &'a FamilyOptions,
         level: usize,
-        tombstones_since_us: u64,
+        inherited: Inherited,
     ) -> Self {
         Self {
             inner,
             options,
             level,
-            tombstones_since_us,
+            inherited,
             open: None,
             last_key: Vec::new(),
             written: Vec::new(),
@@ -125,7 +134,8 @@ impl<'a> Outputs<'a> {
                 min_seqno: meta.min_seqno,
                 max_seqno: meta.max_seqno,
                 created_at_us: now_us,
-                tombstones_since_us: self.tombstones_since_us.min(now_us),
+                tombstones_since_us: self.inherited.tombstones_since_us.min(now_us),
+                ranges_applied: self.inherited.ranges_applied,
             };
             files.push(open_table(self.inner, Arc::new(info))?);
         }

@@ -17,24 +17,30 @@ use crate::state::FamilyView;
 /// The value of `key` at `at`.
 pub(crate) fn get(view: &FamilyView, key: &[u8], at: SeqNo) -> Result<Option<Value>> {
     let newest = Trailer::newest_at(at);
+    let deleted = view.deleted_at(key, at);
     for memtable in view.memtables() {
         if let Some((trailer, value)) = memtable.get(key, newest) {
-            return answer(trailer, || Slice::from(value));
+            return answer(trailer, deleted, || Slice::from(value));
         }
     }
     let hash = bloom::hash_key(key);
     for run in view.version.runs() {
         let Some(file) = run.find(key) else { continue };
         if let Some(found) = file.table().get(key, hash, newest)? {
-            return answer(found.trailer, || Slice::pinned(found.value));
+            return answer(found.trailer, deleted, || Slice::pinned(found.value));
         }
     }
     Ok(None)
 }
 
 #[inline]
-fn answer(trailer: Trailer, value: impl FnOnce() -> Value) -> Result<Option<Value>> {
+fn answer(
+    trailer: Trailer,
+    deleted: SeqNo,
+    value: impl FnOnce() -> Value,
+) -> Result<Option<Value>> {
     match trailer.kind() {
+        _ if trailer.seqno() < deleted => Ok(None),
         Some(Kind::Put) => Ok(Some(value())),
         Some(Kind::Delete) => Ok(None),
         _ => Err(unknown_kind(trailer)),

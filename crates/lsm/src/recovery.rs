@@ -180,7 +180,7 @@ fn load_tables(inner: &Arc<Inner>) -> Result<(SeqNo, Vec<u64>)> {
             Ok((info.id, output::open_table(inner, Arc::clone(info))?))
         };
         let files = shape.tables().map(open).collect::<Result<HashMap<_, _>>>()?;
-        let version = Arc::new(Version::new(shape, &files));
+        let version = Arc::new(Version::new(shape, &files, tree::range_deletes(found)));
         let active = Arc::new(Memtable::new());
         inner.tail.lock().set_memtable(id, Some(Arc::clone(&active)));
         let view = FamilyView { core, active, sealed: Vec::new(), version };
@@ -265,7 +265,7 @@ impl Replayed<'_> {
         let full =
             std::mem::replace(&mut self.memtables, fresh_memtables(&self.inner.state.peek()));
         let ids = (0..).zip(full).filter_map(|(id, memtable)| Some((id, memtable?)));
-        let memtables: Vec<_> = ids.filter(|(_, memtable)| memtable.len() > 0).collect();
+        let memtables: Vec<_> = ids.filter(|(_, memtable)| !memtable.is_empty()).collect();
         self.bytes = 0;
         self.inner.visible.recover(self.last);
         self.inner.state.change(|view| {

@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use sstable::SeqNo;
 
 use crate::error::{Error, Result};
 use crate::family::Core;
 use crate::memtable::{Memtable, Sealed};
+use crate::range_delete::RangeDeletes;
 use crate::version::Version;
 
 /// The memtables and tables of all families at one moment.
@@ -82,6 +84,27 @@ impl View {
 }
 
 impl FamilyView {
+    /// The newest range delete over `key` at or before `at`; 0 if there is none.
+    #[inline]
+    pub(crate) fn deleted_at(&self, key: &[u8], at: SeqNo) -> SeqNo {
+        let mut deleted = 0;
+        for memtable in self.memtables() {
+            if let Some(ranges) = memtable.range_deletes() {
+                deleted = deleted.max(ranges.newest_at(key, at));
+            }
+        }
+        if !self.version.range_deletes.is_empty() {
+            deleted = deleted.max(self.version.range_deletes.newest_at(key, at));
+        }
+        deleted
+    }
+
+    /// All range deletes, in sets that are not empty.
+    pub(crate) fn range_deletes(&self) -> Vec<Arc<RangeDeletes>> {
+        let flushed = Some(&self.version.range_deletes).filter(|ranges| !ranges.is_empty());
+        self.memtables().filter_map(|m| m.range_deletes()).chain(flushed.cloned()).collect()
+    }
+
     /// The memtables, newest first.
     pub(crate) fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
         std::iter::once(&self.active).chain(&self.sealed)

@@ -8,10 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use compaction::{Levels, TableInfo};
-use sstable::TableMeta;
+use sstable::{SeqNo, TableMeta};
 
 use crate::error::{Error, Result};
-use crate::manifest::{AddedTable, Edit, LevelState, Manifest, MovedTable, RunOrder, TableRecord};
+use crate::manifest::{
+    AddedRangeDelete, AddedTable, Edit, FamilyState, LevelState, Manifest, MovedTable, RunOrder,
+    TableRecord,
+};
+use crate::range_delete::{RangeDelete, RangeDeletes};
 
 /// The manifest in use and the next free numbers.
 #[derive(Debug)]
@@ -119,6 +123,36 @@ pub(crate) fn difference(
     edit
 }
 
+/// Adds to `edit` what leads from the range deletes `old` to `new`.
+pub(crate) fn add_range_difference(
+    edit: &mut Edit,
+    family: u32,
+    old: &RangeDeletes,
+    new: &RangeDeletes,
+) {
+    let seqnos = |ranges: &RangeDeletes| -> HashSet<SeqNo> {
+        ranges.iter().map(|range| range.seqno).collect()
+    };
+    let (before, after) = (seqnos(old), seqnos(new));
+    let gone = old.iter().filter(|range| !after.contains(&range.seqno));
+    edit.removed_range_deletes.extend(gone.map(|range| (family, range.seqno)));
+    let fresh = new.iter().filter(|range| !before.contains(&range.seqno));
+    edit.added_range_deletes.extend(fresh.map(|range| AddedRangeDelete {
+        family,
+        seqno: range.seqno,
+        start: range.start.clone(),
+        end: range.end.clone(),
+    }));
+}
+
+/// The range deletes that a manifest lists for a family.
+pub(crate) fn range_deletes(family: &FamilyState) -> Arc<RangeDeletes> {
+    let all = family.range_deletes.iter().map(|(&seqno, (start, end))| {
+        Arc::new(RangeDelete { seqno, start: start.clone(), end: end.clone() })
+    });
+    Arc::new(RangeDeletes::new(all.collect()))
+}
+
 fn record(info: &TableInfo, meta: Option<&TableMeta>) -> TableRecord {
     TableRecord {
         number: info.id,
@@ -131,6 +165,7 @@ fn record(info: &TableInfo, meta: Option<&TableMeta>) -> TableRecord {
         max_seqno: info.max_seqno,
         created_at_us: info.created_at_us,
         tombstones_since_us: info.tombstones_since_us,
+        ranges_applied: info.ranges_applied,
         smallest: info.smallest.clone(),
         largest: info.largest.clone(),
     }
@@ -160,5 +195,6 @@ fn info(record: &TableRecord) -> TableInfo {
         max_seqno: record.max_seqno,
         created_at_us: record.created_at_us,
         tombstones_since_us: record.tombstones_since_us,
+        ranges_applied: record.ranges_applied,
     }
 }

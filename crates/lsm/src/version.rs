@@ -13,6 +13,7 @@ use sstable::{BlockCache, Table};
 
 use crate::fs::Fs;
 use crate::manifest::Edit;
+use crate::range_delete::RangeDeletes;
 use crate::tree;
 
 /// An open table file. When a compaction has replaced it and the last reader has left, dropping
@@ -111,6 +112,8 @@ impl Run {
 pub(crate) struct Version {
     pub(crate) levels: Vec<Vec<Run>>,
     pub(crate) shape: Levels,
+    /// Deleted ranges that hide entries of these tables.
+    pub(crate) range_deletes: Arc<RangeDeletes>,
 }
 
 impl Version {
@@ -118,7 +121,11 @@ impl Version {
     ///
     /// # Panics
     /// If `files` lacks one of them.
-    pub(crate) fn new(shape: Levels, files: &HashMap<u64, Arc<TableFile>>) -> Self {
+    pub(crate) fn new(
+        shape: Levels,
+        files: &HashMap<u64, Arc<TableFile>>,
+        range_deletes: Arc<RangeDeletes>,
+    ) -> Self {
         let open = |info: &Arc<TableInfo>| {
             Arc::clone(files.get(&info.id).expect("every live table is open"))
         };
@@ -126,25 +133,36 @@ impl Version {
             |run: &Arc<compaction::Run>| Run { tables: run.tables.iter().map(open).collect() };
         let levels =
             shape.levels.iter().map(|level| level.runs.iter().map(run).collect()).collect();
-        Self { levels, shape }
+        Self { levels, shape, range_deletes }
     }
 
     /// No tables.
     pub(crate) fn empty() -> Self {
-        Self::new(Levels::new(), &HashMap::new())
+        Self::new(Levels::new(), &HashMap::new(), Arc::default())
     }
 
-    /// This version with another shape; `made` are the tables that are new in it.
-    pub(crate) fn with(&self, shape: Levels, made: &[Arc<TableFile>]) -> Self {
+    /// This version with another shape, where `made` are the tables that are new, and with more
+    /// deleted ranges; and the edit that leads there, without a reason. Ranges that hide nothing
+    /// in that shape are left out.
+    pub(crate) fn next(
+        &self,
+        family: u32,
+        shape: Levels,
+        made: &[Arc<TableFile>],
+        more: &RangeDeletes,
+    ) -> (Self, Edit) {
         let mut files = self.files();
         files.extend(made.iter().map(|file| (file.info.id, Arc::clone(file))));
-        Self::new(shape, &files)
-    }
-
-    /// The edit that leads from this version to `shape`; `made` are the tables that are new.
-    pub(crate) fn edit_to(&self, family: u32, shape: &Levels, made: &[Arc<TableFile>]) -> Edit {
         let metas = made.iter().map(|file| (file.info.id, file.table.meta())).collect();
-        tree::difference(family, &self.shape, shape, &metas)
+        let mut edit = tree::difference(family, &self.shape, &shape, &metas);
+        let range_deletes = if self.range_deletes.is_empty() && more.is_empty() {
+            Arc::clone(&self.range_deletes)
+        } else {
+            let all = self.range_deletes.with(more.iter().cloned());
+            Arc::new(all.needed_in(&shape))
+        };
+        tree::add_range_difference(&mut edit, family, &self.range_deletes, &range_deletes);
+        (Self::new(shape, &files, range_deletes), edit)
     }
 
     /// All tables, newest level first.

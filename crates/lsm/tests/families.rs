@@ -114,7 +114,11 @@ fn random_batches_over_families_agree_with_maps() {
                     let (name, model) = models.iter_mut().nth(rank).expect("a family");
                     let family = db.family(name).expect("open").expect("it lives");
                     let key = format!("key{:03}", random.random_range(0..200)).into_bytes();
-                    if random.random_bool(0.3) {
+                    if random.random_bool(0.02) {
+                        let end = format!("key{:03}", random.random_range(0..200)).into_bytes();
+                        batch.delete_range_in(&family, &key, &end);
+                        model.retain(|other, _| *other < key || *other >= end);
+                    } else if random.random_bool(0.3) {
                         batch.delete_in(&family, &key);
                         model.remove(&key);
                     } else {

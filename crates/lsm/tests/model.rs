@@ -153,7 +153,11 @@ impl Run {
         let mut batch = WriteBatch::new();
         for _ in 0..self.random.random_range(0..60) {
             let key = key(&mut self.random);
-            if self.random.random_bool(0.3) {
+            if self.random.random_bool(0.01) {
+                let end: Vec<u8> = key.iter().copied().chain([b'9']).collect();
+                batch.delete_range(&key, &end);
+                self.model.retain(|other, _| *other < key || *other >= end);
+            } else if self.random.random_bool(0.3) {
                 batch.delete(&key);
                 self.model.remove(&key);
             } else {
@@ -212,7 +216,12 @@ impl Run {
 
     fn step(&mut self, path: &Path) {
         match self.random.random_range(0..1000) {
-            0..450 => {
+            0..5 => {
+                let (start, end) = (key(&mut self.random), key(&mut self.random));
+                self.db().delete_range(&start, &end).expect("delete_range");
+                self.model.retain(|key, _| *key < start || *key >= end);
+            }
+            5..450 => {
                 let (key, value) = (key(&mut self.random), value(&mut self.random));
                 self.db().put(&key, &value).expect("put");
                 self.model.insert(key, value);

@@ -341,6 +341,7 @@ impl<'a> World<'a> {
                 max_seqno: seqnos().max().unwrap_or(0),
                 created_at_us: now,
                 tombstones_since_us: since.min(now),
+                ranges_applied: 0,
             };
             self.last_id += 1;
             self.contents.insert(info.id, entries);

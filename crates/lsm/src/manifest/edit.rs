@@ -5,7 +5,8 @@
 //! field := tag: u8 | length: u32 | length bytes        (all numbers little-endian)
 //!   1 added      family u32, level u32, run u64, number, table id, file bytes, entries,
 //!                tombstones, data bytes, min seqno, max seqno, created at (us), tombstones
-//!                since (us): u64 each, smallest, largest (each: length u32, bytes)
+//!                since (us), range deletes applied up to seqno: u64 each, smallest, largest
+//!                (each: length u32, bytes)
 //!   2 removed    number u64
 //!   3 moved      number u64, level u32, run u64
 //!   4 run order  family u32, level u32, run u64 *       (newest first)
@@ -15,6 +16,8 @@
 //!  11 options fingerprint u64        12 reason: UTF-8
 //!  13 added family    id u32, name, options (each: length u32, UTF-8)
 //!  14 dropped family  id u32         15 next family id u64
+//!  16 added range delete    family u32, sequence number u64, start, end (each: length, bytes)
+//!  17 removed range delete  family u32, sequence number u64
 //! ```
 //!
 //! 1. Unknown tags are refused: a later version wrote something that this build would lose.
@@ -48,6 +51,8 @@ pub struct TableRecord {
     pub created_at_us: u64,
     /// When the oldest tombstone in it may have been written, in microseconds since 1970.
     pub tombstones_since_us: u64,
+    /// Range deletes up to this sequence number hide nothing in it.
+    pub ranges_applied: SeqNo,
     /// Smallest user key.
     pub smallest: Vec<u8>,
     /// Largest user key.
@@ -76,6 +81,19 @@ pub struct AddedTable {
     pub run: u64,
     /// The table.
     pub table: Arc<TableRecord>,
+}
+
+/// A deleted range of keys that hides entries of some table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedRangeDelete {
+    /// The family.
+    pub family: u32,
+    /// Its sequence number; no two of a family have the same.
+    pub seqno: SeqNo,
+    /// The first key of the range.
+    pub start: Vec<u8>,
+    /// The first key behind the range.
+    pub end: Vec<u8>,
 }
 
 /// A live table's new place.
@@ -133,6 +151,10 @@ pub struct Edit {
     pub dropped_families: Vec<u32>,
     /// No family has this id or a higher one.
     pub next_family_id: Option<u64>,
+    /// Range deletes that count from now on.
+    pub added_range_deletes: Vec<AddedRangeDelete>,
+    /// Range deletes that hide nothing any more: family and sequence number.
+    pub removed_range_deletes: Vec<(u32, SeqNo)>,
 }
 
 /// Why bytes are no edit.
@@ -159,6 +181,8 @@ const REASON: u8 = 12;
 const ADDED_FAMILY: u8 = 13;
 const DROPPED_FAMILY: u8 = 14;
 const NEXT_FAMILY_ID: u8 = 15;
+const ADDED_RANGE_DELETE: u8 = 16;
+const REMOVED_RANGE_DELETE: u8 = 17;
 
 impl Edit {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -202,6 +226,20 @@ impl Edit {
             field(&mut out, DROPPED_FAMILY, |out| put_u32(out, *id));
         }
         put_numbers(&mut out, NEXT_FAMILY_ID, self.next_family_id.as_slice());
+        for range in &self.added_range_deletes {
+            field(&mut out, ADDED_RANGE_DELETE, |out| {
+                put_u32(out, range.family);
+                put_u64(out, range.seqno);
+                put_bytes(out, &range.start);
+                put_bytes(out, &range.end);
+            });
+        }
+        for (family, seqno) in &self.removed_range_deletes {
+            field(&mut out, REMOVED_RANGE_DELETE, |out| {
+                put_u32(out, *family);
+                put_u64(out, *seqno);
+            });
+        }
         out
     }
 
@@ -213,7 +251,7 @@ impl Edit {
             let mut input = after;
             let body = take_bytes(&mut input).ok_or(EditError::Malformed(at, "a whole field"))?;
             rest = input;
-            if !(ADDED..=NEXT_FAMILY_ID).contains(&tag) {
+            if !(ADDED..=REMOVED_RANGE_DELETE).contains(&tag) {
                 return Err(EditError::UnknownTag(tag));
             }
             let mut left = body;
@@ -262,6 +300,14 @@ impl Edit {
             }
             DROPPED_FAMILY => self.dropped_families.push(take_u32(left)?),
             NEXT_FAMILY_ID => once(&mut self.next_family_id, left)?,
+            ADDED_RANGE_DELETE => {
+                let (family, seqno) = (take_u32(left)?, take_u64(left)?);
+                let (start, end) = (take_bytes(left)?.to_vec(), take_bytes(left)?.to_vec());
+                self.added_range_deletes.push(AddedRangeDelete { family, seqno, start, end });
+            }
+            REMOVED_RANGE_DELETE => {
+                self.removed_range_deletes.push((take_u32(left)?, take_u64(left)?));
+            }
             _ => return None,
         }
         Some(())
@@ -284,6 +330,7 @@ fn put_added(out: &mut Vec<u8>, added: &AddedTable) {
         table.max_seqno,
         table.created_at_us,
         table.tombstones_since_us,
+        table.ranges_applied,
     ];
     for number in numbers {
         put_u64(out, number);
@@ -305,6 +352,7 @@ fn take_added(left: &mut &[u8]) -> Option<AddedTable> {
         max_seqno: take_u64(left)?,
         created_at_us: take_u64(left)?,
         tombstones_since_us: take_u64(left)?,
+        ranges_applied: take_u64(left)?,
         smallest: take_bytes(left)?.to_vec(),
         largest: take_bytes(left)?.to_vec(),
     };
@@ -377,6 +425,7 @@ pub(crate) mod tests {
             max_seqno: 11,
             created_at_us: 12,
             tombstones_since_us: 13,
+            ranges_applied: 14,
             smallest: b"a".to_vec(),
             largest: b"zebra".to_vec(),
         };
@@ -396,6 +445,13 @@ pub(crate) mod tests {
             added_families: vec![AddedFamily { id: 2, name: "b".into(), options: "x=1".into() }],
             dropped_families: vec![1],
             next_family_id: Some(3),
+            added_range_deletes: vec![AddedRangeDelete {
+                family: 2,
+                seqno: 12,
+                start: b"a".to_vec(),
+                end: b"b".to_vec(),
+            }],
+            removed_range_deletes: vec![(2, 11)],
         }
     }
 
@@ -420,7 +476,7 @@ pub(crate) mod tests {
                 Err(error) => assert!(matches!(error, EditError::Malformed(..))),
             }
         }
-        assert_eq!(accepted, 16, "the borders between the fields");
+        assert_eq!(accepted, 18, "the borders between the fields");
     }
 
     #[test]

@@ -25,7 +25,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use self::edit::{AddedFamily, AddedTable, Edit, MovedTable, RunOrder, TableRecord};
+pub use self::edit::{
+    AddedFamily, AddedRangeDelete, AddedTable, Edit, MovedTable, RunOrder, TableRecord,
+};
 pub use self::state::{FamilyState, LevelState, RunState, State};
 use crate::error::{Error, Result};
 use crate::fs::{Fs, ReadAt, WriteFile};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sstable::SeqNo;
 
-use super::edit::{AddedFamily, AddedTable, Edit, RunOrder, TableRecord};
+use super::edit::{AddedFamily, AddedRangeDelete, AddedTable, Edit, RunOrder, TableRecord};
 
 /// More levels than any policy makes; a bound on what hostile bytes can ask for.
 const LEVELS_MAX: usize = 64;
@@ -35,6 +35,8 @@ pub struct FamilyState {
     pub options: String,
     /// Its levels, newest first; the last one is not empty.
     pub levels: Vec<LevelState>,
+    /// Deleted ranges that hide entries of its tables, by sequence number: start and end.
+    pub range_deletes: BTreeMap<SeqNo, (Vec<u8>, Vec<u8>)>,
 }
 
 /// What the manifest says is there.
@@ -110,6 +112,17 @@ impl State {
         for order in &edit.run_order {
             self.family(order.family)?.reorder(order)?;
         }
+        for (family, seqno) in &edit.removed_range_deletes {
+            let removed = self.family(*family)?.range_deletes.remove(seqno);
+            removed.ok_or_else(|| format!("range delete {seqno} to be live"))?;
+        }
+        for range in &edit.added_range_deletes {
+            let ends = (range.start.clone(), range.end.clone());
+            let live = self.family(range.family)?.range_deletes.insert(range.seqno, ends);
+            if live.is_some() || range.start >= range.end {
+                return Err(format!("range delete {} to be new and a range", range.seqno));
+            }
+        }
         edit.dropped_families.iter().try_for_each(|id| self.drop_family(*id))
     }
 
@@ -123,7 +136,7 @@ impl State {
             return Err(format!("family {} to be new in name and numbered", added.id));
         }
         let (name, options) = (added.name.clone(), added.options.clone());
-        let state = FamilyState { name, options, levels: Vec::new() };
+        let state = FamilyState { name, options, ..FamilyState::default() };
         match self.families.insert(added.id, state) {
             None => Ok(()),
             Some(_) => Err(format!("family {} to be new", added.id)),
@@ -187,6 +200,10 @@ impl FamilyState {
 
     /// Adds all tables, and the orders of their runs, to an edit of nothing.
     fn add_to(&self, family: u32, edit: &mut Edit) {
+        for (&seqno, (start, end)) in &self.range_deletes {
+            let (start, end) = (start.clone(), end.clone());
+            edit.added_range_deletes.push(AddedRangeDelete { family, seqno, start, end });
+        }
         for (level, state) in (0_u32..).zip(&self.levels) {
             let runs: Vec<u64> = state.runs.iter().map(|run| run.id).collect();
             for run in &state.runs {
@@ -299,6 +316,10 @@ pub(crate) mod tests {
         AddedFamily { id, name: name.into(), options: String::new() }
     }
 
+    fn range_delete(seqno: SeqNo, start: &str, end: &str) -> AddedRangeDelete {
+        AddedRangeDelete { family: 0, seqno, start: start.into(), end: end.into() }
+    }
+
     fn numbered() -> State {
         let mut state = State {
             next_file_number: 100,
@@ -375,6 +396,7 @@ pub(crate) mod tests {
             flushed_seqno: Some(77),
             last_seqno: Some(78),
             options_fingerprint: Some(5),
+            added_range_deletes: vec![range_delete(5, "a", "b"), range_delete(6, "a", "b")],
             ..Edit::default()
         };
         state.apply(&edit).unwrap();
@@ -426,6 +448,9 @@ pub(crate) mod tests {
             Edit { added_families: vec![family(100, "unnumbered")], ..Edit::default() },
             Edit { dropped_families: vec![0], ..Edit::default() }, // it has a table
             Edit { dropped_families: vec![1], ..Edit::default() },
+            Edit { added_range_deletes: vec![range_delete(9, "b", "b")], ..Edit::default() },
+            Edit { removed_range_deletes: vec![(0, 9)], ..Edit::default() },
+            Edit { removed_range_deletes: vec![(3, 9)], ..Edit::default() },
             Edit { removed: vec![9], ..Edit::default() },
             Edit { removed: vec![1, 1], ..Edit::default() },
             Edit { moved: vec![MovedTable { number: 9, level: 0, run: 1 }], ..Edit::default() },

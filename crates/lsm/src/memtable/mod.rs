@@ -7,11 +7,15 @@
 //!    the last number of its seal.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use fastskip::SkipList;
-use sstable::{SeqNo, Trailer};
+use parking_lot::Mutex;
+use sstable::{Kind, SeqNo, Trailer};
 
 use crate::batch::Operation;
+use crate::range_delete::{RangeDelete, RangeDeletes};
 
 /// Memory that an entry takes beyond its key and value: an estimate for the write buffer's
 /// limit, in bytes.
@@ -21,6 +25,24 @@ pub(crate) const ENTRY_OVERHEAD_BYTES: usize = 48;
 #[derive(Debug)]
 pub(crate) struct Memtable {
     list: Arc<SkipList>,
+    ranges: Ranges,
+}
+
+/// Range deletes, replaced whole; most memtables have none.
+#[derive(Debug, Default)]
+struct Ranges {
+    any: AtomicBool,
+    all: ArcSwap<RangeDeletes>,
+    change: Mutex<()>,
+}
+
+impl Ranges {
+    fn add(&self, range: RangeDelete) {
+        let _one_at_a_time = self.change.lock();
+        self.all.store(Arc::new(self.all.load().with([Arc::new(range)])));
+        // ORDERING: Relaxed; readers see it through the visible sequence number, as the entries.
+        self.any.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Memtables that were sealed together, and the log that is not needed once they are flushed.
@@ -38,11 +60,15 @@ pub(crate) struct Sealed {
 impl Memtable {
     /// An empty memtable.
     pub(crate) fn new() -> Self {
-        Self { list: Arc::new(SkipList::new()) }
+        Self { list: Arc::new(SkipList::new()), ranges: Ranges::default() }
     }
 
     /// Inserts operation number `seqno`.
     pub(crate) fn insert(&self, seqno: SeqNo, operation: &Operation<'_>) {
+        if operation.kind == Kind::RangeDelete {
+            let (start, end) = (operation.key.to_vec(), operation.value.to_vec());
+            return self.ranges.add(RangeDelete { seqno, start, end });
+        }
         let version = Trailer::new(seqno, operation.kind).raw();
         self.list
             .insert(operation.key, version, operation.value)
@@ -58,6 +84,19 @@ impl Memtable {
     /// A cursor that keeps the memtable's entries alive.
     pub(crate) fn cursor(&self) -> fastskip::Cursor<Arc<SkipList>> {
         fastskip::Cursor::new(Arc::clone(&self.list))
+    }
+
+    /// The range deletes in it, if there are any.
+    #[inline]
+    pub(crate) fn range_deletes(&self) -> Option<Arc<RangeDeletes>> {
+        // ORDERING: Relaxed; whoever has seen the range delete's sequence number as visible sees
+        // this flag too (Release and Acquire of the visible number).
+        self.ranges.any.load(Ordering::Relaxed).then(|| self.ranges.all.load_full())
+    }
+
+    /// Whether it holds nothing at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0 && self.range_deletes().is_none()
     }
 
     /// Number of entries.
