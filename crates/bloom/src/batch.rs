@@ -5,9 +5,9 @@
 
 use crate::Kind;
 use crate::format::Shape;
-use crate::probe::{LINE_BYTES, all_set, blocked, double, line_of, set, standard};
+use crate::probe::{LINE_BYTES, all_set, blocked, double, double_probe, line_of, set, standard};
 use crate::ribbon;
-use crate::simd::{View, prefetch};
+use crate::simd::{Core, prefetch};
 
 /// Keys whose cache lines are asked for before the first is looked at.
 pub(crate) const CHUNK: usize = 32;
@@ -17,75 +17,99 @@ const PREFETCH_FROM_BYTES: usize = 512 << 10;
 
 /// Returns whether the body has the lines that the header promises.
 #[inline(always)]
-pub(crate) fn is_whole(view: View<'_>) -> bool {
-    view.body.len() / LINE_BYTES == view.shape.units as usize
+pub(crate) fn is_whole(core: &Core, body: &[u8]) -> bool {
+    body.len() / LINE_BYTES == core.shape.units as usize
+}
+
+/// The answer of a filter without a body.
+pub(crate) fn bare(core: &Core, _body: &[u8], _hash: u64) -> bool {
+    core.shape.keys != 0
 }
 
 /// Returns whether the filter may contain `hash`.
 #[inline(always)]
-pub(crate) fn contains(view: View<'_>, hash: u64) -> bool {
-    let Shape { probes, units, .. } = *view.shape;
-    match view.shape.kind {
-        Kind::DoubleProbe => match line(view.body, hash, units) {
-            // Known counts unroll.
-            Some(words) => match probes {
-                2 => all_set(words, double(hash, 2)),
-                3 => all_set(words, double(hash, 3)),
-                4 => all_set(words, double(hash, 4)),
-                5 => all_set(words, double(hash, 5)),
-                probes => all_set(words, double(hash, probes)),
+pub(crate) fn contains(core: &Core, body: &[u8], hash: u64) -> bool {
+    match core.shape.kind {
+        // Known counts unroll.
+        Kind::DoubleProbe => match core.shape.probes {
+            2 => double_contains::<2>(core, body, hash),
+            3 => double_contains::<3>(core, body, hash),
+            4 => double_contains::<4>(core, body, hash),
+            5 => double_contains::<5>(core, body, hash),
+            probes => match line(body, hash, core.shape.units) {
+                Some(words) => all_set(words, double(hash, probes)),
+                None => true,
             },
+        },
+        Kind::Blocked => match line(body, hash, core.shape.units) {
+            Some(words) => all_set(words, blocked(hash, core.shape.probes)),
             None => true,
         },
-        Kind::Blocked => match line(view.body, hash, units) {
-            Some(words) => all_set(words, blocked(hash, probes)),
-            None => true,
-        },
-        Kind::Standard => all_set(view.body.as_chunks().0, standard(hash, probes, units)),
-        Kind::Ribbon => match ribbon::locate(view.ribbon, view.body, hash) {
+        Kind::Standard => standard_contains(core, body, hash),
+        Kind::Ribbon => match ribbon::locate(&core.ribbon, body, hash) {
             Some((words, spot)) => ribbon::matches(words, &spot),
             None => true,
         },
     }
 }
 
+#[inline(always)]
+pub(crate) fn double_contains<const PROBES: u8>(core: &Core, body: &[u8], hash: u64) -> bool {
+    match line(body, hash, core.shape.units) {
+        Some(words) => all_set(words, double(hash, PROBES)),
+        None => true,
+    }
+}
+
+#[inline(always)]
+pub(crate) fn standard_contains(core: &Core, body: &[u8], hash: u64) -> bool {
+    all_set(body.as_chunks().0, standard(hash, core.shape.probes, core.shape.units))
+}
+
 /// Answers for all `hashes`.
 #[inline(always)]
-pub(crate) fn contains_many(view: View<'_>, hashes: &[u64], answers: &mut [bool]) {
+pub(crate) fn contains_many(core: &Core, body: &[u8], hashes: &[u64], answers: &mut [bool]) {
     let (many, few) = hashes.as_chunks::<CHUNK>();
     let (many_answers, few_answers) = answers.as_chunks_mut::<CHUNK>();
     for (hashes, answers) in many.iter().zip(many_answers) {
-        prefetch_chunk(view, hashes);
-        contains_chunk(view, hashes, answers);
+        if core.shape.kind == Kind::Ribbon {
+            ribbon::prefetch_chunk(core, body, hashes, |i, words, spot| {
+                if let Some(answer) = answers.get_mut(i) {
+                    *answer = ribbon::matches(words, spot);
+                }
+            });
+        } else {
+            prefetch_lines(core, body, hashes);
+            contains_few(core, body, hashes, answers);
+        }
     }
-    contains_chunk(view, few, few_answers);
+    contains_few(core, body, few, few_answers);
 }
 
 /// Answers for a few `hashes` one by one.
 #[inline(always)]
-pub(crate) fn contains_chunk(view: View<'_>, hashes: &[u64], answers: &mut [bool]) {
+pub(crate) fn contains_few(core: &Core, body: &[u8], hashes: &[u64], answers: &mut [bool]) {
     for (answer, hash) in answers.iter_mut().zip(hashes) {
-        *answer = contains(view, *hash);
+        *answer = core.contains(body, *hash);
     }
 }
 
-/// Asks for the cache lines that the lookups of `hashes` will read.
+/// Returns whether the body is so large that it pays to ask for its cache lines ahead.
 #[inline(always)]
-pub(crate) fn prefetch_chunk(view: View<'_>, hashes: &[u64; CHUNK]) {
-    if view.body.len() < PREFETCH_FROM_BYTES {
-        return;
-    }
-    let lines = view.body.as_chunks::<LINE_BYTES>().0;
-    for &hash in hashes {
-        match view.shape.kind {
-            Kind::DoubleProbe | Kind::Blocked => {
-                if let Some(line) = lines.get(line_of(hash, view.shape.units)) {
-                    prefetch(line);
-                }
+pub(crate) fn is_large(body: &[u8]) -> bool {
+    body.len() >= PREFETCH_FROM_BYTES
+}
+
+/// Asks for the cache lines that the lookups of `hashes` will read, if it pays. The loads of a
+/// standard filter do not depend on each other and overlap as they are.
+#[inline(always)]
+pub(crate) fn prefetch_lines(core: &Core, body: &[u8], hashes: &[u64; CHUNK]) {
+    if is_large(body) && core.shape.kind != Kind::Standard {
+        let lines = body.as_chunks::<LINE_BYTES>().0;
+        for &hash in hashes {
+            if let Some(line) = lines.get(line_of(hash, core.shape.units)) {
+                prefetch(line);
             }
-            // Its loads do not depend on each other and overlap as they are.
-            Kind::Standard => {}
-            Kind::Ribbon => ribbon::prefetch(view.ribbon, view.body, hash),
         }
     }
 }
@@ -93,37 +117,69 @@ pub(crate) fn prefetch_chunk(view: View<'_>, hashes: &[u64; CHUNK]) {
 /// Sets the bits of all `hashes` in the body of a Bloom filter.
 #[inline(always)]
 pub(crate) fn insert_many(shape: &Shape, body: &mut [u8], hashes: &[u64]) {
-    let (many, few) = hashes.as_chunks::<CHUNK>();
-    for hashes in many {
-        let view = View { shape, ribbon: &ribbon::Layout::default(), body };
-        prefetch_chunk(view, hashes);
-        insert_chunk(shape, body, hashes);
+    let ahead = is_large(body) && shape.kind != Kind::Standard;
+    for hashes in hashes.chunks(CHUNK) {
+        if ahead {
+            let lines = body.as_chunks::<LINE_BYTES>().0;
+            for &hash in hashes {
+                if let Some(line) = lines.get(line_of(hash, shape.units)) {
+                    prefetch(line);
+                }
+            }
+        }
+        match (shape.kind, shape.probes) {
+            (Kind::DoubleProbe, 2) => insert_double::<2>(shape, body, hashes),
+            (Kind::DoubleProbe, 3) => insert_double::<3>(shape, body, hashes),
+            (Kind::DoubleProbe, 4) => insert_double::<4>(shape, body, hashes),
+            (Kind::DoubleProbe, 5) => insert_double::<5>(shape, body, hashes),
+            (Kind::DoubleProbe, n) => insert_lines(shape, body, hashes, |hash| double(hash, n)),
+            (Kind::Standard, n) => {
+                let (words, _) = body.as_chunks_mut::<8>();
+                for &hash in hashes {
+                    set(words, standard(hash, n, shape.units));
+                }
+            }
+            (_, 6) => insert_lines(shape, body, hashes, |hash| blocked(hash, 6)),
+            (_, n) => insert_lines(shape, body, hashes, |hash| blocked(hash, n)),
+        }
     }
-    insert_chunk(shape, body, few);
+}
+
+/// Computes places and masks of eight keys side by side, which vectors do well, then sets the bits.
+#[inline(always)]
+fn insert_double<const PROBES: usize>(shape: &Shape, body: &mut [u8], hashes: &[u64]) {
+    let probes = shape.probes;
+    let (eights, rest) = hashes.as_chunks::<8>();
+    for hashes in eights {
+        let mut places = [[0usize; 8]; PROBES];
+        let mut masks = [[0u64; 8]; PROBES];
+        for (i, (places, masks)) in (0u32..).zip(places.iter_mut().zip(&mut masks)) {
+            for ((place, mask), hash) in places.iter_mut().zip(masks).zip(hashes) {
+                let (word, bits) = double_probe(*hash, i);
+                (*place, *mask) = (line_of(*hash, shape.units) * 8 + word, bits);
+            }
+        }
+        let (words, _) = body.as_chunks_mut::<8>();
+        for (place, mask) in places.as_flattened().iter().zip(masks.as_flattened()) {
+            if let Some(word) = words.get_mut(*place) {
+                *word = (u64::from_le_bytes(*word) | mask).to_le_bytes();
+            }
+        }
+    }
+    insert_lines(shape, body, rest, |hash| double(hash, probes));
 }
 
 #[inline(always)]
-fn insert_chunk(shape: &Shape, body: &mut [u8], hashes: &[u64]) {
-    let Shape { kind, probes, units, .. } = *shape;
-    if kind == Kind::Standard {
-        let (words, _) = body.as_chunks_mut::<8>();
-        for &hash in hashes {
-            set(words, standard(hash, probes, units));
-        }
-        return;
-    }
+fn insert_lines<P: Iterator<Item = (usize, u64)>>(
+    shape: &Shape,
+    body: &mut [u8],
+    hashes: &[u64],
+    probes: impl Fn(u64) -> P,
+) {
     let (lines, _) = body.as_chunks_mut::<LINE_BYTES>();
     for &hash in hashes {
-        if let Some(line) = lines.get_mut(line_of(hash, units)) {
-            let (words, _) = line.as_chunks_mut::<8>();
-            match (kind, probes) {
-                (Kind::DoubleProbe, 2) => set(words, double(hash, 2)),
-                (Kind::DoubleProbe, 3) => set(words, double(hash, 3)),
-                (Kind::DoubleProbe, 4) => set(words, double(hash, 4)),
-                (Kind::DoubleProbe, 5) => set(words, double(hash, 5)),
-                (Kind::DoubleProbe, _) => set(words, double(hash, probes)),
-                _ => set(words, blocked(hash, probes)),
-            }
+        if let Some(line) = lines.get_mut(line_of(hash, shape.units)) {
+            set(line.as_chunks_mut::<8>().0, probes(hash));
         }
     }
 }

@@ -13,8 +13,8 @@
 //! Watching the observed rate, and its targets: the project report behind this crate (2025).
 
 use crate::format::{HEADER_BYTES, Shape};
-use crate::simd::{Isa, View};
-use crate::{DecodeError, Filter, Kind, batch, builder, hash_key, ribbon, sizing};
+use crate::simd::{Core, Isa};
+use crate::{DecodeError, Filter, Kind, builder, hash_key, ribbon, sizing};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"BLMD");
 const VERSION: u8 = 1;
@@ -121,7 +121,7 @@ pub struct DynamicFilter {
 
 #[derive(Clone, Debug)]
 struct Layer {
-    shape: Shape,
+    core: Core,
     bytes: Vec<u8>,
     keys: u64,
     capacity: u64,
@@ -273,7 +273,7 @@ impl DynamicFilter {
 
     fn open_layer(&mut self, capacity: u64) {
         let bits = self.next_bits_per_key();
-        self.layers.push(Layer::new(self.options.kind, bits, capacity));
+        self.layers.push(Layer::new(self.isa, self.options.kind, bits, capacity));
     }
 
     fn misses_target(&self) -> bool {
@@ -282,22 +282,22 @@ impl DynamicFilter {
 }
 
 impl Layer {
-    fn new(kind: Kind, bits_per_key: f64, capacity: u64) -> Self {
+    fn new(isa: Isa, kind: Kind, bits_per_key: f64, capacity: u64) -> Self {
         let shape = builder::plan(kind, bits_per_key, capacity);
         let body_bytes = usize::try_from(shape.body_bytes()).unwrap_or(usize::MAX);
-        Self { shape, bytes: vec![0; HEADER_BYTES + body_bytes], keys: 0, capacity }
+        let core = Core::new(shape, ribbon::Layout::default(), isa);
+        Self { core, bytes: vec![0; HEADER_BYTES + body_bytes], keys: 0, capacity }
     }
 
     fn insert(&mut self, isa: Isa, hashes: &[u64]) {
         let (_, body) = self.bytes.split_at_mut(HEADER_BYTES);
-        isa.insert_many(&self.shape, body, hashes);
+        isa.insert_many(&self.core.shape, body, hashes);
         self.keys += hashes.len() as u64;
     }
 
     fn may_contain(&self, hash: u64) -> bool {
         let (_, body) = self.bytes.split_at(HEADER_BYTES);
-        let ribbon = ribbon::Layout::default();
-        batch::contains(View { shape: &self.shape, ribbon: &ribbon, body }, hash)
+        self.core.contains(body, hash)
     }
 
     fn sealed_bytes(&self) -> usize {
@@ -306,10 +306,10 @@ impl Layer {
 
     fn seal(&self) -> Vec<u8> {
         if self.keys == 0 {
-            return builder::build(self.shape.kind, 0.0, &[]);
+            return builder::build(self.core.shape.kind, 0.0, &[]);
         }
         let mut bytes = self.bytes.clone();
-        Shape { keys: self.keys, ..self.shape }.seal(&mut bytes);
+        Shape { keys: self.keys, ..self.core.shape }.seal(&mut bytes);
         bytes
     }
 }

@@ -3,7 +3,7 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::format::{HEADER_BYTES, Shape};
-use crate::simd::{Isa, View};
+use crate::simd::{Core, Isa};
 use crate::{DecodeError, Kind, PrefixRule, format, hash_key, hash_prefix, ribbon, sizing};
 
 /// A filter that reads from `B`: a borrowed slice, a `Vec`, or a shared buffer.
@@ -12,9 +12,7 @@ use crate::{DecodeError, Kind, PrefixRule, format, hash_key, hash_prefix, ribbon
 #[derive(Clone, Copy, Debug)]
 pub struct Filter<B> {
     bytes: B,
-    shape: Shape,
-    ribbon: ribbon::Layout,
-    isa: Isa,
+    core: Core,
 }
 
 impl<B: AsRef<[u8]>> Filter<B> {
@@ -43,7 +41,7 @@ impl<B: AsRef<[u8]>> Filter<B> {
             let body = all.get(HEADER_BYTES..).unwrap_or(&[]);
             ribbon = ribbon::Layout::read(body, shape.probes, shape.seed)?;
         }
-        Ok(Self { bytes, shape, ribbon, isa: Isa::detect() })
+        Ok(Self { core: Core::new(shape, ribbon, Isa::detect()), bytes })
     }
 
     /// Returns `false` if `key` is certainly not in the set.
@@ -56,10 +54,7 @@ impl<B: AsRef<[u8]>> Filter<B> {
     #[must_use]
     #[inline]
     pub fn may_contain_hash(&self, hash: u64) -> bool {
-        if self.shape.units == 0 {
-            return self.shape.keys != 0;
-        }
-        self.isa.contains(self.view(), hash)
+        self.core.contains(self.body(), hash)
     }
 
     /// Returns `false` if certainly no key that starts with `prefix` is in the set.
@@ -67,9 +62,9 @@ impl<B: AsRef<[u8]>> Filter<B> {
     /// Says *maybe* if the filter holds no prefixes, or if `prefix` is too short for its rule.
     #[must_use]
     pub fn may_contain_prefix(&self, prefix: &[u8]) -> bool {
-        match self.shape.prefixes.and_then(|rule| rule.extract(prefix)) {
+        match self.core.shape.prefixes.and_then(|rule| rule.extract(prefix)) {
             Some(prefix) => self.may_contain_hash(hash_prefix(prefix)),
-            None => self.shape.keys != 0,
+            None => self.core.shape.keys != 0,
         }
     }
 
@@ -83,47 +78,43 @@ impl<B: AsRef<[u8]>> Filter<B> {
     /// If the two slices differ in length.
     pub fn may_contain_hashes(&self, hashes: &[u64], answers: &mut [bool]) {
         assert_eq!(hashes.len(), answers.len(), "one answer for each hash");
-        if self.shape.units == 0 {
-            answers.fill(self.shape.keys != 0);
-            return;
-        }
-        self.isa.contains_many(self.view(), hashes, answers);
+        self.core.contains_many(self.body(), hashes, answers);
     }
 
     /// Returns the kind of the filter.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.shape.kind
+        self.core.shape.kind
     }
 
     /// Returns how many keys, and prefixes, the filter was built from.
     #[must_use]
     pub fn keys(&self) -> u64 {
-        self.shape.keys
+        self.core.shape.keys
     }
 
     /// Returns the rule by which prefixes were added, if any were.
     #[must_use]
     pub fn prefix_rule(&self) -> Option<PrefixRule> {
-        self.shape.prefixes
+        self.core.shape.prefixes
     }
 
     /// Returns the false-positive rate to expect, by the measured curve of the kind.
     #[must_use]
     pub fn expected_rate(&self) -> f64 {
-        match self.shape.keys {
+        match self.core.shape.keys {
             0 => 0.0,
-            _ => sizing::rate(self.shape.kind, self.bits_per_key()),
+            _ => sizing::rate(self.core.shape.kind, self.bits_per_key()),
         }
     }
 
     /// Returns the bits spent on each key, the header not counted; 0 for a filter without keys.
     #[must_use]
     pub fn bits_per_key(&self) -> f64 {
-        if self.shape.keys == 0 {
+        if self.core.shape.keys == 0 {
             return 0.0;
         }
-        self.shape.body_bytes() as f64 * 8.0 / self.shape.keys as f64
+        self.core.shape.body_bytes() as f64 * 8.0 / self.core.shape.keys as f64
     }
 
     /// Returns the bytes that the filter takes in memory, its buffer included.
@@ -138,8 +129,7 @@ impl<B: AsRef<[u8]>> Filter<B> {
     }
 
     #[inline(always)]
-    fn view(&self) -> View<'_> {
-        let body = self.bytes.as_ref().get(HEADER_BYTES..).unwrap_or(&[]);
-        View { shape: &self.shape, ribbon: &self.ribbon, body }
+    fn body(&self) -> &[u8] {
+        self.bytes.as_ref().get(HEADER_BYTES..).unwrap_or(&[])
     }
 }

@@ -64,14 +64,18 @@ pub(crate) fn line_of(hash: u64, lines: u32) -> usize {
 /// Returns the words of a line, as numbers, and their masks that `hash` probes.
 #[inline(always)]
 pub(crate) fn double(hash: u64, probes: u8) -> impl Iterator<Item = (usize, u64)> {
+    (0..u32::from(probes)).map(move |i| double_probe(hash, i))
+}
+
+/// Returns the word of a line, as a number, and its mask that probe `i` of `hash` tests.
+#[inline(always)]
+pub(crate) fn double_probe(hash: u64, i: u32) -> (usize, u64) {
     let x = low(hash);
     let base = x >> 29;
     let step = ((x >> 26) & 6) | 1;
-    MULTIPLIERS.iter().zip(0u32..u32::from(probes)).map(move |(multiplier, i)| {
-        let bits = x.wrapping_mul(*multiplier);
-        let word = (base + i * step) & 7;
-        (word as usize, 1 << (bits >> 26) | 1 << ((bits >> 20) & 63))
-    })
+    let bits = x.wrapping_mul(MULTIPLIERS[(i & 7) as usize]);
+    let word = (base + i * step) & 7;
+    (word as usize, 1 << (bits >> 26) | 1 << ((bits >> 20) & 63))
 }
 
 /// Returns the words of a line, as numbers, and their masks of one bit that `hash` probes.

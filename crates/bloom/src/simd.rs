@@ -23,12 +23,72 @@ enum Level {
     Avx512,
 }
 
-/// What a lookup needs to know about a filter.
-#[derive(Clone, Copy)]
-pub(crate) struct View<'a> {
-    pub(crate) shape: &'a Shape,
-    pub(crate) ribbon: &'a ribbon::Layout,
-    pub(crate) body: &'a [u8],
+/// What a lookup needs to know about a filter, besides its body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Core {
+    pub(crate) shape: Shape,
+    pub(crate) ribbon: ribbon::Layout,
+    isa: Isa,
+    ask: Ask,
+}
+
+/// How a filter is asked for one key: the function for its layout and this processor.
+#[derive(Clone, Copy, Debug)]
+struct Ask(unsafe fn(&Core, &[u8], u64) -> bool);
+
+impl Core {
+    pub(crate) fn new(shape: Shape, ribbon: ribbon::Layout, isa: Isa) -> Self {
+        Self { shape, ribbon, isa, ask: Ask::choose(&shape, isa) }
+    }
+
+    /// Returns whether a filter with this `body` may contain `hash`.
+    #[inline(always)]
+    pub(crate) fn contains(&self, body: &[u8], hash: u64) -> bool {
+        // SAFETY: invariant 2: `Ask::choose` takes only functions that `isa` can run.
+        unsafe { self.ask.0(self, body, hash) }
+    }
+
+    /// Answers for all `hashes`; the slices have the same length.
+    pub(crate) fn contains_many(&self, body: &[u8], hashes: &[u64], answers: &mut [bool]) {
+        if self.shape.probes == 0 {
+            answers.fill(batch::bare(self, body, 0));
+            return;
+        }
+        match self.isa.0 {
+            Level::Portable => batch::contains_many(self, body, hashes, answers),
+            // SAFETY: invariant 2.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => unsafe { x86::contains_many_avx2(self, body, hashes, answers) },
+            // SAFETY: invariant 2.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => unsafe { x86::contains_many_avx512(self, body, hashes, answers) },
+        }
+    }
+}
+
+impl Ask {
+    fn choose(shape: &Shape, isa: Isa) -> Self {
+        Self(match (isa.0, shape.kind, shape.probes) {
+            (_, _, 0) => batch::bare,
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx512, Kind::Blocked, _) => x86::blocked_one_avx512,
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx512, Kind::Ribbon, ..=7) => x86::ribbon_one_avx512,
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx2 | Level::Avx512, Kind::DoubleProbe, 2) => x86::double_one_bmi2::<2>,
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx2 | Level::Avx512, Kind::DoubleProbe, 3) => x86::double_one_bmi2::<3>,
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx2 | Level::Avx512, Kind::DoubleProbe, 4) => x86::double_one_bmi2::<4>,
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx2 | Level::Avx512, Kind::DoubleProbe, 5) => x86::double_one_bmi2::<5>,
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx2 | Level::Avx512, Kind::Standard, _) => x86::standard_one_bmi2,
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx2 | Level::Avx512, _, _) => x86::contains_avx2,
+            _ => batch::contains,
+        })
+    }
 }
 
 impl Isa {
@@ -72,36 +132,6 @@ impl Isa {
             }
         }
         all
-    }
-
-    /// Returns whether the filter may contain `hash`. A call into another set of instructions is
-    /// not inlined, so it is made only where it gains more than it costs.
-    #[inline(always)]
-    pub(crate) fn contains(self, view: View<'_>, hash: u64) -> bool {
-        match (self.0, view.shape.kind) {
-            // SAFETY: invariant 2.
-            #[cfg(target_arch = "x86_64")]
-            (Level::Avx512, Kind::Blocked | Kind::Ribbon) => unsafe {
-                x86::contains_avx512(view, hash)
-            },
-            // SAFETY: invariant 2.
-            #[cfg(target_arch = "x86_64")]
-            (Level::Avx2, Kind::Ribbon) => unsafe { x86::contains_avx2(view, hash) },
-            _ => batch::contains(view, hash),
-        }
-    }
-
-    /// Answers for all `hashes`; the slices have the same length.
-    pub(crate) fn contains_many(self, view: View<'_>, hashes: &[u64], answers: &mut [bool]) {
-        match self.0 {
-            Level::Portable => batch::contains_many(view, hashes, answers),
-            // SAFETY: invariant 2.
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { x86::contains_many_avx2(view, hashes, answers) },
-            // SAFETY: invariant 2.
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { x86::contains_many_avx512(view, hashes, answers) },
-        }
     }
 
     /// Sets the bits of all `hashes` in the body of a Bloom filter.
@@ -161,11 +191,11 @@ mod x86 {
         _mm512_loadu_si512, _mm512_maskz_loadu_epi64, _mm512_mul_epu32, _mm512_mullo_epi32,
         _mm512_or_si512, _mm512_permutexvar_epi32, _mm512_popcnt_epi64, _mm512_set1_epi32,
         _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64, _mm512_sllv_epi32,
-        _mm512_sllv_epi64, _mm512_srli_epi32, _mm512_srli_epi64, _mm512_test_epi32_mask,
-        _mm512_test_epi64_mask, _mm512_testn_epi64_mask, _mm512_xor_si512,
+        _mm512_sllv_epi64, _mm512_srli_epi32, _mm512_srli_epi64, _mm512_test_epi64_mask,
+        _mm512_testn_epi32_mask, _mm512_testn_epi64_mask, _mm512_xor_si512,
     };
 
-    use super::View;
+    use super::Core;
     use crate::Kind;
     use crate::batch::{self, CHUNK};
     use crate::format::Shape;
@@ -175,8 +205,18 @@ mod x86 {
     // The portable code, compiled with more instructions.
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn contains_avx2(view: View<'_>, hash: u64) -> bool {
-        batch::contains(view, hash)
+    pub(super) fn contains_avx2(core: &Core, body: &[u8], hash: u64) -> bool {
+        batch::contains(core, body, hash)
+    }
+
+    #[target_feature(enable = "bmi1,bmi2")]
+    pub(super) fn double_one_bmi2<const PROBES: u8>(core: &Core, body: &[u8], hash: u64) -> bool {
+        batch::double_contains::<PROBES>(core, body, hash)
+    }
+
+    #[target_feature(enable = "bmi1,bmi2")]
+    pub(super) fn standard_one_bmi2(core: &Core, body: &[u8], hash: u64) -> bool {
+        batch::standard_contains(core, body, hash)
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -211,63 +251,76 @@ mod x86 {
 
     // Lookups.
 
-    #[target_feature(
-        enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx2,bmi1,bmi2,lzcnt,popcnt"
-    )]
-    pub(super) fn contains_avx512(view: View<'_>, hash: u64) -> bool {
-        match view.shape.kind {
-            Kind::Blocked => blocked_one_avx512(view, hash),
-            Kind::Ribbon => ribbon_one_avx512(view, hash),
-            _ => batch::contains(view, hash),
-        }
-    }
-
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn contains_many_avx2(view: View<'_>, hashes: &[u64], answers: &mut [bool]) {
+    pub(super) fn contains_many_avx2(
+        core: &Core,
+        body: &[u8],
+        hashes: &[u64],
+        answers: &mut [bool],
+    ) {
+        if core.shape.kind != Kind::DoubleProbe || !batch::is_whole(core, body) {
+            return batch::contains_many(core, body, hashes, answers);
+        }
         let (many, few) = hashes.as_chunks::<CHUNK>();
         let (many_answers, few_answers) = answers.as_chunks_mut::<CHUNK>();
         for (hashes, answers) in many.iter().zip(many_answers) {
-            batch::prefetch_chunk(view, hashes);
-            if view.shape.kind == Kind::DoubleProbe && batch::is_whole(view) {
-                double_chunk_avx2(view, hashes, answers);
-            } else {
-                batch::contains_chunk(view, hashes, answers);
-            }
+            batch::prefetch_lines(core, body, hashes);
+            double_chunk_avx2(core, body, hashes, answers);
         }
-        batch::contains_chunk(view, few, few_answers);
+        batch::contains_few(core, body, few, few_answers);
     }
 
     #[target_feature(
         enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx2,bmi1,bmi2,lzcnt,popcnt"
     )]
-    pub(super) fn contains_many_avx512(view: View<'_>, hashes: &[u64], answers: &mut [bool]) {
+    pub(super) fn contains_many_avx512(
+        core: &Core,
+        body: &[u8],
+        hashes: &[u64],
+        answers: &mut [bool],
+    ) {
         let (many, few) = hashes.as_chunks::<CHUNK>();
         let (many_answers, few_answers) = answers.as_chunks_mut::<CHUNK>();
-        for (hashes, answers) in many.iter().zip(many_answers) {
-            batch::prefetch_chunk(view, hashes);
-            match view.shape.kind {
-                Kind::DoubleProbe if batch::is_whole(view) => {
-                    double_chunk_avx512(view, hashes, answers);
+        let chunks = many.iter().zip(many_answers);
+        match core.shape.kind {
+            Kind::DoubleProbe if batch::is_whole(core, body) => {
+                for (hashes, answers) in chunks {
+                    batch::prefetch_lines(core, body, hashes);
+                    double_chunk_avx512(core, body, hashes, answers);
                 }
-                _ => {
+            }
+            Kind::Blocked => {
+                for (hashes, answers) in chunks {
+                    batch::prefetch_lines(core, body, hashes);
                     for (answer, hash) in answers.iter_mut().zip(hashes) {
-                        *answer = contains_avx512(view, *hash);
+                        *answer = blocked_one_avx512(core, body, *hash);
                     }
                 }
             }
+            Kind::Ribbon if core.shape.probes <= 7 => {
+                for (hashes, answers) in chunks {
+                    ribbon::prefetch_chunk(core, body, hashes, |i, words, spot| {
+                        answers[i] = ribbon_spot_avx512(words, spot);
+                    });
+                }
+            }
+            _ => return batch::contains_many(core, body, hashes, answers),
         }
-        for (answer, hash) in few_answers.iter_mut().zip(few) {
-            *answer = contains_avx512(view, *hash);
-        }
+        batch::contains_few(core, body, few, few_answers);
     }
 
     /// One key a lane: word and mask of each probe, and a gather of the words.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn double_chunk_avx512(view: View<'_>, hashes: &[u64; CHUNK], answers: &mut [bool; CHUNK]) {
-        assert!(batch::is_whole(view), "a body of as many lines as the header says");
-        let body = view.body.as_ptr();
-        let lines = _mm512_set1_epi64(i64::from(view.shape.units));
+    fn double_chunk_avx512(
+        core: &Core,
+        body: &[u8],
+        hashes: &[u64; CHUNK],
+        answers: &mut [bool; CHUNK],
+    ) {
+        assert!(batch::is_whole(core, body), "a body of as many lines as the header says");
+        let first_byte = body.as_ptr();
+        let lines = _mm512_set1_epi64(i64::from(core.shape.units));
         let ones = _mm512_set1_epi64(1);
         let six = _mm512_set1_epi64(63);
         let (hashes, _) = hashes.as_chunks::<8>();
@@ -284,7 +337,7 @@ mod x86 {
                 ones,
             );
             let mut missing = _mm512_setzero_si512();
-            for multiplier in MULTIPLIERS.iter().take(usize::from(view.shape.probes)) {
+            for multiplier in MULTIPLIERS.iter().take(usize::from(core.shape.probes)) {
                 let bits = _mm512_mul_epu32(hash, _mm512_set1_epi64(i64::from(*multiplier)));
                 let one = _mm512_and_si512(_mm512_srli_epi64::<26>(bits), six);
                 let two = _mm512_and_si512(_mm512_srli_epi64::<20>(bits), six);
@@ -294,7 +347,7 @@ mod x86 {
                 // SAFETY: `at` < 8 * units: a line number is below `units` (the product of a 32-bit
                 // number and `units`, without its lower 32 bits), and 7 at most is added to eight
                 // times it. The body has 64 * units bytes by the assertion above.
-                let found = unsafe { _mm512_i64gather_epi64::<8>(at, body.cast()) };
+                let found = unsafe { _mm512_i64gather_epi64::<8>(at, first_byte.cast()) };
                 missing = _mm512_or_si512(missing, _mm512_andnot_si512(found, mask));
                 word = _mm512_add_epi64(word, step);
             }
@@ -308,10 +361,15 @@ mod x86 {
     /// As above with four keys a vector.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn double_chunk_avx2(view: View<'_>, hashes: &[u64; CHUNK], answers: &mut [bool; CHUNK]) {
-        assert!(batch::is_whole(view), "a body of as many lines as the header says");
-        let body = view.body.as_ptr();
-        let lines = _mm256_set1_epi64x(i64::from(view.shape.units));
+    fn double_chunk_avx2(
+        core: &Core,
+        body: &[u8],
+        hashes: &[u64; CHUNK],
+        answers: &mut [bool; CHUNK],
+    ) {
+        assert!(batch::is_whole(core, body), "a body of as many lines as the header says");
+        let first_byte = body.as_ptr();
+        let lines = _mm256_set1_epi64x(i64::from(core.shape.units));
         let ones = _mm256_set1_epi64x(1);
         let six = _mm256_set1_epi64x(63);
         let (hashes, _) = hashes.as_chunks::<4>();
@@ -328,7 +386,7 @@ mod x86 {
                 ones,
             );
             let mut missing = _mm256_setzero_si256();
-            for multiplier in MULTIPLIERS.iter().take(usize::from(view.shape.probes)) {
+            for multiplier in MULTIPLIERS.iter().take(usize::from(core.shape.probes)) {
                 let bits = _mm256_mul_epu32(hash, _mm256_set1_epi64x(i64::from(*multiplier)));
                 let one = _mm256_and_si256(_mm256_srli_epi64::<26>(bits), six);
                 let two = _mm256_and_si256(_mm256_srli_epi64::<20>(bits), six);
@@ -337,7 +395,7 @@ mod x86 {
                 let at = _mm256_or_si256(first, _mm256_and_si256(word, _mm256_set1_epi64x(7)));
                 // SAFETY: `at` < 8 * units as in the function above, and the body has 64 * units
                 // bytes by the assertion.
-                let found = unsafe { _mm256_i64gather_epi64::<8>(body.cast(), at) };
+                let found = unsafe { _mm256_i64gather_epi64::<8>(first_byte.cast(), at) };
                 missing = _mm256_or_si256(missing, _mm256_andnot_si256(found, mask));
                 word = _mm256_add_epi64(word, step);
             }
@@ -352,9 +410,9 @@ mod x86 {
     /// One probe a lane, the line in one register.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn blocked_one_avx512(view: View<'_>, hash: u64) -> bool {
-        let lines = view.body.as_chunks::<LINE_BYTES>().0;
-        let Some(line) = lines.get(line_of(hash, view.shape.units)) else {
+    pub(super) fn blocked_one_avx512(core: &Core, body: &[u8], hash: u64) -> bool {
+        let lines = body.as_chunks::<LINE_BYTES>().0;
+        let Some(line) = lines.get(line_of(hash, core.shape.units)) else {
             return true;
         };
         // SAFETY: reads the 64 bytes of the line.
@@ -367,44 +425,37 @@ mod x86 {
         let words = _mm512_permutexvar_epi32(_mm512_srli_epi32::<5>(bits), line);
         let shift = _mm512_and_si512(bits, _mm512_set1_epi32(31));
         let masks = _mm512_sllv_epi32(_mm512_set1_epi32(1), shift);
-        let wanted = (1u32 << view.shape.probes) - 1;
-        u32::from(_mm512_test_epi32_mask(words, masks)) & wanted == wanted
+        let missing = _mm512_testn_epi32_mask(words, masks);
+        u32::from(missing) & ((1 << core.shape.probes) - 1) == 0
     }
 
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512vpopcntdq")]
-    fn ribbon_one_avx512(view: View<'_>, hash: u64) -> bool {
-        let Some((words, spot)) = ribbon::locate(view.ribbon, view.body, hash) else {
-            return true;
-        };
-        ribbon_spot_avx512(words, &spot)
+    /// For up to eight columns, the wider part included.
+    #[target_feature(enable = "avx512f,avx512vpopcntdq,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn ribbon_one_avx512(core: &Core, body: &[u8], hash: u64) -> bool {
+        match ribbon::locate(&core.ribbon, body, hash) {
+            Some((words, spot)) => ribbon_spot_avx512(words, &spot),
+            None => true,
+        }
     }
 
     /// One column a lane.
     #[inline]
     #[target_feature(enable = "avx512f,avx512vpopcntdq")]
     fn ribbon_spot_avx512(words: &[[u8; 8]], spot: &Spot) -> bool {
-        let (here, next) = words.split_at(spot.columns);
-        let here_coefficients = _mm512_set1_epi64(spot.here.cast_signed());
-        let next_coefficients = _mm512_set1_epi64(spot.next.cast_signed());
-        let mut results = spot.result;
-        for (here, next) in here.chunks(8).zip(next.chunks(8)) {
-            let lanes = 0xffu8 >> (8 - here.len().min(next.len()));
-            // SAFETY: reads as many u64 as the shorter of the two chunks has words, by `lanes`.
-            let here = unsafe { _mm512_maskz_loadu_epi64(lanes, here.as_ptr().cast()) };
-            // SAFETY: as above.
-            let next = unsafe { _mm512_maskz_loadu_epi64(lanes, next.as_ptr().cast()) };
-            let chosen = _mm512_xor_si512(
-                _mm512_and_si512(here, here_coefficients),
-                _mm512_and_si512(next, next_coefficients),
-            );
-            let odd = _mm512_test_epi64_mask(_mm512_popcnt_epi64(chosen), _mm512_set1_epi64(1));
-            if (u32::from(odd) ^ results) & u32::from(lanes) != 0 {
-                return false;
-            }
-            results >>= 8;
-        }
-        true
+        assert!(spot.columns <= 8 && words.len() >= 2 * spot.columns, "a lane a column");
+        let lanes = 0xffu8 >> (8 - spot.columns);
+        // SAFETY: reads `columns` u64 by `lanes`; there are twice as many words.
+        let here = unsafe { _mm512_maskz_loadu_epi64(lanes, words.as_ptr().cast()) };
+        // SAFETY: `columns` is within the words.
+        let next = unsafe { words.as_ptr().add(spot.columns) };
+        // SAFETY: reads the `columns` u64 after the first `columns`.
+        let next = unsafe { _mm512_maskz_loadu_epi64(lanes, next.cast()) };
+        let chosen = _mm512_xor_si512(
+            _mm512_and_si512(here, _mm512_set1_epi64(spot.here.cast_signed())),
+            _mm512_and_si512(next, _mm512_set1_epi64(spot.next.cast_signed())),
+        );
+        let odd = _mm512_test_epi64_mask(_mm512_popcnt_epi64(chosen), _mm512_set1_epi64(1));
+        (u32::from(odd) ^ spot.result) & u32::from(lanes) == 0
     }
 }
 
@@ -442,13 +493,15 @@ mod tests {
             Kind::Ribbon => ribbon::Layout::read(body, shape.probes, shape.seed).unwrap(),
             _ => ribbon::Layout::default(),
         };
-        let view = View { shape: &shape, ribbon: &layout, body };
-        let expected: Vec<bool> = asked.iter().map(|&hash| batch::contains(view, hash)).collect();
+        let portable = Core::new(shape, layout, Isa::PORTABLE);
+        let expected: Vec<bool> =
+            asked.iter().map(|&hash| batch::contains(&portable, body, hash)).collect();
         for isa in Isa::all() {
-            let singles: Vec<bool> = asked.iter().map(|&hash| isa.contains(view, hash)).collect();
+            let core = Core::new(shape, layout, isa);
+            let singles: Vec<bool> = asked.iter().map(|&hash| core.contains(body, hash)).collect();
             assert_eq!(singles, expected, "{isa:?} {kind:?} {bits}");
             let mut answers = vec![false; asked.len()];
-            isa.contains_many(view, asked, &mut answers);
+            core.contains_many(body, asked, &mut answers);
             assert_eq!(answers, expected, "{isa:?} {kind:?} {bits}, batch");
             if kind != Kind::Ribbon {
                 let mut same_body = vec![0; body.len()];

@@ -26,7 +26,7 @@ mod query;
 
 pub(crate) use band::Band;
 pub(crate) use build::{Width, build, substitute};
-pub(crate) use query::{Spot, locate, matches, prefetch};
+pub(crate) use query::{Spot, locate, matches, prefetch_chunk};
 
 use crate::DecodeError;
 

@@ -5,7 +5,8 @@
 use super::{
     BLOCK_SLOTS, BUCKET_STARTS, Layer, Layout, passes_on, rehash, reseed, row_of, start_of,
 };
-use crate::simd;
+use crate::batch::{CHUNK, is_large};
+use crate::simd::{self, Core};
 
 /// A key's equation.
 pub(crate) struct Spot {
@@ -17,6 +18,11 @@ pub(crate) struct Spot {
     pub(crate) result: u32,
     /// First word of the key's block.
     word: usize,
+}
+
+impl Spot {
+    /// An equation that always holds.
+    const ANY: Self = Self { columns: 0, here: 0, next: 0, result: 0, word: 0 };
 }
 
 /// Finds the layer that holds the key, if it is in the filter, and its equation there: `columns`
@@ -74,10 +80,26 @@ pub(crate) fn matches(words: &[[u8; 8]], spot: &Spot) -> bool {
     differing == 0
 }
 
-/// Asks for the cache lines that a lookup of `hash` will read, all but those of thresholds.
+/// Finds the equations of a chunk of keys and asks for their words, then calls `answer` with the
+/// rank of each key, its words and its equation.
 #[inline(always)]
-pub(crate) fn prefetch(layout: &Layout, body: &[u8], hash: u64) {
-    if let Some((words, _)) = locate(layout, body, hash) {
-        words.iter().step_by(8).chain(words.last()).for_each(simd::prefetch);
+pub(crate) fn prefetch_chunk(
+    core: &Core,
+    body: &[u8],
+    hashes: &[u64; CHUNK],
+    mut answer: impl FnMut(usize, &[[u8; 8]], &Spot),
+) {
+    let ahead = is_large(body);
+    let found = hashes.map(|hash| locate(&core.ribbon, body, hash));
+    if ahead {
+        for (words, _) in found.iter().flatten() {
+            words.iter().step_by(8).chain(words.last()).for_each(simd::prefetch);
+        }
+    }
+    for (i, found) in found.iter().enumerate() {
+        match found {
+            Some((words, spot)) => answer(i, words, spot),
+            None => answer(i, &[], &Spot::ANY),
+        }
     }
 }
