@@ -24,7 +24,8 @@ pub struct WriteOptions {
     /// How the codec of each block is chosen. Default: the one above for all.
     pub chooser: Chooser,
     /// Largest dictionary that the codec `Dictionary` trains, in bytes. Default 16,384; 1,024 to
-    /// 1,048,576. The writer holds 100 times as much data before it writes its first block.
+    /// 1,048,576. The writer holds 1,024 times as much data before it writes its first block, and
+    /// trains on a tenth of it, taken evenly.
     pub dictionary_bytes: usize,
     /// Threads that compress beside the one that writes. Default 0; at most 256.
     pub compression_threads: usize,

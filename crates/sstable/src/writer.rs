@@ -23,8 +23,6 @@ use crate::sink::{BlockSink, Stored};
 const BLOCK_ENTRIES_MAX: usize = u16::MAX as usize;
 /// A block is cut before it grows beyond this, unless one entry alone does.
 const BLOCK_GROWTH_MAX: usize = 1 << 30;
-/// A block filled to this percentage is cut rather than overfilled by the next entry.
-const FULL_ENOUGH_PERCENT: usize = 90;
 
 /// Writes a sorted sequence of entries as a table.
 ///
@@ -69,6 +67,8 @@ struct Training {
 
 /// Bytes of blocks to train on, for each byte of the dictionary.
 const TRAINING_FACTOR: usize = 100;
+/// Bytes of blocks to choose them from: the first of a sorted table are unlike the others.
+const HELD_BACK_FACTOR: usize = 1024;
 
 impl<W: Write> TableWriter<W> {
     /// Starts a table with the number `table_id`, which no other table of a database may share.
@@ -148,9 +148,9 @@ impl<W: Write> TableWriter<W> {
             let ascends = compare(self.block.last_key(), last, key, trailer).is_lt();
             assert!(ascends, "entries must ascend in stored order");
             let target = self.options.block_bytes;
-            let over = filled + entry_bytes > target;
+            // An entry of a block's size or more gets a block to itself, and spares its neighbours.
             if filled >= target
-                || over && filled * 100 >= target * FULL_ENOUGH_PERCENT
+                || entry_bytes > target
                 || filled + entry_bytes > BLOCK_GROWTH_MAX
                 || self.block.entries() == BLOCK_ENTRIES_MAX
             {
@@ -238,7 +238,7 @@ impl<W: Write> TableWriter<W> {
             Some(training) => {
                 training.bytes += raw.body.len();
                 training.blocks.push(raw);
-                if training.bytes < self.options.dictionary_bytes * TRAINING_FACTOR {
+                if training.bytes < self.options.dictionary_bytes * HELD_BACK_FACTOR {
                     return Ok(());
                 }
                 self.end_training()
@@ -249,7 +249,9 @@ impl<W: Write> TableWriter<W> {
     /// Trains the dictionary on the blocks held back and sends them.
     fn end_training(&mut self) -> Result<()> {
         let Some(training) = self.training.take() else { return Ok(()) };
-        let bodies: Vec<&[u8]> = training.blocks.iter().map(|raw| raw.body.as_slice()).collect();
+        let every = training.bytes.div_ceil(self.options.dictionary_bytes * TRAINING_FACTOR);
+        let sample = training.blocks.iter().step_by(every.max(1));
+        let bodies: Vec<&[u8]> = sample.map(|raw| raw.body.as_slice()).collect();
         self.dictionary = codec::train(&bodies, self.options.dictionary_bytes).into();
         if self.dictionary.is_empty() {
             self.coding = without_dictionary(self.coding);

@@ -68,7 +68,11 @@ fn every_byte_flipped() {
     for codec in codecs() {
         let (all, bytes) = small(codec);
         for at in 0..bytes.len() {
-            for flip in [0x01, 0x80, 0xff] {
+            // The frame is the same for all: every pattern once, then one that varies.
+            let all_flips = [0x01, 0x80, 0xff];
+            let flips =
+                if codec == Codec::None { &all_flips[..] } else { &all_flips[at % 3..=at % 3] };
+            for flip in flips {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= flip;
                 if let Err(error) = read_all(damaged, &all) {

@@ -191,7 +191,7 @@ impl BlockBuilder {
 
     fn put_restarts(&self, out: &mut Vec<u8>) {
         let wide = self.is_wide();
-        for (key_at, value_at) in &self.restarts {
+        for (key_at, value_at) in self.restarts.iter().skip(1) {
             for offset in [*key_at, *value_at] {
                 if wide {
                     // Only an entry alone in its block can lie beyond 4 GiB, and it starts at 0.

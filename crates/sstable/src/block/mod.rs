@@ -15,7 +15,8 @@
 //! values   := value bytes*                 one after the other
 //! trailers := little-endian * width        (trailer - trailer_base) >> (8 if bit 4 else 0)
 //! buckets  := u8 * bucket_count            restart rank, 254 several, 255 none
-//! restarts := (key_at, value_at): u16 or u32 each, from the start of keys and of values
+//! restarts := (key_at, value_at): u16 or u32 each, from the start of keys and of values; not of
+//!             the first restart, which is at 0
 //! ```
 //!
 //! 1. A restart begins at every entry whose rank is a multiple of the interval.
@@ -108,7 +109,7 @@ impl Layout {
         let restarts = entries.div_ceil(interval);
         let keys_at = body.len() - rest.len();
         let values_at = keys_at.checked_add(keys_bytes)?;
-        let restarts_at = body.len().checked_sub(restarts * if wide { 8 } else { 4 })?;
+        let restarts_at = body.len().checked_sub((restarts - 1) * if wide { 8 } else { 4 })?;
         let buckets_at = restarts_at.checked_sub(buckets)?;
         let trailers_at = buckets_at.checked_sub(entries * usize::from(trailer_width))?;
         let trailer_shift = if shifted { 8 } else { 0 };
@@ -234,12 +235,13 @@ impl<'a> View<'a> {
     /// keys and of the values.
     #[inline]
     pub(crate) fn restart(&self, rank: usize) -> Option<(usize, usize)> {
+        let Some(stored) = rank.checked_sub(1) else { return Some((0, 0)) };
         let restarts = self.body.get(self.layout.restarts_at..)?;
         if self.layout.wide {
-            let pair = u64::from_le_bytes(*restarts.get(rank * 8..)?.first_chunk::<8>()?);
+            let pair = u64::from_le_bytes(*restarts.get(stored * 8..)?.first_chunk::<8>()?);
             Some(((pair & 0xffff_ffff) as usize, (pair >> 32) as usize))
         } else {
-            let pair = u32::from_le_bytes(*restarts.get(rank * 4..)?.first_chunk::<4>()?);
+            let pair = u32::from_le_bytes(*restarts.get(stored * 4..)?.first_chunk::<4>()?);
             Some(((pair & 0xffff) as usize, (pair >> 16) as usize))
         }
     }

@@ -5,7 +5,7 @@
 //!          | mode: u8 = 1 | interval: varint | flags: u8      bit 0: the block has a hash index
 //!            | key_bytes: varint | prefix: varint and bytes | value_bytes: varint
 //!            | column*                                trailers, key words, value words
-//! column  := how: u8                                  bit 0 differences, bit 1 big-endian words
+//! column  := how: u8           bit 0 differences, bit 1 big-endian words, bits 2-7 shift
 //!          | base: varint | first: varint (differences only) | width: u8 | packed bits
 //! ```
 //!
@@ -13,7 +13,8 @@
 //! first one shorter if need be; a value is words of the largest of 8, 4, 2 and 1 bytes that
 //! divides its length. A column is stored as differences from its minimum (frame of reference:
 //! Goldstein, Ramakrishnan and Shaft, 1998), or, for `Delta` where that is smaller, as differences
-//! from the number before, less the smallest of them.
+//! from the number before, less the smallest of them. Low bits that are 0 in all of a column's
+//! differences, the shift of them, are left out: the equal kinds of trailers, for one.
 //!
 //! Decoding builds the very block again that the writer built: entries in, equal bytes out.
 
@@ -32,6 +33,7 @@ const MODE_COLUMNS: u8 = 1;
 const HASH_INDEX: u8 = 1;
 const DIFFERENCES: u8 = 1;
 const BIG_ENDIAN: u8 = 2;
+const SHIFT_AT: u8 = 2;
 /// Key bytes after the common prefix, and value bytes, beyond which columns are not tried.
 const KEY_WORD_BYTES_MAX: usize = 32;
 const VALUE_BYTES_MAX: usize = 64;
@@ -234,12 +236,28 @@ impl Table {
 struct Plan {
     how: u8,
     base: u64,
+    /// Low bits that all differences from the base have as 0.
+    shift: u8,
     width: u8,
 }
 
 impl Plan {
+    /// The plan for numbers that lie at or above `base`, in the order of wrapping differences.
+    fn above(base: u64, how: u8, numbers: impl Iterator<Item = u64>) -> Self {
+        let set = numbers.fold(0, |set, number| set | number.wrapping_sub(base));
+        let shift = if set == 0 { 0 } else { set.trailing_zeros() };
+        let shift = u8::try_from(shift).unwrap_or_default();
+        Self { how, base, shift, width: bits::width(set >> shift) }
+    }
+
     fn bytes(&self, count: usize) -> usize {
         bits::packed_bytes(count, self.width)
+    }
+
+    fn store(&self, numbers: impl Iterator<Item = u64>, out: &mut Vec<u8>) {
+        out.push(self.width);
+        let packed = numbers.map(|number| number.wrapping_sub(self.base) >> self.shift);
+        bits::pack(packed, self.width, out);
     }
 }
 
@@ -259,16 +277,13 @@ fn put_column(words: &[u64], bytes: usize, ways: Ways, out: &mut Vec<u8>) {
         }
     }
     let words = if best.how & BIG_ENDIAN == 0 { words } else { &flipped };
-    out.push(best.how);
+    out.push(best.how | best.shift << SHIFT_AT);
     varint::put(out, best.base);
-    if best.how & DIFFERENCES != 0 {
-        varint::put(out, words.first().copied().unwrap_or_default());
-        let differences = differences(words).map(|d| d.wrapping_sub(best.base));
-        out.push(best.width);
-        bits::pack(differences, best.width, out);
+    if best.how & DIFFERENCES == 0 {
+        best.store(words.iter().copied(), out);
     } else {
-        out.push(best.width);
-        bits::pack(words.iter().map(|word| word - best.base), best.width, out);
+        varint::put(out, words.first().copied().unwrap_or_default());
+        best.store(differences(words), out);
     }
 }
 
@@ -279,15 +294,13 @@ fn differences(words: &[u64]) -> impl Iterator<Item = u64> {
 
 fn plan(words: &[u64], ways: Ways) -> Plan {
     let low = words.iter().copied().min().unwrap_or_default();
-    let high = words.iter().copied().max().unwrap_or_default();
-    let packed = Plan { how: 0, base: low, width: bits::width(high - low) };
+    let packed = Plan::above(low, 0, words.iter().copied());
     if ways == Ways::BitPack || words.len() < 2 {
         return packed;
     }
     // Differences wrap; as signed numbers the small ones of both signs lie together.
     let low = differences(words).map(u64::cast_signed).min().unwrap_or_default().cast_unsigned();
-    let span = differences(words).map(|d| d.wrapping_sub(low)).max().unwrap_or_default();
-    let delta = Plan { how: DIFFERENCES, base: low, width: bits::width(span) };
+    let delta = Plan::above(low, DIFFERENCES, differences(words));
     // The first number and the base may take ten bytes each.
     if delta.bytes(words.len() - 1) + 20 < packed.bytes(words.len()) { delta } else { packed }
 }
@@ -300,7 +313,8 @@ fn take_column(rest: &mut &[u8], count: usize, bytes: usize) -> Option<Vec<u64>>
     let first = if differences { varint::take(rest)? } else { 0 };
     let (&width, tail) = rest.split_first()?;
     let packed_count = if differences { count.checked_sub(1)? } else { count };
-    if how & !(DIFFERENCES | BIG_ENDIAN) != 0 || width > 64 {
+    let shift = how >> SHIFT_AT;
+    if usize::from(width) + usize::from(shift) > 64 {
         return None;
     }
     let (packed, tail) = tail.split_at_checked(bits::packed_bytes(packed_count, width))?;
@@ -313,12 +327,12 @@ fn take_column(rest: &mut &[u8], count: usize, bytes: usize) -> Option<Vec<u64>>
     if differences {
         let mut last = first;
         for word in words.iter_mut().skip(1) {
-            last = last.wrapping_add(base).wrapping_add(*word);
+            last = last.wrapping_add(base).wrapping_add(*word << shift);
             *word = last;
         }
     } else {
         for word in &mut words {
-            *word = word.wrapping_add(base);
+            *word = (*word << shift).wrapping_add(base);
         }
     }
     if how & BIG_ENDIAN != 0 {

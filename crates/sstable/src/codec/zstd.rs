@@ -1,5 +1,7 @@
 //! Zstandard frames, with or without a dictionary; by the reference library.
 //!
+//! A frame is stored without its magic number, which the block header makes superfluous.
+//!
 //! Contexts are costly to make, so the writer keeps one a codec and each reading thread keeps one.
 
 use std::cell::RefCell;
@@ -10,9 +12,23 @@ use zstd::zstd_safe::{CParameter, DCtx};
 
 use crate::format::Fault;
 
-thread_local! {
-    static DECODER: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
+/// What every frame starts with.
+const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+
+/// What a reading thread keeps.
+struct Decoder {
+    context: DCtx<'static>,
+    /// The frame with its magic number put back.
+    frame: Vec<u8>,
 }
+
+thread_local! {
+    static DECODER: RefCell<Decoder> =
+        RefCell::new(Decoder { context: DCtx::create(), frame: Vec::new() });
+}
+
+/// Frames larger than this are not kept room for, in bytes.
+const FRAME_KEEP_MAX: usize = 1 << 20;
 
 /// A dictionary as a reader needs it.
 pub(crate) struct ReadDictionary {
@@ -57,6 +73,8 @@ pub(super) fn compress(encoder: &mut Compressor<'static>, body: &[u8], out: &mut
     let room = out.get_mut(start..).unwrap_or_default();
     let bytes = encoder.compress_to_buffer(body, room).expect("the room is the maximum");
     out.truncate(start + bytes);
+    let magic = out.drain(start..start + MAGIC.len());
+    debug_assert_eq!(magic.as_slice(), MAGIC);
 }
 
 /// Fills `out` with what `data` holds.
@@ -65,11 +83,20 @@ pub(super) fn decompress(
     dictionary: Option<&ReadDictionary>,
     out: &mut [u8],
 ) -> Result<(), Fault> {
-    let done = DECODER.with_borrow_mut(|decoder| match dictionary {
-        Some(dictionary) => {
-            decoder.decompress_using_ddict(out, data, dictionary.prepared.as_ddict())
+    let done = DECODER.with_borrow_mut(|Decoder { context, frame }| {
+        frame.clear();
+        frame.extend_from_slice(&MAGIC);
+        frame.extend_from_slice(data);
+        let done = match dictionary {
+            Some(dictionary) => {
+                context.decompress_using_ddict(out, frame, dictionary.prepared.as_ddict())
+            }
+            None => context.decompress(out, frame),
+        };
+        if frame.capacity() > FRAME_KEEP_MAX {
+            *frame = Vec::new();
         }
-        None => decoder.decompress(out, data),
+        done
     });
     match done {
         Ok(bytes) if bytes == out.len() => Ok(()),

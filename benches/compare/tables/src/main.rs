@@ -1,0 +1,117 @@
+//! Sizes of tables: ours beside RocksDB's, same records, codec, block size, 10 filter bits a key.
+//!
+//! `cargo run --release -p tables -- DIR` reads DIR/*.tsv (see `scripts/realdata.sh`) and adds a
+//! series of integers. RocksDB's writer of table files gives all records sequence number 0; so do
+//! we, and show beside it what numbers as a load would give them cost.
+
+mod rocksdb;
+
+use std::path::Path;
+use std::time::Instant;
+
+use rocksdb::Compression;
+use sstable::{Chooser, Codec, Kind, TableWriter, Trailer, WriteOptions};
+
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn load(path: &Path) -> Pairs {
+    let text = std::fs::read(path).expect("a readable file");
+    let split = |line: &[u8]| {
+        let tab = line.iter().position(|byte| *byte == b'\t').expect("key TAB value");
+        (line[..tab].to_vec(), unescape(&line[tab + 1..]))
+    };
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let mut pairs: Pairs = lines.map(split).collect();
+    pairs.sort();
+    pairs
+}
+
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.iter();
+    while let Some(&byte) = bytes.next() {
+        out.push(match byte {
+            b'\\' => match bytes.next() {
+                Some(b't') => b'\t',
+                Some(b'n') => b'\n',
+                Some(b'r') => b'\r',
+                Some(b'0') => 0,
+                other => other.copied().unwrap_or(b'\\'),
+            },
+            byte => byte,
+        });
+    }
+    out
+}
+
+/// A reading every minute from a sensor that drifts: 8-byte keys and values.
+fn series() -> Pairs {
+    let mut state = 1_u64;
+    let mut level = 20_000_i64;
+    let reading = |rank: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        level += (state >> 33) as i64 % 21 - 10;
+        ((1_700_000_000 + rank * 60).to_be_bytes().to_vec(), level.to_le_bytes().to_vec())
+    };
+    (0..1_000_000).map(reading).collect()
+}
+
+fn ours(pairs: &Pairs, options: &WriteOptions, seqno: impl Fn(usize) -> u64) -> (u64, f64) {
+    let start = Instant::now();
+    let mut writer = TableWriter::new(Vec::new(), "ours", 1, options).expect("valid options");
+    for (rank, (key, value)) in pairs.iter().enumerate() {
+        writer.add(key, Trailer::new(seqno(rank), Kind::Put), value).expect("memory");
+    }
+    let (meta, _) = writer.finish().expect("memory");
+    (meta.file_bytes, start.elapsed().as_secs_f64())
+}
+
+fn main() {
+    let dir = std::env::args().nth(1).expect("usage: tables DIR");
+    let scratch = std::env::temp_dir().join(format!("tables-{}.sst", std::process::id()));
+    println!("| data | block | codec | raw MB | RocksDB MB | ours MB | ours / RocksDB | numbered |");
+    println!("|---|---|---|---|---|---|---|---|");
+    let mut sets: Vec<(String, Pairs)> = vec![("series".into(), series())];
+    for name in ["wordnet", "unihan", "packages"] {
+        sets.push((name.into(), load(&Path::new(&dir).join(format!("{name}.tsv")))));
+    }
+    for (name, pairs) in &sets {
+        let raw: usize = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
+        for block_bytes in [4096, 16_384, 65_536] {
+            let cases = [
+                (Codec::None, Some((Compression::None, 0))),
+                (Codec::Lz4, Some((Compression::Lz4, 0))),
+                (Codec::Snappy, Some((Compression::Snappy, 0))),
+                (Codec::Zstd, Some((Compression::Zstd, 0))),
+                (Codec::Dictionary, Some((Compression::Zstd, 16 << 10))),
+                (Codec::BitPack, None),
+                (Codec::Delta, None),
+            ];
+            for (codec, rival) in cases {
+                let integers = matches!(codec, Codec::BitPack | Codec::Delta);
+                if integers && name != "series" {
+                    continue;
+                }
+                let chooser = Chooser::Fixed;
+                let options = WriteOptions { codec, block_bytes, chooser, ..WriteOptions::default() };
+                let (bytes, _) = ours(pairs, &options, |_| 0);
+                let (numbered, _) = ours(pairs, &options, |rank| rank as u64);
+                let mb = |bytes: u64| format!("{:.2}", bytes as f64 / 1e6);
+                let theirs = rival.map(|(compression, dict_bytes)| {
+                    rocksdb::write(&scratch, pairs, compression, block_bytes, dict_bytes)
+                });
+                println!(
+                    "| {name} | {}K | {} | {} | {} | {} | {} | {} |",
+                    block_bytes >> 10,
+                    codec.name(),
+                    mb(raw as u64),
+                    theirs.map_or("-".into(), mb),
+                    mb(bytes),
+                    theirs.map_or("-".into(), |t| format!("{:.3}", bytes as f64 / t as f64)),
+                    mb(numbered),
+                );
+            }
+        }
+    }
+    std::fs::remove_file(&scratch).expect("written above");
+}
