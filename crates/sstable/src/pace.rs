@@ -44,7 +44,7 @@ impl BytesPerSecond {
         let passed = now.saturating_duration_since(state.filled).as_nanos();
         let earned = passed * u128::from(self.rate) / 1_000_000_000;
         if earned > 0 {
-            // What is earned in parts of a byte is not lost: the clock advances by whole bytes only.
+            // Parts of a byte are not lost: the clock advances by whole bytes only.
             let spent = earned * 1_000_000_000 / u128::from(self.rate);
             state.filled += Duration::from_nanos(u64::try_from(spent).unwrap_or(u64::MAX));
         }
