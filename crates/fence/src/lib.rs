@@ -26,16 +26,16 @@
 //! # Layouts
 //!
 //! [`Layout`] names them; they answer alike and differ in bytes and in time. [`Layout::Adaptive`]
-//! looks at the separators and takes one of the others, [`Builder::choose`] says which and why. Many
-//! keys at once are found faster by [`Fence::find_many`], which lets their cache misses overlap.
-//! A fence that stays in memory is searched fastest in [`AlignedBytes`].
+//! looks at the separators and takes one of the others; [`Builder::choose`] says which and why.
+//! Many keys at once are found faster by [`Fence::find_many`], which lets their cache misses
+//! overlap. A fence that stays in memory is searched fastest in [`AlignedBytes`].
 //!
 //! # How keys are kept
 //!
 //! The prefix that all separators share is stored once. Of what remains, the first 8 bytes become
 //! an integer that orders like the bytes (zero padded) and goes into the search array; the rest,
-//! the *tail*, lies aside and is looked at only when the integers are equal. `PrefixTree` does so in
-//! each node of its tree anew; `Compressed` keeps only what differs from the separator before.
+//! the *tail*, lies aside and is looked at only when the integers are equal. `PrefixTree` does so
+//! in each node of its tree anew; `Compressed` keeps only what differs from the separator before.
 //!
 //! # What is absent
 //!

@@ -7,11 +7,13 @@
 //!
 //! A query is a stored key, drawn at random. *Dependent*: the next query waits for the rank of the
 //! one before. *Absent*: the same with keys drawn alike but not stored. *Batched*: 1,024 keys a
-//! call. Each figure is the least of up to 11 passes over 100,000 queries.
+//! call. Cells are measured in turn, 5 to 25 rounds of 100,000 queries (20,000 for boxed and cold
+//! keys); the least is printed.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 use eytzinger::SliceExt as _;
@@ -129,41 +131,82 @@ fn queries(keys: &Keys, count: usize) -> Keys {
     drawn
 }
 
-/// Nanoseconds per operation of `pass`, which does `operations`: the least of up to 11 passes,
-/// because whatever else runs on the machine only ever adds.
-fn time(operations: usize, mut pass: impl FnMut() -> usize) -> f64 {
-    let (begin, mut least) = (Instant::now(), f64::INFINITY);
-    for done in 0..11 {
+/// One pass over the queries, and how many there are.
+struct Cell<'a> {
+    operations: usize,
+    pass: Box<dyn FnMut() -> usize + 'a>,
+    least: f64,
+}
+
+impl<'a> Cell<'a> {
+    fn new(operations: usize, pass: impl FnMut() -> usize + 'a) -> Self {
+        Self { operations, pass: Box::new(pass), least: f64::INFINITY }
+    }
+
+    /// Each query waits for the answer to the one before.
+    fn dependent(asked: &'a Keys, find: impl Fn(&[u8]) -> usize + 'a) -> Self {
+        let zero = black_box(0);
+        Self::new(asked.len(), move || {
+            (0..asked.len()).fold(0, |rank, i| find(asked.get(i + (rank & zero))))
+        })
+    }
+
+    /// Queries may overlap as far as the processor manages.
+    fn independent(asked: &'a Keys, find: impl Fn(&[u8]) -> usize + 'a) -> Self {
+        Self::new(asked.len(), move || asked.iter().fold(0, |sum, key| sum ^ find(key)))
+    }
+
+    fn batched(asked: &'a Keys, fence: Rc<Owned>) -> Self {
+        let all: Vec<&[u8]> = asked.iter().collect();
+        let mut ranks = [0; 1024];
+        Self::new(asked.len(), move || {
+            all.chunks(1024).fold(0, |sum, keys| {
+                fence.find_many(keys, &mut ranks[..keys.len()]);
+                sum ^ ranks[0]
+            })
+        })
+    }
+
+    /// Once to warm the caches, once with the clock.
+    fn measure(&mut self) {
+        black_box((self.pass)());
         let start = Instant::now();
-        black_box(pass());
-        least = least.min(start.elapsed().as_secs_f64() * 1e9 / operations as f64);
-        if done >= 2 && begin.elapsed().as_secs_f64() > 1.0 {
-            break;
+        black_box((self.pass)());
+        let nanos = start.elapsed().as_secs_f64() * 1e9 / self.operations as f64;
+        self.least = self.least.min(nanos);
+    }
+}
+
+/// A table whose cells are measured in turn, round after round, so that whatever else runs on the
+/// machine hits all of them alike; the least of all rounds is printed.
+struct Table<'a> {
+    title: String,
+    columns: Vec<String>,
+    rows: Vec<(String, Vec<Cell<'a>>)>,
+}
+
+impl<'a> Table<'a> {
+    fn new(title: String, columns: &[&str]) -> Self {
+        Self { title, columns: columns.iter().map(ToString::to_string).collect(), rows: vec![] }
+    }
+
+    fn row(&mut self, name: &str, cells: impl IntoIterator<Item = Cell<'a>>) {
+        self.rows.push((name.into(), cells.into_iter().collect()));
+    }
+
+    fn print(mut self) {
+        let begin = Instant::now();
+        for round in 0..25 {
+            self.rows.iter_mut().flat_map(|(_, cells)| cells).for_each(Cell::measure);
+            if round >= 4 && begin.elapsed().as_secs_f64() > 12.0 {
+                break;
+            }
+        }
+        heading(&self.title, &self.columns.iter().map(String::as_str).collect::<Vec<_>>());
+        for (name, cells) in &self.rows {
+            row(name, &cells.iter().map(|cell| cell.least).collect::<Vec<_>>());
         }
     }
-    least
-}
-
-/// Each query waits for the answer to the one before.
-fn dependent(asked: &Keys, find: impl Fn(&[u8]) -> usize) -> f64 {
-    let zero = black_box(0);
-    time(asked.len(), || (0..asked.len()).fold(0, |rank, i| find(asked.get(i + (rank & zero)))))
-}
-
-/// Queries may overlap as far as the processor manages.
-fn independent(asked: &Keys, find: impl Fn(&[u8]) -> usize) -> f64 {
-    time(asked.len(), || asked.iter().fold(0, |sum, key| sum ^ find(key)))
-}
-
-fn batched(asked: &Keys, fence: &Owned) -> f64 {
-    let all: Vec<&[u8]> = asked.iter().collect();
-    let mut ranks = [0; 1024];
-    time(asked.len(), || {
-        all.chunks(1024).fold(0, |sum, keys| {
-            fence.find_many(keys, &mut ranks[..keys.len()]);
-            sum ^ ranks[0]
-        })
-    })
 }
 
 fn build(layout: Layout, keys: &Keys) -> Owned {
@@ -201,102 +244,100 @@ struct Asked {
     absent: Keys,
 }
 
-fn three(asked: &Asked, find: impl Fn(&[u8]) -> usize) -> [f64; 3] {
-    let [a, b] = [&asked.stored, &asked.absent].map(|keys| dependent(keys, &find));
-    [a, b, independent(&asked.stored, &find)]
-}
-
-fn both(name: &str, asked: &Asked, find: impl Fn(&[u8]) -> usize) {
-    row(name, &three(asked, find));
+/// The three columns that every search has.
+fn three<'a>(asked: &'a Asked, find: impl Fn(&[u8]) -> usize + Clone + 'a) -> [Cell<'a>; 3] {
+    [
+        Cell::dependent(&asked.stored, find.clone()),
+        Cell::dependent(&asked.absent, find.clone()),
+        Cell::independent(&asked.stored, find),
+    ]
 }
 
 /// What no search can beat: one dependent cache line out of as much memory as the prefixes need.
-fn limit(count: usize, asked: usize) {
+fn limit<'a>(count: usize, asked: usize) -> Cell<'a> {
     let mut next: Vec<usize> = (0..count).collect();
     let mut rng = StdRng::seed_from_u64(8);
     (1..count).rev().for_each(|i| next.swap(i, rng.random_range(0..i)));
-    let nanos = time(asked, || (0..asked).fold(0, |at, _| next[at]));
-    row("(one dependent cache line of 8 B x entries)", &[nanos]);
+    Cell::new(asked, move || (0..asked).fold(0, |at, _| next[at]))
 }
 
 /// The searches one would write without this crate.
-fn rivals(keys: &Keys, asked: &Asked) {
-    let prefixes: Vec<u64> = keys.iter().map(leading).collect();
-    let distinct = prefixes.is_sorted_by(|a, b| a < b);
-    if keys.get(0).len() == 8 {
-        both("`slice::binary_search` on u64", asked, |key| {
-            prefixes.binary_search(&leading(key)).unwrap_or_else(|rank| rank)
-        });
-        both("`slice::partition_point` on u64", asked, |key| {
+fn rivals<'a>(table: &mut Table<'a>, keys: &Keys, asked: &'a Asked, few: &'a Asked) {
+    let prefixes: Rc<Vec<u64>> = Rc::new(keys.iter().map(leading).collect());
+    if keys.iter().all(|key| key.len() == 8) {
+        let all = Rc::clone(&prefixes);
+        let find = move |key: &[u8]| all.binary_search(&leading(key)).unwrap_or_else(|rank| rank);
+        table.row("`slice::binary_search` on `u64`", three(asked, find));
+        let all = Rc::clone(&prefixes);
+        let find = move |key: &[u8]| {
             let wanted = leading(key);
-            prefixes.partition_point(|prefix| *prefix < wanted)
-        });
+            all.partition_point(|prefix| *prefix < wanted)
+        };
+        table.row("`slice::partition_point` on `u64`", three(asked, find));
     }
     if keys.iter().all(|key| key.len() == 16) {
-        let inline: Vec<[u8; 16]> =
-            keys.iter().map(|key| key.try_into().expect("16 bytes")).collect();
-        both("`binary_search` on inline `[u8; 16]`", asked, |key| {
-            inline.binary_search_by(|probe| probe[..].cmp(key)).unwrap_or_else(|rank| rank)
-        });
-        both("`partition_point` on inline `[u8; 16]`", asked, |key| {
-            inline.partition_point(|probe| probe[..] < *key)
-        });
+        let all = keys.iter().map(|key| key.try_into().expect("16 bytes"));
+        let inline: Rc<Vec<[u8; 16]>> = Rc::new(all.collect());
+        let all = Rc::clone(&inline);
+        let find = move |key: &[u8]| {
+            all.binary_search_by(|probe| probe[..].cmp(key)).unwrap_or_else(|rank| rank)
+        };
+        table.row("`binary_search` on inline `[u8; 16]`", three(asked, find));
+        let find = move |key: &[u8]| inline.partition_point(|probe| probe[..] < *key);
+        table.row("`partition_point` on inline `[u8; 16]`", three(asked, find));
     }
-    if distinct {
-        let mut tree = prefixes;
+    if prefixes.is_sorted_by(|a, b| a < b) {
+        let mut tree = Vec::clone(&prefixes);
         tree.eytzingerize(&mut InplacePermutator);
-        both("crate `eytzinger` 1.1 on the same 8-byte prefixes", asked, |key| {
-            tree.eytzinger_search(&leading(key)).unwrap_or_default()
-        });
+        let tree = Rc::new(tree);
+        let find = move |key: &[u8]| tree.eytzinger_search(&leading(key)).unwrap_or_default();
+        table.row("crate `eytzinger` 1.1 on the same 8-byte prefixes", three(asked, find));
     }
     let mut boxed: Vec<Box<[u8]>> = vec![Box::default(); keys.len()];
     let mut order: Vec<usize> = (0..keys.len()).collect();
     let mut rng = StdRng::seed_from_u64(5);
-    for i in (1..order.len()).rev() {
-        order.swap(i, rng.random_range(0..=i));
-    }
+    (1..order.len()).rev().for_each(|i| order.swap(i, rng.random_range(0..=i)));
     order.iter().for_each(|i| boxed[*i] = keys.get(*i).into());
-    both("`binary_search` on `Box<[u8]>`", asked, |key| {
+    let boxed = Rc::new(boxed);
+    let find = move |key: &[u8]| {
         boxed.binary_search_by(|probe| probe[..].cmp(key)).unwrap_or_else(|rank| rank)
-    });
-    both("`partition_point` on `Box<[u8]>`", asked, |key| {
-        boxed.partition_point(|probe| probe[..] < *key)
-    });
-}
-
-fn ours(keys: &Keys, asked: &Asked) {
-    for layout in Layout::ALL {
-        let fence = build(*layout, keys);
-        let find = |key: &[u8]| fence.find(key);
-        let [stored, absent, independent] = three(asked, find);
-        let figures = [stored, absent, independent, batched(&asked.stored, &fence)];
-        row(&format!("**{layout:?}**"), &figures);
-    }
+    };
+    table.row("`binary_search` on `Box<[u8]>`", three(few, find));
 }
 
 fn latency(name: &str, keys: &Keys, others: &Keys) {
-    let asked = Asked { stored: queries(keys, 100_000), absent: queries(others, 100_000) };
-    heading(&format!("{name}, {} entries (ns a query)", keys.len()), &COLUMNS);
-    limit(keys.len(), 100_000);
-    rivals(keys, &asked);
-    ours(keys, &asked);
+    let drawn = |count| Asked { stored: queries(keys, count), absent: queries(others, count) };
+    let (asked, few) = (drawn(100_000), drawn(20_000));
+    let mut table = Table::new(format!("{name}, {} entries (ns a query)", keys.len()), &COLUMNS);
+    table.row("(one dependent cache line of 8 B x entries)", [limit(keys.len(), 100_000)]);
+    rivals(&mut table, keys, &asked, &few);
+    for layout in Layout::ALL {
+        let fence = Rc::new(build(*layout, keys));
+        let batched = Cell::batched(&asked.stored, Rc::clone(&fence));
+        let cells = three(&asked, move |key: &[u8]| fence.find(key));
+        table.row(&format!("**{layout:?}**"), cells.into_iter().chain([batched]));
+    }
+    table.print();
 }
 
 /// Each query goes to another copy in turn; together they are far larger than the caches.
 fn cold(name: &str, keys: &Keys) {
     const BYTES: usize = 256 << 20;
-    heading(&format!("{name}, {} entries, cold (ns a query)", keys.len()), &["dependent"]);
-    let asked = queries(keys, 50_000);
+    let title = format!("{name}, {} entries, cold (ns a query)", keys.len());
+    let asked = queries(keys, 20_000);
+    let mut table = Table::new(title, &["dependent"]);
     for layout in Layout::ALL {
         let one = build(*layout, keys);
         let copies: Vec<Owned> = vec![one.clone(); (BYTES / one.memory_usage()).max(2)];
         let zero = black_box(0);
-        let nanos = time(asked.len(), || {
+        let asked = &asked;
+        let cell = Cell::new(asked.len(), move || {
             (0..asked.len())
                 .fold(0, |rank, i| copies[i % copies.len()].find(asked.get(i + (rank & zero))))
         });
-        row(&format!("**{layout:?}**"), &[nanos]);
+        table.row(&format!("**{layout:?}**"), [cell]);
     }
+    table.print();
 }
 
 /// The report's four sizes: how many ranges, and how many separators each spans.
@@ -304,10 +345,6 @@ const RANGES: [(&str, usize, usize); 4] =
     [("small", 2_500, 10), ("medium", 1_000, 100), ("large", 500, 1_000), ("extreme", 100, 10_000)];
 
 fn ranges(name: &str, keys: &Keys) {
-    heading(
-        &format!("{name}, {} entries, ranges (ns a range)", keys.len()),
-        &RANGES.map(|(name, ..)| name),
-    );
     let mut rng = StdRng::seed_from_u64(6);
     let asked = RANGES.map(|(_, count, span)| {
         let (mut los, mut his) = (Keys::default(), Keys::default());
@@ -318,15 +355,23 @@ fn ranges(name: &str, keys: &Keys) {
         }
         (los, his)
     });
+    let title = format!("{name}, {} entries, ranges (ns a range)", keys.len());
+    let mut table = Table::new(title, &RANGES.map(|(name, ..)| name));
     for layout in Layout::ALL {
-        let fence = build(*layout, keys);
-        let figures = asked.each_ref().map(|(los, his)| {
-            time(los.len(), || {
-                (0..los.len()).fold(0, |sum, i| sum ^ fence.find_range(los.get(i), his.get(i)).end)
+        let fence = Rc::new(build(*layout, keys));
+        let zero = black_box(0);
+        let cells = asked.each_ref().map(|(los, his)| {
+            let fence = Rc::clone(&fence);
+            Cell::new(los.len(), move || {
+                (0..los.len()).fold(0, |end, i| {
+                    let i = i + (end & zero);
+                    fence.find_range(los.get(i), his.get(i)).end
+                })
             })
         });
-        row(&format!("**{layout:?}**"), &figures);
+        table.row(&format!("**{layout:?}**"), cells);
     }
+    table.print();
 }
 
 fn memory(name: &str, keys: &Keys) {
@@ -340,33 +385,32 @@ fn memory(name: &str, keys: &Keys) {
     }
 }
 
-/// Dependent queries for stored keys, of some layouts.
-fn compare(name: &str, keys: &Keys, layouts: &[Layout]) {
-    let asked = queries(keys, 20_000);
-    let nanos = |layout: &Layout| {
-        let fence = build(*layout, keys);
-        dependent(&asked, |key| fence.find(key))
-    };
-    row(name, &layouts.iter().map(nanos).collect::<Vec<_>>());
+/// Dependent queries for stored keys, of some layouts; one row a key set.
+fn compare(title: &str, layouts: &[Layout], sets: &[(String, Keys)]) {
+    let asked: Vec<Keys> = sets.iter().map(|(_, keys)| queries(keys, 20_000)).collect();
+    let names: Vec<String> = layouts.iter().map(|layout| format!("{layout:?}")).collect();
+    let mut table = Table::new(title.into(), &names.iter().map(String::as_str).collect::<Vec<_>>());
+    for ((name, keys), asked) in sets.iter().zip(&asked) {
+        let cells = layouts.iter().map(|layout| {
+            let fence = build(*layout, keys);
+            Cell::dependent(asked, move |key| fence.find(key))
+        });
+        table.row(name, cells);
+    }
+    table.print();
 }
 
 /// The figures that `fence::choose` rests on.
 fn crossovers() {
-    let names = |layouts: &[Layout]| layouts.iter().map(|l| format!("{l:?}")).collect::<Vec<_>>();
-    let heading = |title: &str, layouts: &[Layout]| {
-        let names = names(layouts);
-        heading(title, &names.iter().map(String::as_str).collect::<Vec<_>>());
-    };
-    let layouts =
-        [Layout::Standard, Layout::Eytzinger, Layout::FastLane, Layout::Wide, Layout::Linear];
-    heading("u64, by count (ns a dependent query)", &layouts);
-    for n in [4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096] {
-        compare(&n.to_string(), &integers(n), &layouts);
-    }
+    use Layout::{Eytzinger, FastLane, Linear, PrefixTree, Standard, Wide};
+    let counts = [4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16_384];
+    compare(
+        "u64, by count (ns a dependent query)",
+        &[Standard, Eytzinger, FastLane, Wide, Linear],
+        &counts.map(|n| (n.to_string(), integers(n))),
+    );
     let mut rng = StdRng::seed_from_u64(9);
-    let layouts = [Layout::Standard, Layout::Wide, Layout::PrefixTree];
-    heading("100,000 keys of 24 B, by share of neighbours equal in 8 bytes (ns)", &layouts);
-    for tied in [0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.95] {
+    let tied = [0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 0.9, 0.95].map(|tied| {
         let mut head = rng.random::<u64>();
         let mut all = Vec::new();
         for _ in 0..100_000 {
@@ -376,18 +420,26 @@ fn crossovers() {
             let tail: [u8; 16] = rng.random();
             all.push([&head.to_be_bytes()[..], &tail].concat());
         }
-        compare(&format!("{:.0} %", tied * 100.0), &Keys::from_sorted(all), &layouts);
-    }
-    let layouts = [Layout::Standard, Layout::Wide, Layout::Linear];
-    heading("100,000 u64, by share in crowded stretches (ns)", &layouts);
-    for crowded in [0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9] {
+        (format!("{:.0} %", tied * 100.0), Keys::from_sorted(all))
+    });
+    compare(
+        "100,000 keys of 24 B, by share of neighbours equal in 8 bytes (ns a dependent query)",
+        &[Standard, Wide, PrefixTree],
+        &tied,
+    );
+    let crowded = [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.5, 0.9].map(|crowded| {
         let draw = |_| {
             let key: u64 = rng.random();
             if rng.random_bool(crowded) { 7 << 50 | key >> 24 } else { key }
         };
         let all = (0..100_000).map(draw).map(|key| key.to_be_bytes().to_vec()).collect();
-        compare(&format!("{:.0} %", crowded * 100.0), &Keys::from_sorted(all), &layouts);
-    }
+        (format!("{:.0} %", crowded * 100.0), Keys::from_sorted(all))
+    });
+    compare(
+        "100,000 u64, by share in crowded stretches (ns a dependent query)",
+        &[Standard, Wide, Linear],
+        &crowded,
+    );
 }
 
 fn main() {
