@@ -31,6 +31,9 @@ pub struct Fence<B> {
 /// Keys that [`Fence::find_many`] searches in step: enough to keep the memory busy.
 const BATCH: usize = 32;
 
+/// A batch this small is not worth filling up: the processor overlaps a few searches by itself.
+const FEW: usize = 8;
+
 /// A rank that the search has yet to find; no fence is so long.
 const UNKNOWN: usize = usize::MAX;
 
@@ -175,7 +178,13 @@ impl<B: AsRef<[u8]>> Fence<B> {
     pub fn find_many<K: AsRef<[u8]>>(&self, keys: &[K], ranks: &mut [usize]) {
         assert_eq!(keys.len(), ranks.len(), "one rank for each key");
         for (keys, ranks) in keys.chunks(BATCH).zip(ranks.chunks_mut(BATCH)) {
-            self.find_batch(keys, ranks);
+            if keys.len() > FEW {
+                self.find_batch(keys, ranks);
+                continue;
+            }
+            for (key, rank) in keys.iter().zip(ranks) {
+                *rank = self.find(key.as_ref());
+            }
         }
     }
 

@@ -105,7 +105,8 @@ impl<'a> NodeTails<'a> {
         let before = lane.checked_sub(1);
         if self.wide_ends {
             let end = before.and_then(|i| self.bytes.as_chunks().0.get(i).copied());
-            self.entries * 4 + end.map_or(0, |end| u32::from_le_bytes(end) as usize)
+            let end = end.map_or(0, |end| u32::from_le_bytes(end) as usize);
+            end.saturating_add(self.entries * 4)
         } else {
             let end = before.and_then(|i| self.bytes.as_chunks().0.get(i).copied());
             self.entries * 2 + end.map_or(0, |end| usize::from(u16::from_le_bytes(end)))
@@ -214,7 +215,8 @@ impl<const BATCH: usize> Search for Many<'_, BATCH> {
                 if at.tied {
                     let ends = NodeTails::new(&tree, at.head).start(0);
                     prefetch(tree.tails, at.head.offset);
-                    prefetch(tree.tails, at.head.offset + ends + at.lane * 8);
+                    let tail = at.head.offset.saturating_add(ends).saturating_add(at.lane * 8);
+                    prefetch(tree.tails, tail);
                 }
             }
             let asked = indexes.iter_mut().zip(rests);

@@ -3,7 +3,10 @@
 //! 1. All ways of counting give the same number; which one runs is decided at run time.
 //! 2. An instruction set is used only behind its token, and a token is made only after the
 //!    processor was asked.
-#![expect(unsafe_code, reason = "vector instructions need run-time detection and raw pointers")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "vector instructions need run-time detection and raw pointers")
+)]
 
 /// Integers in a node.
 pub(crate) const LANES: usize = 32;

@@ -1,4 +1,5 @@
 //! One suite for every layout: the oracle is `partition_point` over a plain sorted `Vec`.
+//! `FENCE_SEEDS=200` tries as many seeds instead of one.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 #![expect(clippy::big_endian_bytes, reason = "integer keys that order like integers")]
 
@@ -38,8 +39,8 @@ fn random_bytes(rng: &mut StdRng, alphabet: &[u8], len: Range<usize>) -> Vec<u8>
 }
 
 /// Sets that once broke such code, or should: each with a name.
-fn key_sets() -> Vec<(String, Keys)> {
-    let mut rng = StdRng::seed_from_u64(7);
+fn key_sets(seed: u64) -> Vec<(String, Keys)> {
+    let mut rng = StdRng::seed_from_u64(seed);
     let mut sets: Vec<(String, Keys)> = vec![
         ("none".into(), vec![]),
         ("one empty".into(), vec![vec![]]),
@@ -146,16 +147,24 @@ fn check_answers(name: &str, keys: &[Vec<u8>], fence: &Fence<impl AsRef<[u8]>>, 
     }
 }
 
+/// How many seeds to try: `FENCE_SEEDS`, or one.
+fn seeds() -> u64 {
+    std::env::var("FENCE_SEEDS").map_or(1, |seeds| seeds.parse().unwrap())
+}
+
 fn answers_equal_partition_point(layout: Layout) {
-    for (seed, (name, keys)) in key_sets().into_iter().enumerate() {
-        let bytes = encode(layout, &keys);
-        let fence = Fence::decode(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
-        check_answers(&name, &keys, &fence, seed as u64);
+    for seed in 0..seeds() {
+        for (name, keys) in key_sets(seed) {
+            let name = format!("{name}, seed {seed}");
+            let bytes = encode(layout, &keys);
+            let fence = Fence::decode(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+            check_answers(&name, &keys, &fence, seed);
+        }
     }
 }
 
 fn buffers_need_no_alignment(layout: Layout) {
-    let (name, keys) = key_sets().pop().unwrap();
+    let (name, keys) = key_sets(7).pop().unwrap();
     let bytes = encode(layout, &keys);
     for shift in [1, 3, 8, 33] {
         let moved = [vec![0; shift], bytes.clone()].concat();
@@ -293,12 +302,12 @@ fn built(keys: &[Vec<u8>], memory: Memory) -> (Choice, Fence<Vec<u8>>) {
 
 #[test]
 fn adaptive_answers_like_the_layout_it_names() {
-    for (seed, (name, keys)) in key_sets().into_iter().enumerate() {
+    for (name, keys) in key_sets(7) {
         for memory in [Memory::Plenty, Memory::Tight] {
             let (choice, fence) = built(&keys, memory);
             assert_eq!(fence.layout(), choice.layout, "{name}");
             assert_ne!(choice.layout, Layout::Adaptive, "{name}");
-            check_answers(&name, &keys, &fence, seed as u64);
+            check_answers(&name, &keys, &fence, 7);
         }
     }
 }
