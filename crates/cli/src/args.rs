@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::engine::{Codec, Strategy};
 use crate::escape::unescape;
 use crate::units::parse_bytes;
 
@@ -132,16 +133,18 @@ pub(crate) struct OpenArgs {
     pub(crate) table: Option<u64>,
 
     /// How data blocks are compressed
-    #[arg(long, value_name = "CODEC", global = true, hide_short_help = true)]
-    pub(crate) codec: Option<CodecArg>,
+    #[arg(long, value_name = "CODEC", value_parser = codec_parser(), global = true,
+          hide_short_help = true)]
+    pub(crate) codec: Option<Codec>,
 
     /// Filter bits for each key, 0 for no filter
     #[arg(long, value_name = "BITS", global = true, hide_short_help = true)]
     pub(crate) filter_bits: Option<f64>,
 
-    /// When tables are merged, and into what
+    /// When tables are merged, and into what: leveled (reads and space first), lazy-leveled, tiered
+    /// (writes first), lazy-l0, partial:SELECTION, fluid:INNER:LAST:SELECTION, fifo:BYTES:TTL_US
     #[arg(long, value_name = "STRATEGY", global = true, hide_short_help = true)]
-    pub(crate) strategy: Option<StrategyArg>,
+    pub(crate) strategy: Option<Strategy>,
 
     /// How much larger each level is than the one above it, 2 to 32
     #[arg(long, value_name = "RATIO", global = true, hide_short_help = true)]
@@ -161,27 +164,37 @@ impl OpenArgs {
                 flags.extend([OsString::from(name), OsString::from(value)]);
             }
         };
-        add("--durability", self.durability.and_then(name_of));
+        add("--durability", self.durability.map(|mode| mode.name().to_owned()));
         add("--write-buffer", self.write_buffer.map(|bytes| bytes.to_string()));
         add("--cache", self.cache.map(|bytes| bytes.to_string()));
         add("--block", self.block.map(|bytes| bytes.to_string()));
         add("--table", self.table.map(|bytes| bytes.to_string()));
-        add("--codec", self.codec.and_then(name_of));
+        add("--codec", self.codec.map(|codec| codec.name().to_owned()));
         add("--filter-bits", self.filter_bits.map(|bits| bits.to_string()));
-        add("--strategy", self.strategy.and_then(name_of));
+        add("--strategy", self.strategy.map(|strategy| strategy.to_string()));
         add("--size-ratio", self.size_ratio.map(|ratio| ratio.to_string()));
         add("--threads", self.threads.map(|count| count.to_string()));
         flags
     }
 }
 
-/// The name of a choice as it is given on the command line.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "choices are one byte; this way it is a plain function for and_then"
-)]
-fn name_of(choice: impl ValueEnum) -> Option<String> {
-    choice.to_possible_value().map(|value| value.get_name().to_owned())
+/// The codecs that this build has, by name.
+fn codec_parser() -> impl clap::builder::TypedValueParser<Value = Codec> {
+    let built_in = || Codec::ALL.into_iter().filter(|codec| codec.is_built_in());
+    PossibleValuesParser::new(built_in().map(Codec::name)).map(move |name| {
+        // The parser has let only these names pass.
+        built_in().find(|codec| codec.name() == name).unwrap_or_default()
+    })
+}
+
+impl DurabilityArg {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Buffered => "buffered",
+            Self::None => "none",
+        }
+    }
 }
 
 /// When to use colours.
@@ -204,26 +217,6 @@ pub(crate) enum DurabilityArg {
     Buffered,
     /// No log: what was not flushed is lost with the process
     None,
-}
-
-/// How data blocks are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CodecArg {
-    /// Not at all
-    None,
-    /// LZ4, fast both ways
-    Lz4,
-}
-
-/// When tables are merged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StrategyArg {
-    /// One run a level: reads and space first
-    Leveled,
-    /// Several runs a level but the last, which has one
-    LazyLeveled,
-    /// Several runs a level: writes first
-    Tiered,
 }
 
 /// What to do.
@@ -249,6 +242,9 @@ pub(crate) enum Command {
     Stats,
     /// Draw the tree: levels, runs and tables over the keys
     Shape,
+    /// Print what a file of a database says, without opening the database
+    #[command(subcommand)]
+    Dump(Dump),
     /// Merge everything into the last level
     Compact,
     /// Read every byte of every table, and check it
@@ -260,6 +256,43 @@ pub(crate) enum Command {
     /// The child of `demo` that is killed.
     #[command(hide = true)]
     DemoWriter(DemoWriterArgs),
+}
+
+/// Which file to look into.
+#[derive(Debug, Subcommand)]
+#[command(after_long_help = "\
+Nothing is locked or changed: it works while another process has the database open, and on a
+folder that cannot be opened any more.
+
+Examples:
+  lsm dump table words/000012.sst
+  lsm dump table --entries words/000012.sst | head
+  lsm -d words dump manifest
+  lsm -d words dump log")]
+pub(crate) enum Dump {
+    /// A table: its properties, or its entries
+    Table(DumpTableArgs),
+    /// The manifest: which tables and logs are live
+    Manifest,
+    /// The log: the batches that are not yet in tables
+    Log(DumpLogArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DumpTableArgs {
+    /// The file, such as words/000012.sst
+    pub(crate) file: PathBuf,
+
+    /// Every entry: key, sequence number, kind, value, TAB between them
+    #[arg(long)]
+    pub(crate) entries: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DumpLogArgs {
+    /// Numbers of logs, if not all that are live
+    #[arg(value_name = "NUMBER")]
+    pub(crate) numbers: Vec<u64>,
 }
 
 const LOAD_HELP: &str = "\
@@ -512,11 +545,11 @@ mod tests {
             "--table",
             "4096",
             "--codec",
-            "none",
+            "zstd",
             "--filter-bits",
             "7.5",
             "--strategy",
-            "tiered",
+            "partial:oldest",
             "--size-ratio",
             "5",
             "--threads",

@@ -5,4 +5,8 @@ pub(crate) use lsm::{
     Codec, Db, Durability, Error, Key, LevelShape, MemtableShape, Options, Result, RunShape, Scan,
     Shape, Stats, TableShape, Value, WriteBatch,
 };
-pub(crate) use sstable::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub(crate) use lsm::{RecoveryMode, fs, manifest, wal};
+pub(crate) use sstable::{
+    Cursor, Expect, KEY_BYTES_MAX, Kind, ReadAt, ReadOptions, Table, TableCursor, TableMeta,
+    VALUE_BYTES_MAX,
+};

@@ -17,6 +17,15 @@ mod terminal;
 pub mod tsv;
 pub mod units;
 
+/// The examples of the two READMEs, run as tests.
+#[cfg(doctest)]
+mod readme {
+    #[doc = include_str!("../../../README.md")]
+    mod project {}
+    #[doc = include_str!("../README.md")]
+    mod own {}
+}
+
 use std::process::ExitCode;
 
 use clap::Parser as _;

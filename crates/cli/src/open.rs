@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::args::{Cli, CodecArg, DurabilityArg, OpenArgs, StrategyArg};
-use crate::engine::{Codec, Db, Durability, Options, Strategy};
+use crate::args::{Cli, DurabilityArg, OpenArgs};
+use crate::engine::{Db, Durability, Options};
 use crate::failure::Failure;
 
 /// Whether a database may be made where there is none.
@@ -45,19 +45,8 @@ pub(crate) fn apply(args: &OpenArgs, options: &mut Options) -> Result<(), Failur
             DurabilityArg::None => Durability::None,
         };
     }
-    if let Some(codec) = args.codec {
-        options.codec = match codec {
-            CodecArg::None => Codec::None,
-            CodecArg::Lz4 => Codec::Lz4,
-        };
-    }
-    if let Some(strategy) = args.strategy {
-        options.strategy = match strategy {
-            StrategyArg::Leveled => Strategy::Leveled,
-            StrategyArg::LazyLeveled => Strategy::LazyLeveled,
-            StrategyArg::Tiered => Strategy::Tiered,
-        };
-    }
+    set(args.codec, &mut options.codec);
+    set(args.strategy, &mut options.strategy);
     set_size(args.write_buffer, &mut options.write_buffer_bytes)?;
     set_size(args.cache, &mut options.block_cache_bytes)?;
     set_size(args.block, &mut options.block_bytes)?;

@@ -103,7 +103,9 @@ impl Canvas {
     }
 
     fn memtable(&mut self, rank: usize, memtable: &MemtableShape, full_bytes: u64) {
-        let share = memtable.memory_bytes as f64 / full_bytes.max(1) as f64;
+        // Memory comes in pieces: the first is there before anything is in it.
+        let used = if memtable.entries == 0 { 0 } else { memtable.memory_bytes };
+        let share = used as f64 / full_bytes.max(1) as f64;
         let filled = meter(share, self.bar);
         let rest = "░".repeat(self.bar - filled.chars().count());
         let bar = format!(

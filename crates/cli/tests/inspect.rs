@@ -75,6 +75,60 @@ fn compact_leaves_one_run_and_verify_finds_it_sound() {
 }
 
 #[test]
+fn dumps_say_what_is_in_the_files_without_opening_the_database() {
+    let place = tree();
+    place.lsm(["compact"]).ok();
+    place.lsm(["put", r"new\tkey", "new value"]).ok();
+    let log = place.lsm(["dump", "log"]).ok();
+    assert!(log.contains(" 1 operations"), "{log}");
+    let held = place.command(["load", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut held = Killed(held);
+
+    let mut entries = Vec::new();
+    for table in place.db_files(".sst") {
+        let about = place.lsm(["--json", "dump", "table", arg(&table)]).json();
+        let dumped = place.lsm(["dump", "table", "--entries", arg(&table)]).ok();
+        assert_eq!(about["entries"], dumped.lines().count(), "{about}");
+        assert!(dumped.starts_with(about["smallest"].as_str().unwrap()), "{about}");
+        entries.extend(dumped.lines().map(str::to_owned));
+        let facts = place.lsm(["dump", "table", arg(&table)]).ok();
+        assert!(facts.contains("of keys"), "{facts}");
+    }
+    assert!(entries.len() >= 20_000, "{}", entries.len());
+    let one = entries.iter().find(|entry| entry.starts_with("key000003\t")).unwrap();
+    let fields: Vec<&str> = one.split('\t').collect();
+    assert_eq!((fields.len(), fields[2]), (4, "put"), "{one}");
+    assert!(fields[3].starts_with("value 3 "), "{one}");
+
+    let manifest = place.lsm(["--json", "dump", "manifest"]).json();
+    assert!(manifest["tables"].as_array().unwrap().len() > 1, "{manifest}");
+    assert!(place.lsm(["dump", "manifest"]).ok().contains("L6 run"));
+    held.0.kill().unwrap();
+}
+
+/// Killed and waited for, however a test ends.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn a_dump_of_a_damaged_table_names_the_place() {
+    let place = tree();
+    let table = place.db_files(".sst").pop().unwrap();
+    let whole = std::fs::read(&table).unwrap();
+    std::fs::write(&table, &whole[..whole.len() - 7]).unwrap();
+    let error = place.lsm(["dump", "table", arg(&table)]).failed(5);
+    assert!(error.contains(arg(&table)), "{error}");
+    let error = place.lsm(["dump", "table", "/no/such/file.sst"]).failed(6);
+    assert!(error.contains("/no/such/file.sst"), "{error}");
+}
+
+#[test]
 fn completions_name_the_commands() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish"] {

@@ -123,7 +123,6 @@ fn an_empty_file_is_no_records() {
 /// Kills loads at moments spread over their whole run; each must leave a prefix of whole batches,
 /// and must be taken up again where it stopped.
 #[test]
-#[ignore = "an open after a kill may take the number of a file that is there: File exists"]
 fn a_killed_load_leaves_a_prefix_of_whole_batches() {
     const RECORDS: u32 = 30_000;
     const BATCH: u32 = 64;

@@ -1,6 +1,7 @@
 //! The commands, one function each.
 
 mod compare;
+mod dump;
 mod inspect;
 mod load;
 mod ranges;
@@ -9,7 +10,7 @@ pub(crate) mod stats;
 
 use clap::CommandFactory as _;
 
-use crate::args::{Cli, Command, CompletionsArgs};
+use crate::args::{Cli, Command, CompletionsArgs, Dump};
 use crate::demo;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
@@ -27,6 +28,9 @@ pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Compare(args) => compare::compare(cli, args, terminal),
         Command::Stats => stats::stats(cli, terminal),
         Command::Shape => inspect::shape(cli, terminal),
+        Command::Dump(Dump::Table(args)) => dump::table(args, terminal),
+        Command::Dump(Dump::Manifest) => dump::manifest(cli, terminal),
+        Command::Dump(Dump::Log(args)) => dump::log(cli, args, terminal),
         Command::Compact => inspect::compact(cli, terminal),
         Command::Verify => inspect::verify(cli, terminal),
         Command::Demo(args) => demo::demo(cli, args, terminal),
