@@ -251,7 +251,8 @@ impl Segment {
             tail.end
         };
         let skipped = planted::has(Bug::SkippedLogSync);
-        let synced = if skipped { Ok(()) } else { self.log.sync() }; // without the tail's lock: others append meanwhile
+        // Without the tail's lock: others append meanwhile.
+        let synced = if skipped { Ok(()) } else { self.log.sync() };
         let mut tail = self.tail.lock();
         match synced {
             Ok(()) => tail.synced = target,
