@@ -88,9 +88,9 @@ pub(crate) fn head(key: &[u8]) -> u128 {
 
 /// How a node sees keys: a window of 32 bits, placed where the node's range lies.
 ///
-/// there is room for 65,536 times that (roots see their range grow).
-/// such that the last key of the range still fits. Where 16 bytes cannot tell the keys of the
-/// range apart, the window lies behind `skip` bytes that they all share, or over the version.
+/// `hint(key) = clamp((head(key) - base) >> shift)`, with `base` the head of the low key and
+/// `shift` such that the last key of the range still fits. Where 16 bytes cannot tell the keys of
+/// the range apart, the window lies behind `skip` bytes that they all share, or over the version.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lens {
     pub(crate) base: u128,

@@ -1,8 +1,9 @@
 //! [`ConcurrentSkipList`]: one value a key, with tombstones, snapshots, limits and a seal.
 //!
-//! It is a [`SkipList`](crate::SkipList) whose versions count the changes of each key by itself: the
-//! first write of a key is version 1, and a change of version `n` is an insert of version `n + 1`,
-//! which fails if somebody else was faster. So no counter is shared among keys, and "insert if absent" is exact.
+//! It is a [`SkipList`](crate::SkipList) whose versions count the changes of each key by itself:
+//! the first write of a key is version 1, and a change of version `n` is an insert of version
+//! `n + 1`, which fails if somebody else was faster. So no counter is shared among keys, and
+//! "insert if absent" is exact.
 //!
 //! Snapshots go by *epochs*. An entry is linked first and stamped with the epoch afterwards, once,
 //! by whoever comes across it; a snapshot takes the epoch as its own and moves the list on to the

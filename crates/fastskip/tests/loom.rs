@@ -1,0 +1,186 @@
+//! Every interleaving of a few threads, as loom's memory model allows them: run by
+//! `scripts/loom.sh` (nodes have 3 slots there, so that a split is near, and records and nodes
+//! carry a cell that makes a read without a happens-before a failure).
+#![cfg(loom)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use fastskip::{InsertError, Options, SkipList};
+use loom::sync::Arc;
+use loom::thread;
+
+fn explore(body: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(
+        std::env::var("LOOM_MAX_PREEMPTIONS").map_or(3, |bound| bound.parse().expect("a number")),
+    );
+    model.max_branches = 20_000;
+    model.check(body);
+}
+
+fn list() -> SkipList {
+    SkipList::with_options(&Options { shards: 1, ..Options::default() })
+}
+
+fn contents(list: &SkipList) -> Vec<(u8, u64, u8)> {
+    let mut cursor = list.cursor();
+    let mut found = Vec::new();
+    cursor.seek_to_first();
+    while let Some(entry) = cursor.entry() {
+        found.push((entry.key[0], entry.version, entry.value[0]));
+        cursor.advance();
+    }
+    found
+}
+
+#[test]
+fn insert_and_insert_of_the_same_entry() {
+    explore(|| {
+        let list = Arc::new(list());
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || other.insert(b"k", 1, b"a").is_ok());
+        let mine = list.insert(b"k", 1, b"b").is_ok();
+        // Whoever lost sees the entry of the winner at once.
+        let found = list.get(b"k", 1).unwrap().value[0];
+        let theirs = thread.join().unwrap();
+        assert!(mine != theirs, "one of them wins");
+        assert_eq!(found, if mine { b'b' } else { b'a' });
+        assert_eq!(contents(&list), [(b'k', 1, found)]);
+    });
+}
+
+#[test]
+fn insert_and_insert_of_neighbours() {
+    explore(|| {
+        let list = Arc::new(list());
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || {
+            other.insert(b"b", 1, b"1").unwrap();
+            assert_eq!(other.get(b"b", 1).unwrap().value, b"1");
+        });
+        list.insert(b"a", 1, b"2").unwrap();
+        assert_eq!(list.get(b"a", 1).unwrap().value, b"2");
+        thread.join().unwrap();
+        assert_eq!(contents(&list), [(b'a', 1, b'2'), (b'b', 1, b'1')]);
+        assert_eq!(list.len(), 2);
+    });
+}
+
+#[test]
+fn get_reads_whole_records() {
+    explore(|| {
+        let list = Arc::new(list());
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || other.insert(b"k", 2, b"v").unwrap());
+        if let Some(entry) = list.get(b"k", 5) {
+            assert_eq!((entry.key, entry.version, entry.value), (&b"k"[..], 2, &b"v"[..]));
+        }
+        thread.join().unwrap();
+        assert_eq!(list.get(b"k", 5).unwrap().value, b"v");
+    });
+}
+
+#[test]
+fn insert_and_seal() {
+    explore(|| {
+        let list = Arc::new(list());
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || other.insert(b"k", 1, b"v"));
+        list.seal();
+        // Nothing is in flight any more: what is there now, stays.
+        let at_seal = contents(&list);
+        let count = list.len();
+        assert_eq!(list.insert(b"x", 1, b"v"), Err(InsertError::Sealed));
+        let inserted = thread.join().unwrap();
+        assert!(matches!(inserted, Ok(()) | Err(InsertError::Sealed)));
+        assert_eq!(at_seal.len(), usize::from(inserted.is_ok()));
+        assert_eq!(count, at_seal.len());
+        assert_eq!(contents(&list), at_seal);
+    });
+}
+
+/// The node is full: each of the two has to split it, or finds it split.
+#[test]
+fn insert_and_split() {
+    explore(|| {
+        let list = Arc::new(list());
+        for key in [b"a", b"c", b"e"] {
+            list.insert(key, 1, key).unwrap();
+        }
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || {
+            other.insert(b"d", 1, b"d").unwrap();
+            assert_eq!(other.get(b"d", 1).unwrap().value, b"d");
+        });
+        list.insert(b"b", 1, b"b").unwrap();
+        assert_eq!(list.get(b"b", 1).unwrap().value, b"b");
+        thread.join().unwrap();
+        let expected = [b'a', b'b', b'c', b'd', b'e'].map(|key| (key, 1, key));
+        assert_eq!(contents(&list), expected);
+        for (key, ..) in expected {
+            assert_eq!(list.get(&[key], 9).unwrap().value, [key]);
+        }
+    });
+}
+
+/// A reader comes by while a node is split and its slots are used again.
+#[test]
+fn get_and_split() {
+    explore(|| {
+        let list = Arc::new(list());
+        for key in [b"a", b"c", b"e"] {
+            list.insert(key, 1, key).unwrap();
+        }
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || {
+            other.insert(b"b", 1, b"b").unwrap();
+        });
+        for key in [b"e", b"c", b"a"] {
+            assert_eq!(list.get(key, 9).unwrap().value, key);
+        }
+        assert!(list.get(b"d", 9).is_none());
+        thread.join().unwrap();
+    });
+}
+
+/// A cursor over a node that is split under it sees every old entry once and in order.
+#[test]
+fn insert_and_cursor() {
+    explore(|| {
+        let list = Arc::new(list());
+        for key in [b"a", b"c", b"e"] {
+            list.insert(key, 1, key).unwrap();
+        }
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || other.insert(b"d", 1, b"d").unwrap());
+        let mut keys = contents(&list);
+        assert!(keys.is_sorted());
+        keys.retain(|&(key, ..)| key != b'd');
+        assert_eq!(keys, [b'a', b'c', b'e'].map(|key| (key, 1, key)));
+        let mut cursor = list.cursor();
+        cursor.seek_to_last();
+        assert_eq!(cursor.key(), b"e");
+        cursor.retreat();
+        assert!([&b"c"[..], b"d"].contains(&cursor.key()));
+        thread.join().unwrap();
+    });
+}
+
+/// What an insert that ended before wrote is seen by a cursor's next step.
+#[test]
+fn cursor_step_after_insert() {
+    explore(|| {
+        let list = Arc::new(list());
+        list.insert(b"a", 1, b"a").unwrap();
+        list.insert(b"e", 1, b"e").unwrap();
+        let mut cursor = list.cursor();
+        cursor.seek_to_first();
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || other.insert(b"c", 1, b"c").unwrap());
+        list.insert(b"b", 1, b"b").unwrap();
+        cursor.advance();
+        assert_eq!(cursor.key(), b"b");
+        thread.join().unwrap();
+        cursor.advance();
+        assert_eq!(cursor.key(), b"c");
+    });
+}
