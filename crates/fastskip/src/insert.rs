@@ -3,7 +3,7 @@
 use crate::error::InsertError;
 use crate::key::{Lens, Target, compare};
 use crate::list::SkipList;
-use crate::node::{NewNode, NodePlace, SLOTS, Word};
+use crate::node::{NewNode, Node, NodePlace, SLOTS, Word};
 use crate::record::{Entry, Record, RecordPlace};
 use crate::search::sort_ties;
 use crate::sync::Ordering;
@@ -36,6 +36,20 @@ struct Full {
 enum Added {
     Done(NodePlace),
     Duplicate,
+}
+
+/// The ranks in a set.
+fn ranks_of(mut ranks: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let rank = ranks.trailing_zeros() as usize;
+        ranks &= ranks.wrapping_sub(1);
+        (rank < SLOTS).then_some(rank)
+    })
+}
+
+/// The words of a set of slots.
+fn words_of(node: &Node, ranks: u32) -> impl Iterator<Item = Word> {
+    ranks_of(ranks).map(|rank| node.slot(rank))
 }
 
 impl Path {
@@ -162,28 +176,27 @@ impl SkipList {
                 place = next;
                 continue;
             }
-            let mut words = [Word::NONE; SLOTS];
-            let mut free = None;
-            for (rank, copy) in words.iter_mut().enumerate() {
-                let word = node.slot(rank);
-                *copy = word;
-                if word.is_none() {
-                    free = free.or(Some(rank));
-                    break;
-                }
-                if word.hint() == hint && self.is_link_of(word, target, node.level()) {
+            let level = node.level();
+            let ranks = node.ranks(hint, next);
+            for word in words_of(node, ranks.tied) {
+                if word.hint() == hint && self.is_link_of(word, target, level) {
                     return Ok(Added::Duplicate);
                 }
-                if free.is_none() && self.is_dead(word, next, node.level()) {
-                    free = Some(rank);
-                }
             }
-            let Some(rank) = free else {
-                let full = Full { place, level: node.level(), next, words };
-                self.split(full, target, path)?;
+            let ended = words_of(node, ranks.at_end).zip(ranks_of(ranks.at_end));
+            let ended = ended.filter(|(word, _)| self.is_dead(*word, next, level));
+            let dead = ended.fold(ranks.dead, |dead, (_, rank)| dead | 1 << rank);
+            let free = ranks.empty | dead;
+            if free == 0 {
+                let words = std::array::from_fn(|rank| node.slot(rank));
+                self.split(Full { place, level, next, words }, target, path)?;
                 continue;
-            };
-            if node.fill(rank, words[rank], Word::new(hint, make()?)) {
+            }
+            let rank = free.trailing_zeros() as usize;
+            let word = node.slot(rank);
+            // Filled since? Then look again.
+            let is_free = word.is_none() || self.is_dead(word, next, level);
+            if is_free && node.fill(rank, word, Word::new(hint, make()?)) {
                 return Ok(Added::Done(place));
             }
         }

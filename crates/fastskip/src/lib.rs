@@ -18,6 +18,7 @@ pub mod map;
 mod node;
 mod options;
 mod record;
+mod scan;
 mod search;
 mod sync;
 mod token;

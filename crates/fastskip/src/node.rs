@@ -159,39 +159,6 @@ impl Node {
         Word(self.slots[rank].load(Ordering::Acquire))
     }
 
-    /// The greatest word up to `limit`; 0 if there is none.
-    #[inline]
-    pub(crate) fn greatest_below(&self, limit: Word) -> Word {
-        // Four chains of maxima, so that they overlap.
-        let mut best = [Word::NONE; 4];
-        for rank in 0..SLOTS {
-            let word = self.slot(rank);
-            let word = if word <= limit { word } else { Word::NONE };
-            best[rank % 4] = best[rank % 4].max(word);
-        }
-        best[0].max(best[1]).max(best[2].max(best[3]))
-    }
-
-    /// The links with this hint.
-    #[inline]
-    pub(crate) fn tied(&self, hint: u32) -> impl Iterator<Item = Word> {
-        let mut ranks = 0_u32;
-        for rank in 0..SLOTS {
-            ranks |= u32::from(self.slot(rank).hint() == hint) << rank;
-        }
-        std::iter::from_fn(move || {
-            while ranks != 0 {
-                let word = self.slot(ranks.trailing_zeros() as usize);
-                ranks &= ranks - 1;
-                // Between the two reads a dead link may have made room for another.
-                if !word.is_none() && word.hint() == hint {
-                    return Some(word);
-                }
-            }
-            None
-        })
-    }
-
     /// Puts `to` into a free slot that holds `from`.
     #[inline]
     pub(crate) fn fill(&self, rank: usize, from: Word, to: Word) -> bool {
