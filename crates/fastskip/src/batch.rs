@@ -16,7 +16,7 @@ use crate::token;
 /// Searches side by side: about as many lines as a core fetches at a time.
 const LANES: usize = 16;
 
-/// One search of a group.
+/// The search of one insert of a group.
 struct Lane<'a> {
     target: Target<'a>,
     place: NodePlace,
@@ -38,16 +38,41 @@ impl SkipList {
         make: impl Fn(Record<'a>) -> T,
     ) -> Vec<Option<T>> {
         let mut found = Vec::with_capacity(keys.len());
+        let mut lanes = [const { (Target::end(), NodePlace(0)) }; LANES];
         for group in keys.chunks(LANES) {
-            let targets = group.iter().map(|key| Target::at(key.as_ref(), at));
-            let lanes = self.descend_all(0, targets);
-            for lane in &lanes {
-                self.prefetch_record(lane);
+            let lanes = &mut lanes[..group.len()];
+            let root = self.root();
+            for (lane, key) in lanes.iter_mut().zip(group) {
+                *lane = (Target::at(key.as_ref(), at), root);
             }
-            let find = |lane: &Lane<'_>| self.find_in_leaf(lane.place, &lane.target);
+            self.descend_together(lanes);
+            for (target, leaf) in lanes.iter() {
+                self.prefetch_record(*leaf, target);
+            }
+            let find = |(target, leaf): &(Target<'_>, NodePlace)| self.find_in_leaf(*leaf, target);
             found.extend(lanes.iter().map(|lane| find(lane).map(&make)));
         }
         found
+    }
+
+    /// Moves each search from the root to its leaf. Searches that stay behind (a node was split)
+    /// catch up by themselves: see [`find_in_leaf`](Self::find_in_leaf).
+    fn descend_together(&self, lanes: &mut [(Target<'_>, NodePlace)]) {
+        let mut is_done = lanes.is_empty();
+        while !is_done {
+            is_done = true;
+            for (target, place) in lanes.iter_mut() {
+                let node = self.arena.node(*place);
+                if node.level() == 0 {
+                    continue;
+                }
+                let hint = self.hint(node, target);
+                let child = self.choose_child(node, hint, target);
+                *place = self.beyond(node.next(), hint, target).unwrap_or(child);
+                self.arena.prefetch_node(*place);
+                is_done = false;
+            }
+        }
     }
 
     /// Adds entries in their order; other threads may see some before the others. Same as an
@@ -74,7 +99,7 @@ impl SkipList {
         Ok(())
     }
 
-    /// Searches side by side from the root to the leaves.
+    /// As [`descend_together`](Self::descend_together), for inserts.
     fn descend_all<'a>(
         &self,
         shard: usize,
@@ -99,12 +124,16 @@ impl SkipList {
     }
 
     /// Brings nearer what `find_in_leaf` will read.
-    fn prefetch_record(&self, lane: &Lane<'_>) {
-        let node = self.arena.node(lane.place);
-        if let Some(word) = node.tied(self.hint(node, &lane.target)).next() {
+    #[inline]
+    fn prefetch_record(&self, leaf: NodePlace, target: &Target<'_>) {
+        let node = self.arena.node(leaf);
+        let ranks = node.tied_ranks(self.hint(node, target));
+        if ranks != 0 {
+            let word = node.slot(ranks.trailing_zeros() as usize);
             let start = self.arena.address(word.place());
             prefetch(start);
             prefetch(start.wrapping_add(64));
+            prefetch(start.wrapping_add(128));
         }
     }
 }

@@ -50,7 +50,7 @@ impl<'a> Target<'a> {
 
     /// Covers all entries.
     #[inline]
-    pub(crate) fn end() -> Self {
+    pub(crate) const fn end() -> Self {
         Self { key: &[], version: 0, head: 0, side: Side::End }
     }
 
