@@ -73,7 +73,7 @@ impl Ask {
             #[cfg(target_arch = "x86_64")]
             (Level::Avx512, Kind::Blocked, _) => x86::blocked_one_avx512,
             #[cfg(target_arch = "x86_64")]
-            (Level::Avx512, Kind::Ribbon, ..=7) => x86::ribbon_one_avx512,
+            (Level::Avx512, Kind::Ribbon, _) => x86::ribbon_one_avx512,
             #[cfg(target_arch = "x86_64")]
             (Level::Avx2 | Level::Avx512, Kind::DoubleProbe, 2) => x86::double_one_bmi2::<2>,
             #[cfg(target_arch = "x86_64")]
@@ -297,7 +297,7 @@ mod x86 {
                     }
                 }
             }
-            Kind::Ribbon if core.shape.probes <= 7 => {
+            Kind::Ribbon => {
                 for (hashes, answers) in chunks {
                     ribbon::prefetch_chunk(core, body, hashes, |i, words, spot| {
                         answers[i] = ribbon_spot_avx512(words, spot);
@@ -429,7 +429,6 @@ mod x86 {
         u32::from(missing) & ((1 << core.shape.probes) - 1) == 0
     }
 
-    /// For up to eight columns, the wider part included.
     #[target_feature(enable = "avx512f,avx512vpopcntdq,bmi1,bmi2,lzcnt,popcnt")]
     pub(super) fn ribbon_one_avx512(core: &Core, body: &[u8], hash: u64) -> bool {
         match ribbon::locate(&core.ribbon, body, hash) {
@@ -438,24 +437,37 @@ mod x86 {
         }
     }
 
-    /// One column a lane.
+    /// One column a lane, eight at a time.
     #[inline]
     #[target_feature(enable = "avx512f,avx512vpopcntdq")]
     fn ribbon_spot_avx512(words: &[[u8; 8]], spot: &Spot) -> bool {
-        assert!(spot.columns <= 8 && words.len() >= 2 * spot.columns, "a lane a column");
-        let lanes = 0xffu8 >> (8 - spot.columns);
-        // SAFETY: reads `columns` u64 by `lanes`; there are twice as many words.
-        let here = unsafe { _mm512_maskz_loadu_epi64(lanes, words.as_ptr().cast()) };
-        // SAFETY: `columns` is within the words.
-        let next = unsafe { words.as_ptr().add(spot.columns) };
-        // SAFETY: reads the `columns` u64 after the first `columns`.
-        let next = unsafe { _mm512_maskz_loadu_epi64(lanes, next.cast()) };
-        let chosen = _mm512_xor_si512(
-            _mm512_and_si512(here, _mm512_set1_epi64(spot.here.cast_signed())),
-            _mm512_and_si512(next, _mm512_set1_epi64(spot.next.cast_signed())),
-        );
-        let odd = _mm512_test_epi64_mask(_mm512_popcnt_epi64(chosen), _mm512_set1_epi64(1));
-        (u32::from(odd) ^ spot.result) & u32::from(lanes) == 0
+        let columns = spot.columns;
+        assert!(words.len() >= 2 * columns, "two words a column");
+        let here_coefficients = _mm512_set1_epi64(spot.here.cast_signed());
+        let next_coefficients = _mm512_set1_epi64(spot.next.cast_signed());
+        let (mut first, mut results) = (0, spot.result);
+        while first < columns {
+            let lanes = 0xffu8 >> (8 - (columns - first).min(8));
+            // SAFETY: `first` < `columns`, which is within the words.
+            let here = unsafe { words.as_ptr().add(first) };
+            // SAFETY: as many words follow `here` up to `columns` as `lanes` has bits, or more.
+            let here = unsafe { _mm512_maskz_loadu_epi64(lanes, here.cast()) };
+            // SAFETY: `columns + first` < 2 * `columns`, which is within the words.
+            let next = unsafe { words.as_ptr().add(columns + first) };
+            // SAFETY: as many words follow `next` as `lanes` has bits, or more.
+            let next = unsafe { _mm512_maskz_loadu_epi64(lanes, next.cast()) };
+            let chosen = _mm512_xor_si512(
+                _mm512_and_si512(here, here_coefficients),
+                _mm512_and_si512(next, next_coefficients),
+            );
+            let odd = _mm512_test_epi64_mask(_mm512_popcnt_epi64(chosen), _mm512_set1_epi64(1));
+            if (u32::from(odd) ^ results) & u32::from(lanes) != 0 {
+                return false;
+            }
+            results >>= 8;
+            first += 8;
+        }
+        true
     }
 }
 

@@ -6,7 +6,7 @@
 //! Keys are random 64-bit hashes, so that no hash function is in the figures. *Build* is from a
 //! slice of hashes to a filter that answers. *Hit* and *miss* are single lookups of keys in random
 //! order, *dependent* ones wait for the answer before; *batch* is 1,024 keys a call. All filters
-//! take turns; each figure is the least of all rounds, in ns a key.
+//! take turns; each figure is the least of all rounds, in ns of processor time a key.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -197,11 +197,20 @@ fn batched<C: Contender>(filter: &C, hashes: &[u64]) -> usize {
     count
 }
 
+/// The processor time of this thread: what other programs take does not count.
+fn cpu_ns() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live `timespec`.
+    let code = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert_eq!(code, 0);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
 /// Runs `f` and keeps the time for each of `count` keys if it is the least.
 fn time<T>(best: &mut f64, count: usize, f: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
+    let start = cpu_ns();
     let result = black_box(f());
-    let ns = start.elapsed().as_nanos() as f64 / count as f64;
+    let ns = (cpu_ns() - start) / count as f64;
     if *best == 0.0 || ns < *best {
         *best = ns;
     }
@@ -273,11 +282,22 @@ fn table(count: usize, rounds: usize) {
     }
 }
 
+/// As `time`, by the clock on the wall.
+fn wall_time<T>(best: &mut f64, count: usize, f: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = black_box(f());
+    let ns = start.elapsed().as_nanos() as f64 / count as f64;
+    if *best == 0.0 || ns < *best {
+        *best = ns;
+    }
+    result
+}
+
 /// Two threads that fill one filter of a million keys.
 fn threads() {
     let members = random(4, 1_000_000);
     let mut ns = [0.0; 4];
-    for _ in 0..9 {
+    for _ in 0..25 {
         let halves = || members.chunks(members.len() / 2);
         let ours = |batch: bool| {
             let shared = SharedBuilder::new(Kind::DoubleProbe, 10.0, 1_000_000).expect("Bloom");
@@ -292,9 +312,9 @@ fn threads() {
             });
             shared
         };
-        time(&mut ns[0], members.len(), || ours(false));
-        time(&mut ns[1], members.len(), || ours(true));
-        time(&mut ns[2], members.len(), || {
+        wall_time(&mut ns[0], members.len(), || ours(false));
+        wall_time(&mut ns[1], members.len(), || ours(true));
+        wall_time(&mut ns[2], members.len(), || {
             let filter = AtomicBloomFilter::with_num_bits(10_000_000).expected_items(1_000_000);
             std::thread::scope(|scope| {
                 for half in halves() {
@@ -306,7 +326,7 @@ fn threads() {
             });
             filter
         });
-        time(&mut ns[3], members.len(), || bloom::build(Kind::DoubleProbe, 10.0, &members));
+        wall_time(&mut ns[3], members.len(), || bloom::build(Kind::DoubleProbe, 10.0, &members));
     }
     println!("\n### 1,000,000 keys, two threads, one filter of 10 bits a key (ns a key)\n");
     println!("| filter | build |\n|---|---|");

@@ -89,12 +89,19 @@ pub(crate) fn prefetch_chunk(
     hashes: &[u64; CHUNK],
     mut answer: impl FnMut(usize, &[[u8; 8]], &Spot),
 ) {
-    let ahead = is_large(body);
-    let found = hashes.map(|hash| locate(&core.ribbon, body, hash));
-    if ahead {
-        for (words, _) in found.iter().flatten() {
-            words.iter().step_by(8).chain(words.last()).for_each(simd::prefetch);
+    if !is_large(body) {
+        // In cache, keeping the equations of a chunk would cost more than the loads.
+        for (i, &hash) in hashes.iter().enumerate() {
+            match locate(&core.ribbon, body, hash) {
+                Some((words, spot)) => answer(i, words, &spot),
+                None => answer(i, &[], &Spot::ANY),
+            }
         }
+        return;
+    }
+    let found = hashes.map(|hash| locate(&core.ribbon, body, hash));
+    for (words, _) in found.iter().flatten() {
+        words.iter().step_by(8).chain(words.last()).for_each(simd::prefetch);
     }
     for (i, found) in found.iter().enumerate() {
         match found {
