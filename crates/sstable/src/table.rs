@@ -166,9 +166,9 @@ impl Deref for Held<'_> {
 ///
 /// let table = Table::open(Arc::new(bytes), "fruit.sst", Expect::default(), None)?;
 /// let now = Trailer::newest_at(2);
-/// let found = table.get(b"apple", bloom::hash_key(b"apple"), now)?.unwrap();
+/// let found = table.get(b"apple", sstable::hash_key(b"apple"), now)?.unwrap();
 /// assert_eq!(&*found.value, b"red");
-/// assert!(table.get(b"banana", bloom::hash_key(b"banana"), now)?.is_none());
+/// assert!(table.get(b"banana", sstable::hash_key(b"banana"), now)?.is_none());
 /// # Ok(())
 /// # }
 /// ```

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use rocksdb::Compression;
-use sstable::{Chooser, Codec, Kind, TableWriter, Trailer, WriteOptions};
+use sstable::{Codec, Kind, TableWriter, Trailer, WriteOptions};
 
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -69,7 +69,9 @@ fn ours(pairs: &Pairs, options: &WriteOptions, seqno: impl Fn(usize) -> u64) -> 
 fn main() {
     let dir = std::env::args().nth(1).expect("usage: tables DIR");
     let scratch = std::env::temp_dir().join(format!("tables-{}.sst", std::process::id()));
-    println!("| data | block | codec | raw MB | RocksDB MB | ours MB | ours / RocksDB | numbered |");
+    println!(
+        "| data | block | codec | raw MB | RocksDB MB | ours MB | ours / RocksDB | numbered |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     let mut sets: Vec<(String, Pairs)> = vec![("series".into(), series())];
     for name in ["wordnet", "unihan", "packages"] {
@@ -92,8 +94,7 @@ fn main() {
                 if integers && name != "series" {
                     continue;
                 }
-                let chooser = Chooser::Fixed;
-                let options = WriteOptions { codec, block_bytes, chooser, ..WriteOptions::default() };
+                let options = WriteOptions { codec, block_bytes, ..WriteOptions::default() };
                 let (bytes, _) = ours(pairs, &options, |_| 0);
                 let (numbered, _) = ours(pairs, &options, |rank| rank as u64);
                 let mb = |bytes: u64| format!("{:.2}", bytes as f64 / 1e6);
