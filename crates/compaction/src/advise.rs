@@ -2,8 +2,8 @@
 //! judges the best of them, limits are kept, and an uncertain mix is met with a margin.
 //!
 //! The margin: instead of the expected mix of operations, the worst mix within a given distance
-//! (Kullback-Leibler divergence) of it is priced, so a setting that is cheap only if the forecast is
-//! exact loses against one that is cheap all around (Huynh et al., "Endure", 2022).
+//! (Kullback-Leibler divergence) of it is priced, so a setting that is cheap only if the forecast
+//! is exact loses against one that is cheap all around (Huynh et al., "Endure", 2022).
 
 use crate::cost::Tree;
 use crate::options::{Granularity, InvalidOption, Options, Strategy};
@@ -196,8 +196,8 @@ pub fn advise(question: &Question) -> Result<Vec<Candidate>, InvalidOption> {
     Ok(candidates)
 }
 
-/// The candidates that are worth a simulation: the cheapest by the closed forms, and the cheapest of
-/// each strategy, so that limits find something to choose from.
+/// The candidates that are worth a simulation: the cheapest by the closed forms, and the cheapest
+/// of each strategy, so that limits find something to choose from.
 fn shortlist(question: &Question) -> Vec<Options> {
     let mut ranked: Vec<(f64, Options)> = every_setting(&question.setup.options)
         .into_iter()

@@ -21,7 +21,8 @@ pub fn table(reports: &[Report]) -> String {
         push(
             &mut text,
             format_args!(
-                "{:<13}{:>3}  {:>9.2} {:>6} {:>8.2} {:>6} {:>6.1} {:>6} {:>11.4} {:>12.1} {:>6.1} %\n",
+                "{:<13}{:>3}  {:>9.2} {:>6} {:>8.2} {:>6} {:>6.1} {:>6} {:>11.4} {:>12.1} \
+                 {:>6.1} %\n",
                 r.policy,
                 r.size_ratio,
                 r.write_amplification,
