@@ -543,10 +543,9 @@ impl World {
             Err(_) if self.excused() => {
                 // Nothing was seen. Once more, without faults.
                 self.calm();
-                if self.fs.is_dead() {
-                    return Ok(());
-                }
-                let disk = self.disk.crash(0, CrashMode::KILL);
+                let image = self.image.lock().expect("no panic").take();
+                let disk = image.unwrap_or_else(|| self.disk.crash(0, CrashMode::KILL));
+                let mode = if self.fs.is_dead() { CrashMode::POWER_CUTS[0] } else { mode };
                 return self.restart(disk, mode);
             }
             Err(error) => return Err(format!("the scan after opening: {error}")),
