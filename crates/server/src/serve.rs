@@ -1,8 +1,8 @@
 //! The language over TCP: many clients, pipelined commands, bounded buffers, a quiet end.
 //!
 //! 1. A connection reads what has come, runs the whole lines in it in order, and writes the
-//!    answers before it reads on. So a client that does not read is not read from, and its memory is one
-//!    input buffer and one output buffer.
+//!    answers before it reads on. So a client that does not read is not read from, and its memory
+//!    is one input buffer and one output buffer.
 //! 2. Writes that came together are committed together ([`crate::session`]).
 //! 3. On shutdown nobody new is let in; each connection runs what it has received in whole lines,
 //!    writes the answers, and closes. An acknowledged write is committed before its answer.

@@ -57,7 +57,7 @@ impl Model {
     }
 }
 
-/// Random commands: hits, misses, overwrites, deletes, ranges wide and narrow, the ends of the keys.
+/// Random commands: hits, misses, overwrites, deletes, ranges wide and narrow, keys at both ends.
 pub(crate) struct Commands {
     rng: StdRng,
     keys: i32,
