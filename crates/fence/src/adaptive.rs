@@ -47,16 +47,16 @@ impl fmt::Display for Choice {
     }
 }
 
-/// Up to here two steps over four neighbours are as fast as one wide node (17.5 against 18.3 ns at
-/// 16 separators), and nothing is filled up.
+/// Up to here two steps over four neighbours are as fast as one wide node (15.3 against 16.0 ns at
+/// 16 separators, 17.3 against 16.0 ns at 32), and nothing is filled up.
 pub const SMALL_COUNT_MAX: usize = 16;
 
-/// From here on, telling ties apart costs more than stripping a prefix in each node (60 against
-/// 81 ns at 20 %, 77 against 71 ns at 40 % of 100,000 separators).
-pub const TIED_SHARE_MIN: f64 = 0.3;
+/// From here on, telling ties apart costs more than stripping a prefix in each node: the crossover
+/// lies at 35 % of 100,000 separators with all lines in the nearest caches, and at 70 % without.
+pub const TIED_SHARE_MIN: f64 = 0.5;
 
-/// Above this, too many searches by a line end in halving (35 against 40 ns at 10 %, 44 against
-/// 40 ns at 20 % of 100,000 separators).
+/// Above this, too many searches by a line end in halving (38 against 40 ns of a wide tree at 15 %,
+/// 42 against 40 ns at 20 % of 100,000 separators).
 pub const CROWDED_SHARE_MAX: f64 = 0.15;
 
 /// With memory tight, compression must save at least a tenth to be worth its time.
@@ -103,7 +103,7 @@ mod tests {
         let cases = [
             (even, Layout::Linear, "spread evenly, 0.0 %"),
             (Shape { crowded: 0.4, ..even }, Layout::Wide, "40.0 % are in crowded"),
-            (Shape { tied: 0.3, crowded: 0.4, ..even }, Layout::PrefixTree, "30.0 %"),
+            (Shape { tied: 0.5, crowded: 0.4, ..even }, Layout::PrefixTree, "50.0 %"),
             (Shape { count: 16, ..even }, Layout::FastLane, "16 separators"),
             (Shape { count: 17, ..even }, Layout::Linear, "spread evenly"),
         ];
