@@ -128,10 +128,24 @@ pub(crate) fn write(inner: &Arc<Inner>, payload: Payload<'_>) -> Result<()> {
     if payload.count == 0 {
         return inner.check_open();
     }
+    write_when(inner, payload, |_| Ok(true)).map(|_| ())
+}
+
+/// Writes a batch of at least one operation if `condition` holds, and says whether it did.
+///
+/// The condition is told the last sequence number before the batch, and is asked while no other
+/// write can get one; it may be asked again if the batch needs a new memtable.
+pub(crate) fn write_when(
+    inner: &Arc<Inner>,
+    payload: Payload<'_>,
+    condition: impl FnMut(SeqNo) -> Result<bool>,
+) -> Result<bool> {
     let memory = payload.bytes.len() + payload.count as usize * ENTRY_OVERHEAD_BYTES;
     admission::admit(inner, memory)?;
     let crc = wal::payload_crc(payload.bytes);
-    let place = take_place(inner, payload, crc, memory)?;
+    let Some(place) = take_place(inner, payload, (crc, memory), condition)? else {
+        return Ok(false);
+    };
     if inner.options.durability == Durability::Sync
         && let Some((log, end)) = &place.log
         && let Err(error) = log.sync_to(*end)
@@ -145,7 +159,7 @@ pub(crate) fn write(inner: &Arc<Inner>, payload: Payload<'_>) -> Result<()> {
         return Err(inner.writes_stopped());
     }
     inner.counters.wrote(payload.count, payload.bytes.len());
-    Ok(())
+    Ok(true)
 }
 
 /// Inserts a batch whose first operation has number `first`; operations on families that are not
@@ -168,7 +182,12 @@ pub(crate) fn apply(
 }
 
 /// Steps 1 to 3.
-fn take_place(inner: &Arc<Inner>, payload: Payload<'_>, crc: u32, memory: usize) -> Result<Place> {
+fn take_place(
+    inner: &Arc<Inner>,
+    payload: Payload<'_>,
+    (crc, memory): (u32, usize),
+    mut condition: impl FnMut(SeqNo) -> Result<bool>,
+) -> Result<Option<Place>> {
     let mut tail = inner.tail.lock();
     loop {
         inner.check_writable()?;
@@ -177,6 +196,9 @@ fn take_place(inner: &Arc<Inner>, payload: Payload<'_>, crc: u32, memory: usize)
         if full {
             tail = rotate(inner, tail, payload.bytes.len())?;
             continue;
+        }
+        if !condition(tail.next_seqno - 1)? {
+            return Ok(None);
         }
         tail.touch(payload.families)?;
         let first = tail.next_seqno;
@@ -193,7 +215,7 @@ fn take_place(inner: &Arc<Inner>, payload: Payload<'_>, crc: u32, memory: usize)
         };
         tail.next_seqno += u64::from(payload.count);
         tail.memtable_bytes += memory;
-        return Ok(Place { first, memtables: Arc::clone(&tail.memtables), log });
+        return Ok(Some(Place { first, memtables: Arc::clone(&tail.memtables), log }));
     }
 }
 

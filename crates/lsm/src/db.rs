@@ -13,6 +13,7 @@ use crate::background::{self, Work};
 use crate::batch::WriteBatch;
 use crate::clock::{Clock, StdClock};
 use crate::commit::{self, Tail, Unsynced};
+use crate::conditional::{self, Swap};
 use crate::cursor::DbCursor;
 use crate::error::{Error, Result};
 use crate::family::{self, DEFAULT_FAMILY, Family};
@@ -21,9 +22,10 @@ use crate::fs::{Fs, Lock, StdFs};
 use crate::logs::Logs;
 use crate::manual;
 use crate::metrics::{Counters, Stats};
+use crate::multi_get;
 use crate::options::{Durability, Options};
 use crate::publish::Visible;
-use crate::read;
+use crate::read::{self, Bytes};
 use crate::recovery;
 use crate::scan::{Bounds, Scan, bounds_of, bounds_of_prefix};
 use crate::scheduler::{Scheduler, Signal, ThreadScheduler};
@@ -133,6 +135,41 @@ impl Inner {
         let value = read::get(view.family(family)?, key, at)?;
         self.counters.got(value.is_some());
         Ok(value)
+    }
+
+    /// What `read` makes of the value of `key`.
+    pub(crate) fn get_with_at<T>(
+        &self,
+        family: u32,
+        key: &[u8],
+        at: Option<SeqNo>,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>> {
+        self.check_open()?;
+        let view = self.state.peek();
+        let at = at.unwrap_or_else(|| self.visible.get());
+        let found = read::get_with(view.family(family)?, key, at, |bytes| match bytes {
+            Bytes::Lent(bytes) => read(bytes),
+            Bytes::Pinned(value) => read(&value),
+        })?;
+        self.counters.got(found.is_some());
+        Ok(found)
+    }
+
+    pub(crate) fn get_many_at<K: AsRef<[u8]>>(
+        &self,
+        family: u32,
+        keys: &[K],
+        at: Option<SeqNo>,
+    ) -> Result<Vec<Option<Value>>> {
+        self.check_open()?;
+        let view = self.state.view();
+        let at = at.unwrap_or_else(|| self.visible.get());
+        let values = multi_get::get_many(view.family(family)?, keys, at)?;
+        for value in &values {
+            self.counters.got(value.is_some());
+        }
+        Ok(values)
     }
 
     pub(crate) fn scan_at(&self, family: u32, bounds: Bounds, at: Option<SeqNo>) -> Result<Scan> {
@@ -265,7 +302,67 @@ impl Db {
     /// # Errors
     /// As [`Db::get`].
     pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.get(key)?.is_some())
+        Ok(self.get_with(key, |_| ())?.is_some())
+    }
+
+    /// What `read` makes of the value of `key`, which it sees where it lies: nothing is copied.
+    ///
+    /// # Errors
+    /// As [`Db::get`].
+    pub fn get_with<T>(
+        &self,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>> {
+        self.inner().get_with_at(DEFAULT_FAMILY, key.as_ref(), None, read)
+    }
+
+    /// The values of many keys at one moment, in the order of the keys; cheaper than as many
+    /// [`Db::get`]s.
+    ///
+    /// # Errors
+    /// As [`Db::get`]; then there is no answer at all.
+    pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>> {
+        self.inner().get_many_at(DEFAULT_FAMILY, keys, None)
+    }
+
+    /// Replaces the value of `key` by `new` if it is `expected`, as one step; `None` stands for no
+    /// value, so this inserts and deletes too.
+    ///
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let db = lsm::Db::open(folder.path().join("db"), lsm::Options::default())?;
+    /// use lsm::Swap;
+    /// assert_eq!(db.compare_and_swap(b"n", None, Some(b"1"))?, Swap::Done);
+    /// let refused = db.compare_and_swap(b"n", None, Some(b"2"))?;
+    /// assert!(matches!(refused, Swap::Refused(Some(found)) if &*found == b"1"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Db::get`] and [`Db::put`].
+    pub fn compare_and_swap(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Swap> {
+        let change = (expected, new);
+        conditional::compare_and_swap(self.inner(), DEFAULT_FAMILY, key.as_ref(), change)
+    }
+
+    /// The value of `key`; if there is none, sets it to `value` and returns `None`, as one step.
+    ///
+    /// # Errors
+    /// As [`Db::get`] and [`Db::put`].
+    pub fn get_or_insert(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Option<Value>> {
+        conditional::get_or_insert(self.inner(), DEFAULT_FAMILY, key.as_ref(), value.as_ref())
     }
 
     /// The entries of `range` in key order, as of now.

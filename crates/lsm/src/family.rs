@@ -12,6 +12,7 @@ use compaction::Policy;
 
 use crate::batch::WriteBatch;
 use crate::commit;
+use crate::conditional::{self, Swap};
 use crate::cursor::DbCursor;
 use crate::db::Inner;
 use crate::error::{Error, Result};
@@ -133,7 +134,52 @@ impl Family {
     /// # Errors
     /// As [`Family::get`].
     pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.get(key)?.is_some())
+        Ok(self.get_with(key, |_| ())?.is_some())
+    }
+
+    /// As [`Db::get_with`](crate::Db::get_with).
+    ///
+    /// # Errors
+    /// As [`Family::get`].
+    pub fn get_with<T>(
+        &self,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>> {
+        self.inner.get_with_at(self.id(), key.as_ref(), None, read)
+    }
+
+    /// As [`Db::multi_get`](crate::Db::multi_get).
+    ///
+    /// # Errors
+    /// As [`Family::get`].
+    pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>> {
+        self.inner.get_many_at(self.id(), keys, None)
+    }
+
+    /// As [`Db::compare_and_swap`](crate::Db::compare_and_swap).
+    ///
+    /// # Errors
+    /// As [`Family::get`] and [`Family::put`].
+    pub fn compare_and_swap(
+        &self,
+        key: impl AsRef<[u8]>,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+    ) -> Result<Swap> {
+        conditional::compare_and_swap(&self.inner, self.id(), key.as_ref(), (expected, new))
+    }
+
+    /// As [`Db::get_or_insert`](crate::Db::get_or_insert).
+    ///
+    /// # Errors
+    /// As [`Family::get`] and [`Family::put`].
+    pub fn get_or_insert(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Option<Value>> {
+        conditional::get_or_insert(&self.inner, self.id(), key.as_ref(), value.as_ref())
     }
 
     /// The entries of `range` in key order, as of now.

@@ -5,7 +5,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use sstable::{Kind, ReadOptions, SeqNo, Trailer};
+use sstable::{Kind, ReadOptions, SeqNo, Trailer, ValueRef};
 
 use crate::cursor::{DbCursor, unknown_kind};
 use crate::error::Result;
@@ -16,29 +16,52 @@ use crate::state::FamilyView;
 
 /// The value of `key` at `at`.
 pub(crate) fn get(view: &FamilyView, key: &[u8], at: SeqNo) -> Result<Option<Value>> {
+    get_with(view, key, at, |bytes| match bytes {
+        Bytes::Lent(bytes) => Slice::from(bytes),
+        Bytes::Pinned(value) => Slice::pinned(value),
+    })
+}
+
+/// A value where it lies.
+pub(crate) enum Bytes<'a> {
+    /// In a memtable that the view keeps alive.
+    Lent(&'a [u8]),
+    /// In a block.
+    Pinned(ValueRef),
+}
+
+/// What `read` makes of the value of `key` at `at`.
+#[inline]
+pub(crate) fn get_with<T>(
+    view: &FamilyView,
+    key: &[u8],
+    at: SeqNo,
+    read: impl FnOnce(Bytes<'_>) -> T,
+) -> Result<Option<T>> {
     let newest = Trailer::newest_at(at);
     let deleted = view.deleted_at(key, at);
     for memtable in view.memtables() {
         if let Some((trailer, value)) = memtable.get(key, newest) {
-            return answer(trailer, deleted, || Slice::from(value));
+            return answer(trailer, deleted, || read(Bytes::Lent(value)));
         }
     }
     let hash = bloom::hash_key(key);
     for run in view.version.runs() {
         let Some(file) = run.find(key) else { continue };
         if let Some(found) = file.table().get(key, hash, newest)? {
-            return answer(found.trailer, deleted, || Slice::pinned(found.value));
+            return answer(found.trailer, deleted, || read(Bytes::Pinned(found.value)));
         }
     }
     Ok(None)
 }
 
+/// What a version says: a value, or that there is none.
 #[inline]
-fn answer(
+pub(crate) fn answer<T>(
     trailer: Trailer,
     deleted: SeqNo,
-    value: impl FnOnce() -> Value,
-) -> Result<Option<Value>> {
+    value: impl FnOnce() -> T,
+) -> Result<Option<T>> {
     match trailer.kind() {
         _ if trailer.seqno() < deleted => Ok(None),
         Some(Kind::Put) => Ok(Some(value())),

@@ -82,7 +82,15 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.get(key)?.is_some())
+        Ok(self.db.get_with_at(DEFAULT_FAMILY, key.as_ref(), Some(self.at), |_| ())?.is_some())
+    }
+
+    /// The values of many keys at that moment, in the order of the keys.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>> {
+        self.db.get_many_at(DEFAULT_FAMILY, keys, Some(self.at))
     }
 
     /// The entries of `range` at that moment.

@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::path::Path;
 
 use lsm::compaction::Strategy;
-use lsm::{Db, Durability, Options, Scan, Snapshot, WriteBatch};
+use lsm::{Db, Durability, Options, Scan, Snapshot, Swap, WriteBatch};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -169,6 +169,34 @@ impl Run {
         self.db().write(batch).expect("write");
     }
 
+    fn conditional(&mut self) {
+        let (key, value) = (key(&mut self.random), value(&mut self.random));
+        let model = self.model.get(&key).cloned();
+        if self.random.random_bool(0.5) {
+            let found = self.db().get_or_insert(&key, &value).expect("get_or_insert");
+            assert_eq!(found.as_deref(), model.as_deref());
+            self.model.entry(key).or_insert(value);
+            return;
+        }
+        let expected =
+            if self.random.random_bool(0.7) { model.clone() } else { Some(value.clone()) };
+        let new = self.random.random_bool(0.7).then_some(value);
+        let swap = self.db().compare_and_swap(&key, expected.as_deref(), new.as_deref());
+        match swap.expect("compare_and_swap") {
+            Swap::Done => {
+                assert_eq!(model, expected);
+                match new {
+                    Some(new) => drop(self.model.insert(key, new)),
+                    None => drop(self.model.remove(&key)),
+                }
+            }
+            Swap::Refused(found) => {
+                assert_ne!(model, expected);
+                assert_eq!(found.as_deref(), model.as_deref());
+            }
+        }
+    }
+
     fn walk_a_cursor(&mut self) {
         let bounds = range(&mut self.random);
         let expected = model_range(&self.model, &bounds);
@@ -232,7 +260,16 @@ impl Run {
                 self.model.remove(&key);
             }
             600..660 => self.write_batch(),
-            660..860 => {
+            660..680 => self.conditional(),
+            680..720 => {
+                let count = self.random.random_range(0..40);
+                let keys: Vec<_> = (0..count).map(|_| key(&mut self.random)).collect();
+                let found = self.db().multi_get(&keys).expect("multi_get");
+                for (key, found) in keys.iter().zip(found) {
+                    assert_eq!(found.as_deref(), self.model.get(key).map(|v| &v[..]), "{key:?}");
+                }
+            }
+            720..860 => {
                 let key = key(&mut self.random);
                 let found = self.db().get(&key).expect("get");
                 assert_eq!(found.as_deref(), self.model.get(&key).map(|v| &v[..]), "{key:?}");

@@ -263,3 +263,21 @@ fn writers_side_by_side_lose_nothing() {
     drop(db);
     all(&Db::open(&path, small()).expect("open"));
 }
+
+#[test]
+fn counters_raced_by_compare_and_swap_lose_no_step() {
+    let folder = temporary();
+    let db = Db::open(folder.path().join("db"), small()).expect("open");
+    let step = || {
+        let now = db.get(b"n").expect("get");
+        let next = now.as_deref().map_or(0, |n| u32::from_le_bytes(n.try_into().expect("4"))) + 1;
+        let swap = db.compare_and_swap(b"n", now.as_deref(), Some(&next.to_le_bytes()));
+        swap.expect("swap") == lsm::Swap::Done
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..500).for_each(|_| while !step() {}));
+        }
+    });
+    assert_eq!(db.get(b"n").expect("get").as_deref(), Some(&2000u32.to_le_bytes()[..]));
+}

@@ -81,6 +81,14 @@ impl Memtable {
         Some((Trailer::from_raw(entry.version), entry.value))
     }
 
+    /// [`Memtable::get`] for many keys, in their order.
+    pub(crate) fn get_many(&self, keys: &[&[u8]], at: Trailer) -> Vec<Option<(Trailer, &[u8])>> {
+        let entries = self.list.get_many(keys, at.raw()).into_iter();
+        entries
+            .map(|entry| entry.map(|entry| (Trailer::from_raw(entry.version), entry.value)))
+            .collect()
+    }
+
     /// A cursor that keeps the memtable's entries alive.
     pub(crate) fn cursor(&self) -> fastskip::Cursor<Arc<SkipList>> {
         fastskip::Cursor::new(Arc::clone(&self.list))
