@@ -24,7 +24,7 @@ use crate::admission;
 use crate::batch::{self, Operations, Payload};
 use crate::db::Inner;
 use crate::error::{Error, Result};
-use crate::memtable::{ENTRY_OVERHEAD_BYTES, Memtable, Sealed};
+use crate::memtable::{Arena, ENTRY_OVERHEAD_BYTES, Memtable, Sealed};
 use crate::options::Durability;
 use crate::wal::{self, Segment};
 
@@ -75,13 +75,13 @@ impl Tail {
     }
 
     /// Replaces the memtables that were written to, and returns the old ones with the new.
-    fn replace_touched(&mut self) -> Vec<(u32, Arc<Memtable>, Arc<Memtable>)> {
+    fn replace_touched(&mut self, arena: &Arena) -> Vec<(u32, Arc<Memtable>, Arc<Memtable>)> {
         let memtables = Arc::make_mut(&mut self.memtables);
         let mut replaced = Vec::with_capacity(self.touched.len());
         for family in std::mem::take(&mut self.touched) {
             // A family may have been dropped since.
             if let Some(Some(memtable)) = memtables.get_mut(family as usize) {
-                let fresh = Arc::new(Memtable::new());
+                let fresh = Arc::new(Memtable::new(arena));
                 let old = std::mem::replace(memtable, Arc::clone(&fresh));
                 replaced.push((family, old, fresh));
             }
@@ -241,7 +241,7 @@ pub(crate) fn rotate<'a>(
     };
     let last = tail.next_seqno - 1;
     seal_log(inner, &tail, log.as_ref()).map_err(|error| inner.stop_writes(&error))?;
-    let replaced = tail.replace_touched();
+    let replaced = tail.replace_touched(&inner.arena);
     let sealed_log = std::mem::replace(&mut tail.log, log);
     let sealed = Sealed {
         log: sealed_log.as_ref().map(|log| log.number()),

@@ -16,6 +16,7 @@ use sstable::{Cursor as _, Kind, Merge, ReadOptions, SeqNo};
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
+use crate::filters;
 use crate::manifest::Edit;
 use crate::output::{Inherited, Outputs};
 use crate::planted::{self, Bug};
@@ -228,7 +229,10 @@ fn merge(inner: &Inner, family: &FamilyView, plan: &Plan) -> Result<Vec<Arc<Tabl
         tombstones_since_us: plan.tombstones_since_us(&version.shape),
         ranges_applied: version.range_deletes.applied_up_to(&snapshots),
     };
-    let mut outputs = Outputs::new(inner, &family.core.options, plan.output_level, inherited);
+    let options = &family.core.options;
+    let entries = plan.input_totals(&version.shape).entries;
+    let filter = filters::for_level(options, &version.shape, plan.output_level, entries);
+    let mut outputs = Outputs::new(inner, (options, filter), inherited);
     let mut entries = 0u64;
     merged.seek_to_first()?;
     while merged.valid() {

@@ -66,7 +66,7 @@ fn write_if(
         if !inner.visible.wait(last) {
             return Err(inner.writes_stopped());
         }
-        let found = read::get(inner.state.peek().family(family)?, key, last)?;
+        let found = read::get(inner.state.peek().family(family)?, &inner.counters, key, last)?;
         let holds = condition(&found);
         if !holds {
             swap = Swap::Refused(found);

@@ -21,6 +21,8 @@ use crate::family_options::FamilyOptions;
 use crate::fs::{Fs, Lock, StdFs};
 use crate::logs::Logs;
 use crate::manual;
+use crate::memory::MemoryUsage;
+use crate::memtable::Arena;
 use crate::metrics::{Counters, Stats};
 use crate::multi_get;
 use crate::options::{Durability, Options};
@@ -74,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) env: Env,
     pub(crate) db_id: u64,
     pub(crate) cache: Option<Arc<BlockCache>>,
+    pub(crate) arena: Arena,
     pub(crate) tail: Mutex<Tail>,
     pub(crate) unsynced: Unsynced,
     pub(crate) logs: Logs,
@@ -132,7 +135,7 @@ impl Inner {
         self.check_open()?;
         let view = self.state.peek();
         let at = at.unwrap_or_else(|| self.visible.get());
-        let value = read::get(view.family(family)?, key, at)?;
+        let value = read::get(view.family(family)?, &self.counters, key, at)?;
         self.counters.got(value.is_some());
         Ok(value)
     }
@@ -148,7 +151,8 @@ impl Inner {
         self.check_open()?;
         let view = self.state.peek();
         let at = at.unwrap_or_else(|| self.visible.get());
-        let found = read::get_with(view.family(family)?, key, at, |bytes| match bytes {
+        let view = view.family(family)?;
+        let found = read::get_with(view, &self.counters, (key, at), |bytes| match bytes {
             Bytes::Lent(bytes) => read(bytes),
             Bytes::Pinned(value) => read(&value),
         })?;
@@ -459,6 +463,7 @@ impl Db {
         }
         for file in view.families().flat_map(|family| family.version.tables()) {
             stats.tables += 1;
+            stats.filter_false_positives += file.table().false_positives();
             stats.table_bytes += file.info().bytes;
             stats.table_entries += file.info().entries;
             stats.table_tombstones += file.info().tombstones;
@@ -471,6 +476,11 @@ impl Db {
         stats.snapshots = inner.snapshots.list().len() as u64;
         stats.seqno = inner.visible.get();
         stats
+    }
+
+    /// Where the database's memory is.
+    pub fn memory(&self) -> MemoryUsage {
+        MemoryUsage::of(self.inner())
     }
 
     /// The default family's tree: memtables, levels, runs and tables.

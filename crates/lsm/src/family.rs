@@ -252,7 +252,7 @@ pub(crate) fn create(inner: &Arc<Inner>, name: &str, options: FamilyOptions) -> 
         ..Edit::default()
     };
     tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
-    let active = Arc::new(Memtable::new());
+    let active = Arc::new(Memtable::new(&inner.arena));
     tail.set_memtable(id, Some(Arc::clone(&active)));
     inner.state.change(|view| {
         let version = Arc::new(Version::empty());

@@ -6,6 +6,7 @@ use compaction::Strategy;
 use sstable::Codec;
 
 use crate::error::{Error, Result};
+use crate::filters::FilterSplit;
 use crate::options::Options;
 
 /// Runs in level 0 that ask for a compaction.
@@ -22,6 +23,11 @@ pub struct FamilyOptions {
     pub filter_bits_per_key: f64,
     /// The filter's kind. Default double-probe.
     pub filter_kind: bloom::Kind,
+    /// Another kind for the deepest level, where most keys are: a ribbon is a quarter smaller and
+    /// slower to build and to ask. Default none.
+    pub filter_kind_last: Option<bloom::Kind>,
+    /// How the bits are split over the levels. Default Monkey.
+    pub filter_split: FilterSplit,
     /// How block indexes are laid out. Default Eytzinger.
     pub fence: fence::Layout,
     /// When tables are merged, and into what. Default leveled.
@@ -48,6 +54,8 @@ impl From<&Options> for FamilyOptions {
             codec: options.codec,
             filter_bits_per_key: options.filter_bits_per_key,
             filter_kind: options.filter_kind,
+            filter_kind_last: options.filter_kind_last,
+            filter_split: options.filter_split,
             fence: options.fence,
             strategy: options.strategy,
             size_ratio: options.size_ratio,
@@ -68,7 +76,9 @@ impl FamilyOptions {
         }
         let compaction = self.compaction_options().validate();
         compaction.map_err(|error| Error::InvalidOptions(error.to_string()))?;
-        self.table_options(0).validate().map_err(|error| Error::InvalidOptions(error.to_string()))
+        self.table_options((self.filter_kind, self.filter_bits_per_key))
+            .validate()
+            .map_err(|error| Error::InvalidOptions(error.to_string()))
     }
 
     /// What the compaction policy is built from.
@@ -83,13 +93,16 @@ impl FamilyOptions {
         }
     }
 
-    /// How tables of `level` are written.
-    pub(crate) fn table_options(&self, _level: usize) -> sstable::WriteOptions {
+    /// How tables with a filter of this kind, and bits a key, are written.
+    pub(crate) fn table_options(
+        &self,
+        (filter, filter_bits_per_key): (bloom::Kind, f64),
+    ) -> sstable::WriteOptions {
         sstable::WriteOptions {
             block_bytes: self.block_bytes,
             codec: self.codec,
-            filter: self.filter_kind,
-            filter_bits_per_key: self.filter_bits_per_key,
+            filter,
+            filter_bits_per_key,
             fence: self.fence,
             ..sstable::WriteOptions::default()
         }
@@ -105,6 +118,10 @@ impl FamilyOptions {
         line("codec", &(self.codec as u8));
         line("filter_bits_per_key", &self.filter_bits_per_key);
         line("filter_kind", &(self.filter_kind as u8));
+        if let Some(kind) = self.filter_kind_last {
+            line("filter_kind_last", &(kind as u8));
+        }
+        line("filter_split", &format_args!("{:?}", self.filter_split));
         line("fence", &format_args!("{:?}", self.fence));
         line("strategy", &self.strategy);
         line("size_ratio", &self.size_ratio);
@@ -131,6 +148,13 @@ impl FamilyOptions {
             "codec" => self.codec = Codec::from_u8(value.parse().ok()?)?,
             "filter_bits_per_key" => self.filter_bits_per_key = value.parse().ok()?,
             "filter_kind" => self.filter_kind = bloom::Kind::from_number(value.parse().ok()?)?,
+            "filter_kind_last" => {
+                self.filter_kind_last = Some(bloom::Kind::from_number(value.parse().ok()?)?);
+            }
+            "filter_split" => {
+                let all = [FilterSplit::Monkey, FilterSplit::Even];
+                self.filter_split = all.into_iter().find(|split| format!("{split:?}") == value)?;
+            }
             "fence" => {
                 let named = |layout: &&fence::Layout| format!("{layout:?}") == value;
                 self.fence = *fence::Layout::ALL.iter().find(named)?;
@@ -155,6 +179,8 @@ mod tests {
             block_bytes: 512,
             codec: Codec::None,
             filter_bits_per_key: 7.25,
+            filter_kind_last: Some(bloom::Kind::Ribbon),
+            filter_split: FilterSplit::Even,
             fence: fence::Layout::Standard,
             strategy: Strategy::Tiered,
             size_ratio: 3,

@@ -11,13 +11,14 @@ use sstable::Cursor as _;
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
-use crate::family::Core;
+use crate::filters;
 use crate::manifest::Edit;
 use crate::memtable::{Memtable, Sealed};
 use crate::output::{Inherited, Outputs};
 use crate::planted::{self, Bug};
 use crate::range_delete::RangeDeletes;
 use crate::source::MemtableCursor;
+use crate::state::FamilyView;
 use crate::version::{TableFile, retire_all};
 
 /// The tables that one family's memtable became.
@@ -43,7 +44,7 @@ pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
         let mut flushed = Vec::with_capacity(sealed.memtables.len());
         for (family, memtable) in &sealed.memtables {
             if let Ok(view) = view.family(*family) {
-                let files = write_tables(inner, &view.core, memtable)?;
+                let files = write_tables(inner, view, memtable)?;
                 let ranges = memtable.range_deletes().unwrap_or_default();
                 flushed.push(Flushed { family: *family, files, ranges });
             }
@@ -58,12 +59,18 @@ pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
 }
 
 /// Writes what a memtable holds, without versions that nobody can see.
-fn write_tables(inner: &Inner, core: &Core, memtable: &Memtable) -> Result<Vec<Arc<TableFile>>> {
+fn write_tables(
+    inner: &Inner,
+    family: &FamilyView,
+    memtable: &Memtable,
+) -> Result<Vec<Arc<TableFile>>> {
     let mut cursor = MemtableCursor(memtable.cursor());
     let mut retain = Retain::new(&inner.snapshots.list(), false);
     let inherited =
         Inherited { tombstones_since_us: inner.env.clock.unix_micros(), ranges_applied: 0 };
-    let mut outputs = Outputs::new(inner, &core.options, 0, inherited);
+    let (options, shape) = (&family.core.options, &family.version.shape);
+    let filter = filters::for_level(options, shape, 0, memtable.len() as u64);
+    let mut outputs = Outputs::new(inner, (options, filter), inherited);
     cursor.seek_to_first()?;
     while cursor.valid() {
         let (key, trailer) = (cursor.key(), cursor.trailer());

@@ -24,6 +24,7 @@ thread_local! {
 struct Line {
     gets: AtomicU64,
     hits: AtomicU64,
+    table_misses: AtomicU64,
     writes: AtomicU64,
     operations: AtomicU64,
     write_bytes: AtomicU64,
@@ -79,6 +80,14 @@ impl Counters {
         }
     }
 
+    /// Takes note of tables that a point read has asked in vain.
+    #[inline]
+    pub(crate) fn missed_tables(&self, count: u64) {
+        if count > 0 {
+            add(&self.line().table_misses, count);
+        }
+    }
+
     #[inline]
     pub(crate) fn wrote(&self, operations: u32, bytes: usize) {
         let line = self.line();
@@ -130,6 +139,7 @@ impl Counters {
         Stats {
             gets: self.sum(|line| &line.gets),
             get_hits: self.sum(|line| &line.hits),
+            table_misses: self.sum(|line| &line.table_misses),
             writes: self.sum(|line| &line.writes),
             operations: self.sum(|line| &line.operations),
             write_bytes: self.sum(|line| &line.write_bytes),
@@ -220,6 +230,11 @@ pub struct Stats {
     pub table_raw_bytes: u64,
     /// Range deletes that still hide something in a table or wait in a memtable.
     pub range_deletes: u64,
+    /// Point reads of tables, and so of filters, that found nothing.
+    pub table_misses: u64,
+    /// Those of them that the filter let through. Divided by `table_misses`: the observed
+    /// false-positive rate.
+    pub filter_false_positives: u64,
     /// Snapshots in use.
     pub snapshots: u64,
     /// The last visible sequence number.
@@ -227,6 +242,11 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Share of the reads of absent keys that the filters let through; 0 before there are any.
+    pub fn observed_false_positive_rate(&self) -> f64 {
+        self.filter_false_positives as f64 / self.table_misses.max(1) as f64
+    }
+
     /// Bytes of tables written for each byte of tables flushed: flushes and merges together.
     pub fn write_amplification(&self) -> f64 {
         if self.flush_bytes == 0 {

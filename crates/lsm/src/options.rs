@@ -5,6 +5,7 @@ use sstable::Codec;
 
 use crate::error::{Error, Result};
 use crate::family_options::FamilyOptions;
+use crate::filters::FilterSplit;
 use crate::wal::RecoveryMode;
 
 /// When a write counts as done. `docs/durability.md` is the contract in full.
@@ -52,6 +53,11 @@ pub struct Options {
     pub filter_bits_per_key: f64,
     /// The filter's kind. Default double-probe.
     pub filter_kind: bloom::Kind,
+    /// Another kind of filter for the deepest level, where most keys are: a ribbon is a quarter
+    /// smaller, and slower to build and to ask. Default none: the same kind.
+    pub filter_kind_last: Option<bloom::Kind>,
+    /// How the filter bits are split over the levels. Default Monkey: more for the small ones.
+    pub filter_split: FilterSplit,
     /// How block indexes are laid out. Default Eytzinger.
     pub fence: fence::Layout,
     /// When tables are merged, and into what. Default leveled.
@@ -80,6 +86,8 @@ impl Default for Options {
             codec: Codec::Lz4,
             filter_bits_per_key: 10.0,
             filter_kind: bloom::Kind::default(),
+            filter_kind_last: None,
+            filter_split: FilterSplit::default(),
             fence: fence::Layout::Eytzinger,
             strategy: Strategy::default(),
             size_ratio: 10,

@@ -37,8 +37,8 @@ pub(crate) struct Inherited {
 /// Tables in the making, in ascending order of keys.
 pub(crate) struct Outputs<'a> {
     inner: &'a Inner,
-    options: &'a FamilyOptions,
-    level: usize,
+    table_options: sstable::WriteOptions,
+    table_bytes: u64,
     inherited: Inherited,
     open: Option<(u64, TableWriter<Sink>)>,
     last_key: Vec<u8>,
@@ -50,14 +50,13 @@ pub(crate) struct Outputs<'a> {
 impl<'a> Outputs<'a> {
     pub(crate) fn new(
         inner: &'a Inner,
-        options: &'a FamilyOptions,
-        level: usize,
+        (options, filter): (&FamilyOptions, (bloom::Kind, f64)),
         inherited: Inherited,
     ) -> Self {
         Self {
             inner,
-            options,
-            level,
+            table_options: options.table_options(filter),
+            table_bytes: options.table_bytes,
             inherited,
             open: None,
             last_key: Vec::new(),
@@ -69,7 +68,7 @@ impl<'a> Outputs<'a> {
     /// Appends an entry; entries ascend.
     pub(crate) fn add(&mut self, key: &[u8], trailer: Trailer, value: &[u8]) -> Result<()> {
         if let Some((_, writer)) = &self.open
-            && writer.estimated_bytes() >= self.options.table_bytes
+            && writer.estimated_bytes() >= self.table_bytes
             && self.last_key != key
         {
             self.close_table()?;
@@ -79,7 +78,7 @@ impl<'a> Outputs<'a> {
         }
         let (_, writer) = self.open.as_mut().expect("opened above");
         writer.add(key, trailer, value)?;
-        if writer.estimated_bytes() >= self.options.table_bytes {
+        if writer.estimated_bytes() >= self.table_bytes {
             self.last_key.clear();
             self.last_key.extend_from_slice(key);
         }
@@ -94,8 +93,8 @@ impl<'a> Outputs<'a> {
         self.paths.push(path.clone());
         let sink = io::BufWriter::with_capacity(WRITE_BYTES, file);
         let id = table_id(self.inner.db_id, number);
-        let options = self.options.table_options(self.level);
-        Ok((number, TableWriter::new(sink, &path.to_string_lossy(), id, &options)?))
+        let options = &self.table_options;
+        Ok((number, TableWriter::new(sink, &path.to_string_lossy(), id, options)?))
     }
 
     fn close_table(&mut self) -> Result<()> {

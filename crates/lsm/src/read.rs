@@ -9,14 +9,20 @@ use sstable::{Kind, ReadOptions, SeqNo, Trailer, ValueRef};
 
 use crate::cursor::{DbCursor, unknown_kind};
 use crate::error::Result;
+use crate::metrics::Counters;
 use crate::scan::Bounds;
 use crate::slice::{Slice, Value};
 use crate::source::{MemtableCursor, RunCursor, Source};
 use crate::state::FamilyView;
 
 /// The value of `key` at `at`.
-pub(crate) fn get(view: &FamilyView, key: &[u8], at: SeqNo) -> Result<Option<Value>> {
-    get_with(view, key, at, |bytes| match bytes {
+pub(crate) fn get(
+    view: &FamilyView,
+    counters: &Counters,
+    key: &[u8],
+    at: SeqNo,
+) -> Result<Option<Value>> {
+    get_with(view, counters, (key, at), |bytes| match bytes {
         Bytes::Lent(bytes) => Slice::from(bytes),
         Bytes::Pinned(value) => Slice::pinned(value),
     })
@@ -34,8 +40,8 @@ pub(crate) enum Bytes<'a> {
 #[inline]
 pub(crate) fn get_with<T>(
     view: &FamilyView,
-    key: &[u8],
-    at: SeqNo,
+    counters: &Counters,
+    (key, at): (&[u8], SeqNo),
     read: impl FnOnce(Bytes<'_>) -> T,
 ) -> Result<Option<T>> {
     let newest = Trailer::newest_at(at);
@@ -46,12 +52,16 @@ pub(crate) fn get_with<T>(
         }
     }
     let hash = bloom::hash_key(key);
+    let mut missed = 0;
     for run in view.version.runs() {
         let Some(file) = run.find(key) else { continue };
         if let Some(found) = file.table().get(key, hash, newest)? {
+            counters.missed_tables(missed);
             return answer(found.trailer, deleted, || read(Bytes::Pinned(found.value)));
         }
+        missed += 1;
     }
+    counters.missed_tables(missed);
     Ok(None)
 }
 

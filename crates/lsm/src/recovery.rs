@@ -30,7 +30,7 @@ use crate::flush;
 use crate::fs::{Fs, Lock};
 use crate::logs::Logs;
 use crate::manifest::{self, AddedFamily, Edit, Manifest, Presence};
-use crate::memtable::{ENTRY_OVERHEAD_BYTES, Memtable, Sealed};
+use crate::memtable::{Arena, ENTRY_OVERHEAD_BYTES, Memtable, Sealed};
 use crate::names::{self, FileKind};
 use crate::options::{Durability, Options};
 use crate::output;
@@ -138,6 +138,7 @@ fn assemble(
         path: path.to_path_buf(),
         db_id: manifest.database(),
         cache,
+        arena: Arena::new(options.write_buffer_bytes),
         tail: Mutex::new(Tail::default()),
         unsynced: Unsynced::default(),
         logs: Logs::default(),
@@ -181,7 +182,7 @@ fn load_tables(inner: &Arc<Inner>) -> Result<(SeqNo, Vec<u64>)> {
         };
         let files = shape.tables().map(open).collect::<Result<HashMap<_, _>>>()?;
         let version = Arc::new(Version::new(shape, &files, tree::range_deletes(found)));
-        let active = Arc::new(Memtable::new());
+        let active = Arc::new(Memtable::new(&inner.arena));
         inner.tail.lock().set_memtable(id, Some(Arc::clone(&active)));
         let view = FamilyView { core, active, sealed: Vec::new(), version };
         inner.state.change(|all| {
@@ -262,8 +263,10 @@ impl Replayed<'_> {
 
     /// Seals the memtables; flushing them, or later ones, gives up the logs up to `log`.
     fn seal(&mut self, log: Option<u64>) -> Result<()> {
-        let full =
-            std::mem::replace(&mut self.memtables, fresh_memtables(&self.inner.state.peek()));
+        let full = std::mem::replace(
+            &mut self.memtables,
+            fresh_memtables(&self.inner.state.peek(), &self.inner.arena),
+        );
         let ids = (0..).zip(full).filter_map(|(id, memtable)| Some((id, memtable?)));
         let memtables: Vec<_> = ids.filter(|(_, memtable)| !memtable.is_empty()).collect();
         self.bytes = 0;
@@ -284,19 +287,19 @@ impl Replayed<'_> {
 }
 
 /// A memtable for each living family.
-fn fresh_memtables(view: &View) -> Memtables {
+fn fresh_memtables(view: &View, arena: &Arena) -> Memtables {
     let mut memtables = Memtables::new();
     for family in view.families() {
         let id = family.core.id as usize;
         memtables.resize(id + 1, None);
-        memtables[id] = Some(Arc::new(Memtable::new()));
+        memtables[id] = Some(Arc::new(Memtable::new(arena)));
     }
     memtables
 }
 
 /// Reads the live logs back. What they held is then in sealed memtables or already in tables.
 fn replay_logs(inner: &Arc<Inner>, logs: &[u64], flushed: SeqNo) -> Result<()> {
-    let memtables = fresh_memtables(&inner.state.peek());
+    let memtables = fresh_memtables(&inner.state.peek(), &inner.arena);
     let mut replayed = Replayed { inner, memtables, bytes: 0, last: flushed };
     let fs = &*inner.env.fs;
     let report = wal::replay(

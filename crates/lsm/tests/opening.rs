@@ -281,3 +281,51 @@ fn counters_raced_by_compare_and_swap_lose_no_step() {
     });
     assert_eq!(db.get(b"n").expect("get").as_deref(), Some(&2000u32.to_le_bytes()[..]));
 }
+
+#[test]
+fn filters_keep_their_promise_and_say_so() {
+    let folder = temporary();
+    let path = folder.path().join("db");
+    filled(&path, 20_000);
+    for kind in [lsm::bloom::Kind::DoubleProbe, lsm::bloom::Kind::Ribbon] {
+        let options = Options { filter_kind_last: Some(kind), ..small() };
+        let db = Db::open(&path, options).expect("open");
+        db.compact().expect("compact");
+        for n in 0..20_000 {
+            assert!(!db.contains(format!("key{n:06}-absent")).expect("get"));
+            assert!(n % 10 != 0 || db.contains(format!("key{n:06}")).expect("get"));
+        }
+        let stats = db.stats();
+        assert!(stats.table_misses > 15_000, "{stats:?}");
+        let rate = stats.observed_false_positive_rate();
+        assert!(rate < 0.02, "{kind:?}: {rate}");
+    }
+}
+
+#[test]
+fn memory_is_accounted_for_and_bounded_by_the_options() {
+    let folder = temporary();
+    let options = Options {
+        write_buffer_bytes: 256 << 10,
+        block_cache_bytes: 256 << 10,
+        table_bytes: 256 << 10,
+        ..Options::default()
+    };
+    let db = Db::open(folder.path().join("db"), options).expect("open");
+    let value = vec![7u8; 200];
+    for n in 0..60_000u32 {
+        db.put(n.to_le_bytes(), &value).expect("put");
+        if n % 5000 == 0 {
+            db.get((n / 2).to_le_bytes()).expect("get");
+            let memory = db.memory();
+            // Arenas reserve whole chunks, for each of four memtables at most.
+            let slack = 4 * (4 << 20) + memory.table_bytes;
+            assert!(memory.total_bytes() <= memory.limit_bytes + slack, "{memory:?}");
+        }
+    }
+    db.flush().expect("flush");
+    assert!(db.scan::<&[u8]>(..).expect("scan").count() == 60_000);
+    let memory = db.memory();
+    assert!(memory.block_cache_bytes <= 320 << 10, "{memory:?}");
+    assert!(memory.table_bytes > 0 && memory.sealed_memtable_bytes == 0, "{memory:?}");
+}

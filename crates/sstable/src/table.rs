@@ -5,6 +5,7 @@
 //! for a block that is cached.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bloom::Filter;
@@ -180,6 +181,7 @@ pub struct Table {
     top: Top,
     parts: Vec<Part>,
     cache: Option<Arc<BlockCache>>,
+    false_positives: AtomicU64,
 }
 
 /// Index and filter of a partition, once they are pinned: at open if there is one partition, on
@@ -223,7 +225,8 @@ impl Table {
         }
         let mut parts = Vec::new();
         parts.resize_with(top.parts.len(), Part::default);
-        let table = Self { source, meta, footer, top, parts, cache };
+        let false_positives = AtomicU64::new(0);
+        let table = Self { source, meta, footer, top, parts, cache, false_positives };
         if table.parts.len() == 1 {
             let block = Arc::new(table.load_index(0)?);
             table.parts[0].index.get_or_init(|| block);
@@ -285,6 +288,24 @@ impl Table {
         if !self.filter_allows(part, hash)? {
             return Ok(None);
         }
+        let found = self.search(part, key, hash, at)?;
+        if found.is_none() {
+            // ORDERING: Relaxed; a statistic. Rare, as long as the filter is worth having.
+            self.false_positives.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(found)
+    }
+
+    /// Count of point reads that the filter let through, or would have without a filter, and that
+    /// found nothing.
+    #[must_use]
+    pub fn false_positives(&self) -> u64 {
+        // ORDERING: Relaxed; a statistic.
+        self.false_positives.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn search(&self, part: usize, key: &[u8], hash: u64, at: Trailer) -> Result<Option<Found>> {
         let held = self.index(part)?;
         let Some(index) = held.index() else { return Ok(None) };
         let Some(rank) = index.find(key, at) else { return Ok(None) };

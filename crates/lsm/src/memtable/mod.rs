@@ -21,6 +21,30 @@ use crate::range_delete::{RangeDelete, RangeDeletes};
 /// limit, in bytes.
 pub(crate) const ENTRY_OVERHEAD_BYTES: usize = 48;
 
+/// Where memtables get their memory from: chunks of about a sixteenth of the write buffer, which
+/// those that were flushed leave to those that follow.
+#[derive(Debug, Default)]
+pub(crate) struct Arena {
+    options: fastskip::Options,
+}
+
+impl Arena {
+    pub(crate) fn new(write_buffer_bytes: usize) -> Self {
+        let pool = Arc::new(fastskip::ChunkPool::new(write_buffer_bytes));
+        let options = fastskip::Options {
+            chunk_bytes: write_buffer_bytes / 16,
+            pool: Some(pool),
+            ..fastskip::Options::default()
+        };
+        Self { options }
+    }
+
+    /// Bytes that wait for the next memtable.
+    pub(crate) fn idle_bytes(&self) -> usize {
+        self.options.pool.as_ref().map_or(0, |pool| pool.idle_bytes())
+    }
+}
+
 /// A sorted buffer of writes, many versions a key, newest first.
 #[derive(Debug)]
 pub(crate) struct Memtable {
@@ -58,9 +82,10 @@ pub(crate) struct Sealed {
 }
 
 impl Memtable {
-    /// An empty memtable.
-    pub(crate) fn new() -> Self {
-        Self { list: Arc::new(SkipList::new()), ranges: Ranges::default() }
+    /// An empty memtable with memory from `arena`.
+    pub(crate) fn new(arena: &Arena) -> Self {
+        let list = Arc::new(SkipList::with_options(&arena.options));
+        Self { list, ranges: Ranges::default() }
     }
 
     /// Inserts operation number `seqno`.
