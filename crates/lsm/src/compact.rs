@@ -66,7 +66,7 @@ fn pick(inner: &Inner, busy: &BusyFamilies) -> Option<(Arc<FamilyView>, Plan)> {
     })
 }
 
-/// The plan that drops the tables which a range delete hides whole.
+/// The plan that drops the tables of a run which a range delete hides whole.
 fn drop_hidden(version: &Version, busy: &Busy, snapshots: &[SeqNo]) -> Option<Plan> {
     if version.range_deletes.is_empty() {
         return None;
@@ -78,18 +78,18 @@ fn drop_hidden(version: &Version, busy: &Busy, snapshots: &[SeqNo]) -> Option<Pl
         let table_ids: Vec<u64> = run.tables.iter().filter(hidden).map(|t| t.id).collect();
         (!table_ids.is_empty()).then_some(Input { level, run_id: run.id, table_ids })
     };
-    let inputs: Vec<Input> = version.shape.runs().filter_map(input).collect();
-    let output_level = inputs.last()?.level;
-    Some(Plan {
+    let plan = |input: Input| Plan {
         kind: PlanKind::Excise,
-        inputs,
-        output_level,
+        output_level: input.level,
+        inputs: vec![input],
         output: OutputRun::New,
         target_table_bytes: 0,
         bottommost: false,
         older: Vec::new(),
         reason: "a range delete hides all of these tables".into(),
-    })
+    };
+    let mut plans = version.shape.runs().filter_map(input).map(plan);
+    plans.find(|plan| !busy.conflicts(plan, &version.shape))
 }
 
 /// The plan that rewrites a table of which a range delete hides a part.
