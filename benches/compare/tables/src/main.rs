@@ -10,39 +10,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use rocksdb::Compression;
+use tables::{Pairs, load};
 use sstable::{Codec, Kind, TableWriter, Trailer, WriteOptions};
-
-type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
-
-fn load(path: &Path) -> Pairs {
-    let text = std::fs::read(path).expect("a readable file");
-    let split = |line: &[u8]| {
-        let tab = line.iter().position(|byte| *byte == b'\t').expect("key TAB value");
-        (line[..tab].to_vec(), unescape(&line[tab + 1..]))
-    };
-    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let mut pairs: Pairs = lines.map(split).collect();
-    pairs.sort();
-    pairs
-}
-
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.iter();
-    while let Some(&byte) = bytes.next() {
-        out.push(match byte {
-            b'\\' => match bytes.next() {
-                Some(b't') => b'\t',
-                Some(b'n') => b'\n',
-                Some(b'r') => b'\r',
-                Some(b'0') => 0,
-                other => other.copied().unwrap_or(b'\\'),
-            },
-            byte => byte,
-        });
-    }
-    out
-}
 
 /// A reading every minute from a sensor that drifts: 8-byte keys and values.
 fn series() -> Pairs {
