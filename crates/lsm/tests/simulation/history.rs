@@ -5,8 +5,17 @@ use std::collections::BTreeMap;
 /// Keys and values as a database shows them.
 pub(crate) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// One batch: puts and deletions.
-pub(crate) type Batch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+/// One batch.
+pub(crate) type Batch = Vec<Change>;
+
+/// One operation of a batch.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    Put(Vec<u8>, Vec<u8>),
+    Delete(Vec<u8>),
+    /// From the first key on, before the second.
+    DeleteRange(Vec<u8>, Vec<u8>),
+}
 
 /// What the caller was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,11 +117,12 @@ impl History {
 }
 
 fn apply(state: &mut Model, batch: &Batch) {
-    for (key, value) in batch {
-        match value {
-            Some(value) => state.insert(key.clone(), value.clone()),
-            None => state.remove(key),
-        };
+    for change in batch {
+        match change {
+            Change::Put(key, value) => drop(state.insert(key.clone(), value.clone())),
+            Change::Delete(key) => drop(state.remove(key)),
+            Change::DeleteRange(start, end) => state.retain(|key, _| key < start || key >= end),
+        }
     }
 }
 
@@ -128,7 +138,7 @@ mod tests {
     use super::*;
 
     fn put(n: u8) -> Batch {
-        vec![(vec![n % 3], Some(vec![n])), (b"last".to_vec(), Some(vec![n]))]
+        vec![Change::Put(vec![n % 3], vec![n]), Change::Put(b"last".to_vec(), vec![n])]
     }
 
     fn state(batches: &[u8]) -> Model {

@@ -12,13 +12,16 @@ use lsm::clock::ManualClock;
 use lsm::compaction::Strategy;
 use lsm::fs::{Call, CrashMode, Effect, Fault, FaultFs, MemFs};
 use lsm::scheduler::InlineScheduler;
-use lsm::{Db, Durability, Env, Error, Options, Snapshot, WriteBatch};
+use lsm::{Db, Durability, Env, Error, Family, FamilyOptions, Options, Snapshot, WriteBatch};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::history::{Batch, History, Model, label};
+use crate::history::{Batch, Change, History, Model, label};
 
 const PATH: &str = "/disk/data/db";
+
+/// The name of the second family. In the model its keys begin with `o/`, others with `d/`.
+const OTHER: &str = "other";
 
 /// What a simulation does beside operations and crashes.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +82,9 @@ struct World {
     scheduler: Arc<InlineScheduler>,
     durability: Durability,
     db: Option<Db>,
+    other: Option<Family>,
+    /// The second family was made: it must be there from now on.
+    has_other: bool,
     snapshots: Vec<(Snapshot, Model)>,
     history: History,
     /// A fault was planned since the last reopening: errors are no surprise.
@@ -109,6 +115,8 @@ impl World {
             clock: Arc::new(ManualClock::new()),
             durability,
             db: None,
+            other: None,
+            has_other: false,
             snapshots: Vec::new(),
             history: History::default(),
             faulty: false,
@@ -273,34 +281,64 @@ impl World {
         self.faulty || self.fs.is_dead()
     }
 
+    /// A key of the model; of the second family only if it is there.
+    fn key(&mut self, keys: usize) -> Vec<u8> {
+        let family = if self.other.is_some() && self.below(3) == 0 { 'o' } else { 'd' };
+        format!("{family}/key{:02}", self.below(keys)).into_bytes()
+    }
+
     fn batch(&mut self, count: usize) -> Batch {
         let mut batch = Batch::new();
         for _ in 0..count {
-            let key = format!("key{:02}", self.below(48)).into_bytes();
-            let value = (self.below(4) > 0).then(|| {
-                let bytes = [0, 10, 60, 300, 1500][self.below(5)];
-                let bytes = if self.below(60) == 0 { 9000 } else { bytes };
-                let mut value = format!("w{} ", self.written).into_bytes();
-                value.resize(value.len() + bytes, b'.');
-                value
+            let key = self.key(48);
+            batch.push(match self.below(12) {
+                0..3 => Change::Delete(key),
+                3 if self.below(2) == 0 => {
+                    let end = format!("{}key{:02}", char::from(key[0]), self.below(48));
+                    let end = [&key[..2], &end.as_bytes()[1..]].concat();
+                    Change::DeleteRange(key.clone().min(end.clone()), key.max(end))
+                }
+                _ => {
+                    let bytes = [0, 10, 60, 300, 1500][self.below(5)];
+                    let bytes = if self.below(60) == 0 { 9000 } else { bytes };
+                    let mut value = format!("w{} ", self.written).into_bytes();
+                    value.resize(value.len() + bytes, b'.');
+                    Change::Put(key, value)
+                }
             });
-            batch.push((key, value));
         }
         // One key that every batch writes: no two batches leave the same state.
-        batch.push((b"last".to_vec(), Some(format!("w{}", self.written).into_bytes())));
+        let number = format!("w{}", self.written).into_bytes();
+        batch.push(Change::Put(b"d/last".to_vec(), number));
         self.written += 1;
         batch
     }
 
-    fn write(&mut self, count: usize) -> Outcome {
-        let batch = self.batch(count);
+    /// The batch as the database takes it.
+    fn writes(&self, batch: &Batch) -> WriteBatch {
         let mut writes = WriteBatch::new();
-        for (key, value) in &batch {
-            match value {
-                Some(value) => writes.put(key, value),
-                None => writes.delete(key),
+        let default = |key: &[u8]| key.starts_with(b"d");
+        let other = || self.other.as_ref().expect("only then are there such keys");
+        for change in batch {
+            match change {
+                Change::Put(key, value) if default(key) => writes.put(&key[2..], value),
+                Change::Put(key, value) => writes.put_in(other(), &key[2..], value),
+                Change::Delete(key) if default(key) => writes.delete(&key[2..]),
+                Change::Delete(key) => writes.delete_in(other(), &key[2..]),
+                Change::DeleteRange(start, end) if default(start) => {
+                    writes.delete_range(&start[2..], &end[2..])
+                }
+                Change::DeleteRange(start, end) => {
+                    writes.delete_range_in(other(), &start[2..], &end[2..])
+                }
             };
         }
+        writes
+    }
+
+    fn write(&mut self, count: usize) -> Outcome {
+        let batch = self.batch(count);
+        let writes = self.writes(&batch);
         let answer = self.db().write(writes);
         let name = self.written - 1;
         self.note(|| format!("write w{name}: {}", told(&answer)));
@@ -322,12 +360,16 @@ impl World {
     }
 
     fn get(&mut self) -> Outcome {
-        let key = format!("key{:02}", self.below(50)).into_bytes();
+        let key = self.key(50);
         self.check_get(&key)
     }
 
     fn check_get(&mut self, key: &[u8]) -> Outcome {
-        let answer = self.db().get(key).map(|value| value.map(|value| value.to_vec()));
+        let answer = match &self.other {
+            Some(other) if key.starts_with(b"o") => other.get(&key[2..]),
+            _ => self.db().get(&key[2..]),
+        };
+        let answer = answer.map(|value| value.map(|value| value.to_vec()));
         let name = String::from_utf8_lossy(key).into_owned();
         self.note(|| format!("get {name}: {}", told(&answer)));
         match answer {
@@ -343,6 +385,7 @@ impl World {
     }
 
     fn scan(&mut self) -> Outcome {
+        let prefix = [self.key(1)[0], b'/'];
         let mut bound = || match self.below(3) {
             0 => Bound::Unbounded,
             1 => Bound::Included(format!("key{:02}", self.below(48)).into_bytes()),
@@ -350,34 +393,30 @@ impl World {
         };
         let bounds = (bound(), bound());
         let backward = self.below(2) == 0;
-        let answer = self.db().scan(bounds.clone()).and_then(|scan| {
-            let entries =
-                scan.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
-            entries.collect::<lsm::Result<Vec<_>>>()
-        });
-        let reversed = self.db().scan(bounds.clone()).and_then(|scan| {
-            let entries = scan.rev();
-            let mut found = Vec::new();
-            for entry in entries.take(if backward { usize::MAX } else { 0 }) {
-                found.push(entry.map(|(key, value)| (key.to_vec(), value.to_vec()))?);
+        let start = || match &self.other {
+            Some(other) if prefix[0] == b'o' => other.scan(bounds.clone()),
+            _ => self.db().scan(bounds.clone()),
+        };
+        let answer = start().and_then(|scan| {
+            if backward {
+                let mut found = collect::<Vec<_>>(prefix[0], scan.rev())?;
+                found.reverse();
+                Ok(found)
+            } else {
+                collect::<Vec<_>>(prefix[0], scan)
             }
-            found.reverse();
-            Ok(found)
         });
         self.note(|| format!("scan {bounds:?}: {} entries", answer.as_ref().map_or(0, Vec::len)));
-        for answer in [Some(answer), backward.then_some(reversed)].into_iter().flatten() {
-            let visible = self.history.visible();
-            let inside = visible.iter().filter(|(key, _)| within(key, &bounds));
-            match answer {
-                Ok(found) if found.iter().map(|(key, value)| (key, value)).eq(inside) => {}
-                Ok(found) => {
-                    return Err(format!("scan {bounds:?} answers {} entries", found.len()));
-                }
-                Err(_) if self.excused() => {}
-                Err(error) => return Err(format!("scan: {error}")),
-            }
+        let visible = self.history.visible();
+        let inside = visible
+            .iter()
+            .filter(|(key, _)| key.starts_with(&prefix) && within(&key[2..], &bounds));
+        match answer {
+            Ok(found) if found.iter().map(|(key, value)| (key, value)).eq(inside) => Ok(()),
+            Ok(found) => Err(format!("scan {bounds:?} answers {} entries", found.len())),
+            Err(_) if self.excused() => Ok(()),
+            Err(error) => Err(format!("scan: {error}")),
         }
-        Ok(())
     }
 
     /// Takes a snapshot, or looks at one, or lets one go.
@@ -394,9 +433,11 @@ impl World {
         let at = self.below(self.snapshots.len());
         let (snapshot, model) = self.snapshots.swap_remove(at);
         let answer = snapshot.scan::<&[u8]>(..).and_then(|scan| {
-            let entries =
-                scan.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
-            entries.collect::<lsm::Result<Model>>()
+            let mut found = collect::<Model>(b'd', scan)?;
+            if let Some(other) = &self.other {
+                found.extend(collect::<Model>(b'o', snapshot.scan_in::<&[u8]>(other, ..)?)?);
+            }
+            Ok(found)
         });
         self.note(|| format!("look at a snapshot: {}", answer.is_ok()));
         match answer {
@@ -438,6 +479,7 @@ impl World {
 
     fn close(&mut self) -> Outcome {
         self.snapshots.clear();
+        self.other = None;
         let db = self.db.take().expect("open");
         let written = self.history.len();
         let answer = db.close();
@@ -471,6 +513,7 @@ impl World {
         self.fs.at_call(0, || {});
         self.scheduler.clear();
         self.snapshots.clear();
+        self.other = None;
         self.db = None;
         self.scheduler.clear();
     }
@@ -509,6 +552,7 @@ impl World {
             match (opened, image) {
                 (Ok(db), None) => {
                     self.db = Some(db);
+                    self.find_family()?;
                     return self.compare(mode);
                 }
                 (opened, Some(image)) => {
@@ -532,12 +576,7 @@ impl World {
 
     /// The state after opening is one that may be.
     fn compare(&mut self, mode: CrashMode) -> Outcome {
-        let scan = self.db().scan::<&[u8]>(..);
-        let found = scan.and_then(|scan| {
-            let entries =
-                scan.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())));
-            entries.collect::<lsm::Result<Model>>()
-        });
+        let found = self.everything();
         let found = match found {
             Ok(found) => found,
             Err(_) if self.excused() => {
@@ -556,15 +595,58 @@ impl World {
         for _ in 0..4 {
             self.get()?;
         }
+        if self.below(3) == 0 {
+            self.make_family();
+        }
         Ok(())
     }
 
-    fn check_all(&mut self) -> Outcome {
-        for key in 0..48 {
-            self.check_get(format!("key{key:02}").as_bytes())?;
+    /// All that the database shows.
+    fn everything(&self) -> lsm::Result<Model> {
+        let mut found = collect::<Model>(b'd', self.db().scan::<&[u8]>(..)?)?;
+        if let Some(other) = &self.other {
+            found.extend(collect::<Model>(b'o', other.scan::<&[u8]>(..)?)?);
         }
-        self.check_get(b"last")?;
-        self.scan()
+        Ok(found)
+    }
+
+    /// Finds the second family again, or makes it.
+    fn find_family(&mut self) -> Outcome {
+        let found = self.db().family(OTHER).map_err(|error| format!("family: {error}"))?;
+        if found.is_none() && self.has_other {
+            return Err("the second family is lost".into());
+        }
+        self.other = found;
+        Ok(())
+    }
+
+    fn make_family(&mut self) {
+        if self.other.is_some() {
+            return;
+        }
+        let options = FamilyOptions::from(&self.options());
+        let answer = self.db().create_family(OTHER, options);
+        self.note(|| format!("make a family: {}", told(&answer)));
+        if let Ok(family) = answer {
+            self.has_other |= !self.fs.is_dead();
+            self.other = Some(family);
+        }
+    }
+
+    fn check_all(&mut self) -> Outcome {
+        let keys: Vec<Vec<u8>> = self.history.visible().keys().cloned().collect();
+        for key in keys {
+            self.check_get(&key)?;
+        }
+        for _ in 0..10 {
+            self.get()?;
+            self.scan()?;
+        }
+        let found = self.everything().map_err(|error| format!("the last scan: {error}"))?;
+        if found != *self.history.visible() {
+            return Err(format!("the last scan shows {} entries", found.len()));
+        }
+        Ok(())
     }
 
     fn fs_lies(&mut self) {
@@ -603,18 +685,29 @@ impl World {
     }
 }
 
-fn within(key: &Vec<u8>, bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> bool {
+fn within(key: &[u8], bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> bool {
     let above = match &bounds.0 {
         Bound::Unbounded => true,
-        Bound::Included(low) => key >= low,
-        Bound::Excluded(low) => key > low,
+        Bound::Included(low) => key >= &low[..],
+        Bound::Excluded(low) => key > &low[..],
     };
     above
         && match &bounds.1 {
             Bound::Unbounded => true,
-            Bound::Included(high) => key <= high,
-            Bound::Excluded(high) => key < high,
+            Bound::Included(high) => key <= &high[..],
+            Bound::Excluded(high) => key < &high[..],
         }
+}
+
+/// A scan's entries, as the model names them.
+fn collect<T: FromIterator<(Vec<u8>, Vec<u8>)>>(
+    family: u8,
+    scan: impl Iterator<Item = lsm::Result<(lsm::Key, lsm::Value)>>,
+) -> lsm::Result<T> {
+    let entry = |entry: lsm::Result<(lsm::Key, lsm::Value)>| {
+        entry.map(|(key, value)| ([&[family, b'/'], &key[..]].concat(), value.to_vec()))
+    };
+    scan.map(entry).collect()
 }
 
 /// An answer for the trace.
