@@ -160,3 +160,47 @@ fn random_bytes_are_refused() {
         assert!(open(noise, None).is_err());
     }
 }
+
+#[test]
+fn pages_of_zeros() {
+    for codec in codecs() {
+        let (all, bytes) = small(codec);
+        for page in (0..bytes.len()).step_by(512) {
+            let mut damaged = bytes.clone();
+            let end = (page + 512).min(bytes.len());
+            damaged[page..end].fill(0);
+            if let Err(error) = read_all(damaged, &all) {
+                names_file_and_place(&error, bytes.len());
+            }
+        }
+    }
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn a_table_with_a_dictionary_survives_flips() {
+    let all: Vec<Entry> = (0..4000_u64)
+        .map(|rank| {
+            let value = format!("{{\"id\":{rank},\"name\":\"user {}\",\"on\":true}}", rank % 97);
+            (format!("k{rank:06}").into_bytes(), Trailer::from_raw(rank << 8 | 1), value.into())
+        })
+        .collect();
+    let options = WriteOptions {
+        codec: Codec::Dictionary,
+        dictionary_bytes: 1024,
+        ratio_min: 1.0,
+        ..WriteOptions::default()
+    };
+    let bytes = build(&all, &options);
+    let table = open(bytes.clone(), None).unwrap();
+    assert!(table.meta().blocks_by_codec[Codec::Dictionary as usize] > 10);
+    let mut random = StdRng::seed_from_u64(13);
+    for _ in 0..60 {
+        let mut damaged = bytes.clone();
+        let at = random.random_range(0..bytes.len());
+        damaged[at] ^= 1 << random.random_range(0..8);
+        if let Err(error) = read_all(damaged, &all) {
+            names_file_and_place(&error, bytes.len());
+        }
+    }
+}

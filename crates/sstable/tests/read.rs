@@ -267,3 +267,29 @@ fn salvage_survives_any_cut() {
     let (seen, _) = salvaged(bytes[..bytes.len() - 64].to_vec(), None);
     assert!(seen == all, "the properties tell the number when the footer is gone");
 }
+
+#[test]
+fn threads_share_a_table_and_a_cache_too_small_for_it() {
+    let mut random = StdRng::seed_from_u64(61);
+    let all = entries(Shape::Integers, 20_000, &mut random);
+    for partition_blocks in [8, 32_768] {
+        let options = WriteOptions { partition_blocks, ..WriteOptions::default() };
+        let cache = Arc::new(BlockCache::new(64 << 10));
+        let table = open(build(&all, &options), Some(cache)).unwrap();
+        std::thread::scope(|scope| {
+            for seed in 0..4 {
+                let (table, all) = (&table, &all);
+                scope.spawn(move || {
+                    let mut random = StdRng::seed_from_u64(seed);
+                    for _ in 0..3000 {
+                        let (key, trailer, value) = &all[random.random_range(0..all.len())];
+                        let found = common::get(table, key, Trailer::FIRST).unwrap();
+                        assert_eq!(found, Some((*trailer, value.clone())));
+                    }
+                    let mut cursor = TableCursor::new(Arc::clone(table), ReadOptions::default());
+                    assert!(scan(&mut cursor).unwrap() == *all);
+                });
+            }
+        });
+    }
+}
