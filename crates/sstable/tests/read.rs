@@ -279,17 +279,19 @@ fn threads_share_a_table_and_a_cache_too_small_for_it() {
         std::thread::scope(|scope| {
             for seed in 0..4 {
                 let (table, all) = (&table, &all);
-                scope.spawn(move || {
-                    let mut random = StdRng::seed_from_u64(seed);
-                    for _ in 0..3000 {
-                        let (key, trailer, value) = &all[random.random_range(0..all.len())];
-                        let found = common::get(table, key, Trailer::FIRST).unwrap();
-                        assert_eq!(found, Some((*trailer, value.clone())));
-                    }
-                    let mut cursor = TableCursor::new(Arc::clone(table), ReadOptions::default());
-                    assert!(scan(&mut cursor).unwrap() == *all);
-                });
+                scope.spawn(move || read_at_random(table, all, seed));
             }
         });
     }
+}
+
+fn read_at_random(table: &Arc<Table>, all: &[Entry], seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    for _ in 0..3000 {
+        let (key, trailer, value) = &all[random.random_range(0..all.len())];
+        let found = common::get(table, key, Trailer::FIRST).unwrap();
+        assert_eq!(found, Some((*trailer, value.clone())));
+    }
+    let mut cursor = TableCursor::new(Arc::clone(table), ReadOptions::default());
+    assert!(scan(&mut cursor).unwrap() == all);
 }

@@ -1,7 +1,7 @@
 //! What each codec does to a table: ratio, build and scan speed, memory while writing.
 //!
 //! `cargo run --release -p tables --bin codecs -- DIR` reads DIR/*.tsv (`scripts/realdata.sh`) and
-//! takes one record of eight, in runs of a thousand. Prints the table of docs/reproduction.md 2.7.5.
+//! takes one record of eight, in runs of a thousand. Prints the table in docs/reproduction.md.
 
 use std::io::{self, Write};
 use std::path::Path;
