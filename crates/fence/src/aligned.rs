@@ -62,6 +62,10 @@ fn huge_pages(bytes: &[u8]) -> Option<memmap2::MmapMut> {
 impl AsRef<[u8]> for AlignedBytes {
     #[inline]
     fn as_ref(&self) -> &[u8] {
+        #[cfg_attr(
+            not(feature = "huge-pages"),
+            expect(clippy::infallible_destructuring_match, reason = "one variant without pages")
+        )]
         let store: &[u8] = match &self.store {
             Store::Heap(heap) => heap,
             #[cfg(feature = "huge-pages")]
