@@ -8,11 +8,10 @@ use crate::policy::{Kind, Label};
 use crate::readers::{self, Seat};
 use crate::shard::{Garbage, Locked, New, Shard};
 use crate::stats::Stats;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering, thread};
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::thread;
 
 /// How often a writer lets others run before it goes on with much in limbo.
 const PATIENCE: usize = 100;

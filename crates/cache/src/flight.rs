@@ -4,8 +4,8 @@
 //!    panics.
 //! 2. Who waits holds no lock of the cache.
 
+use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Condvar, Mutex};
-use std::thread::ThreadId;
 
 #[derive(Debug)]
 enum State<V> {
@@ -28,7 +28,7 @@ impl<V: Clone> Flight<V> {
         Self {
             state: Mutex::new(State::Flying),
             ended: Condvar::new(),
-            loader: std::thread::current().id(),
+            loader: thread::current().id(),
         }
     }
 
@@ -37,7 +37,7 @@ impl<V: Clone> Flight<V> {
     /// If called by the loader itself, which would wait for ever.
     pub(crate) fn wait(&self) -> Option<V> {
         assert!(
-            self.loader != std::thread::current().id(),
+            self.loader != thread::current().id(),
             "a loader must not ask the cache for the key it is loading"
         );
         let mut state = self.state.lock();

@@ -83,7 +83,7 @@ impl Ghost {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::Ghost;
 

@@ -14,6 +14,9 @@ pub(crate) struct Seeds {
 
 impl Seeds {
     pub(crate) fn random() -> Self {
+        if cfg!(loom) {
+            return Self { start: 1, step: 3 }; // loom runs the same steps again and again
+        }
         let state = RandomState::new();
         // Odd, so that the multiplication loses nothing of its other factor.
         Self { start: state.hash_one(1_u8), step: state.hash_one(2_u8) | 1 }
@@ -98,7 +101,7 @@ impl Hasher for Folded {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::Seeds;
     use std::collections::HashSet;

@@ -30,6 +30,8 @@ mod ghost;
 mod hash;
 mod limbo;
 mod lists;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod lru;
 mod options;
 mod policy;

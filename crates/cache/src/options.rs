@@ -112,7 +112,7 @@ impl Options {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::{Options, OptionsError, Ttl};
     use std::time::Duration;

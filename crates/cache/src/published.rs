@@ -67,6 +67,13 @@ impl<T> Drop for Published<T> {
 }
 
 impl<T> Retired<T> {
+    /// Looks at the value.
+    #[cfg(all(test, loom))]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        // SAFETY: not freed before `self` is gone.
+        f(unsafe { &*self.0 })
+    }
+
     /// Drops the value.
     /// # Safety
     /// No reader that was inside a read when the value was replaced is inside it still.

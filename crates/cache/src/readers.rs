@@ -157,7 +157,12 @@ impl Drop for Guard<'_> {
         if let Some(turn) = self.leave {
             // ORDERING: Release puts this read before whatever the writer frees after it saw this
             // value, in `Readers::inside` or `Blocker::blocks`.
+            #[cfg(not(loom))]
             self.seat.turn.turn.store(turn, Ordering::Release);
+            // Loom 0.7 lets the `fetch_add` of a writer that read the odd value come after this
+            // store, which a processor may not; a swap keeps it from that, and adds no ordering.
+            #[cfg(loom)]
+            self.seat.turn.turn.swap(turn, Ordering::Release);
         }
     }
 }

@@ -14,7 +14,7 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 /// Slots of the first four chunks.
-const UNIT: u32 = 64;
+const UNIT: u32 = if cfg!(loom) { 1 } else { 64 };
 const CHUNKS: usize = 96;
 /// Indexes are below this.
 pub(crate) const SLOTS_MAX: u32 = ((1 << 26) - 4) * UNIT;

@@ -4,6 +4,7 @@
 mod real {
     pub(crate) use parking_lot::{Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use std::thread;
 
     /// A cell with loom's face.
     #[derive(Debug)]
@@ -52,6 +53,7 @@ mod real {
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use loom::thread;
 
     /// A lock without poison.
     #[derive(Debug)]

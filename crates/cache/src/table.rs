@@ -10,7 +10,7 @@
 //!
 //! 1. Only the holder of the shard's lock writes.
 //! 2. A way whose index is not `NIL` names a slot that is occupied or retired, never a vacant one.
-//! 3. The index is written before its tag. The tag is a hint; the index alone is trusted.
+//! 3. The tag is a hint; the index alone is trusted, and publishes the entry.
 
 use crate::lists::NIL;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -40,8 +40,9 @@ impl Bucket {
     }
 
     fn set_control(&self, control: u64) {
-        // ORDERING: Release puts the index before its tag, for the Acquire in `Table::find`.
-        self.control.store(control, Ordering::Release);
+        // ORDERING: Relaxed, a hint. A read that comes after an insertion sees its tag as it sees
+        // everything; one at the same time may miss.
+        self.control.store(control, Ordering::Relaxed);
     }
 }
 
@@ -95,9 +96,8 @@ impl Table {
         let mut left = self.buckets.len();
         while left > 0 {
             let bucket = &self.buckets[at];
-            // ORDERING: Acquire, with the Release in `set_control`: where the tag is seen, so is
-            // its index.
-            let control = bucket.control.load(Ordering::Acquire);
+            // ORDERING: Relaxed, a hint; see `set_control`.
+            let control = bucket.control.load(Ordering::Relaxed);
             let mut bits = matches(control, tag);
             while bits != 0 {
                 // ORDERING: Acquire sees the entry written before the Release in `place`.

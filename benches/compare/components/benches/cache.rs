@@ -1,4 +1,4 @@
-//! `cache` beside published caches: `cargo bench --bench cache -- hits|speed|memory [peer]`.
+//! `cache` beside published caches: `cargo bench --bench cache -- hits|speed|instructions [peer]`.
 //!
 //! Hit ratios count every request, first touches included. Values are reference-counted and weigh
 //! 4096 bytes; each cache may hold the stated share of all items. Requests of a scan have a hit
@@ -14,8 +14,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Barrier};
-use std::time::Instant;
-use traces::{Trace, Zipf};
+use traces::Trace;
+use traces::zipf::{Zipf, fnv};
 
 type Key = (u64, u64);
 type Value = Arc<u64>;
@@ -263,7 +263,7 @@ fn speed(names: &[&str]) {
                 let count = requests / threads;
                 let item = |rng: &mut StdRng| match uniform {
                     true => rng.random_range(0..items),
-                    false => traces::fnv(zipf.draw(rng)) % items,
+                    false => fnv(zipf.draw(rng)) % items,
                 };
                 (0..count).map(|_| key_of(item(&mut rng))).collect()
             })
