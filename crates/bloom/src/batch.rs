@@ -16,6 +16,7 @@ pub(crate) const CHUNK: usize = 32;
 const PREFETCH_FROM_BYTES: usize = 512 << 10;
 
 /// Returns whether the body has the lines that the header promises.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn is_whole(core: &Core, body: &[u8]) -> bool {
     body.len() / LINE_BYTES == core.shape.units as usize
