@@ -239,10 +239,32 @@ fn threads_and_the_writer_alone_write_the_same_bytes() {
     }
 }
 
+/// Prose: a few hundred made-up words, thirty to a value.
+#[cfg(feature = "zstd")]
+fn prose(count: usize) -> Vec<Entry> {
+    let mut random = StdRng::seed_from_u64(8);
+    let letters = b"etaoinshrdlu";
+    let mut word = |_| {
+        let bytes = random.random_range(3..10);
+        (0..bytes).map(|_| char::from(letters[random.random_range(0..12)])).collect::<String>()
+    };
+    let words: Vec<String> = (0..400).map(&mut word).collect();
+    let mut random = StdRng::seed_from_u64(9);
+    let value = |random: &mut StdRng| {
+        let words = (0..30).map(|_| words[random.random_range(0..400)].as_str());
+        words.collect::<Vec<_>>().join(" ").into_bytes()
+    };
+    let entry = |rank: u64| {
+        let key = format!("page{rank:08}").into_bytes();
+        (key, Trailer::new(rank, Kind::Put), value(&mut random))
+    };
+    (0..count as u64).map(entry).collect()
+}
+
 #[cfg(feature = "zstd")]
 #[test]
 fn a_dictionary_pays_on_small_blocks_of_like_rows() {
-    let all = rows(20_000);
+    let all = prose(20_000);
     let size = |codec| {
         let options = WriteOptions { codec, filter_bits_per_key: 0.0, ..WriteOptions::default() };
         let table = open(build(&all, &options), None).unwrap();

@@ -6,7 +6,7 @@
 
 use super::{
     BUCKET_MANY, BUCKET_NONE, FLAG_EQUAL_VALUE_LENGTHS, FLAG_HASH_INDEX, FLAG_WIDE_RESTARTS,
-    NIBBLE_FULL, TRAILER_SHIFTED, head,
+    NIBBLE_FULL, TRAILER_SHIFTED, TRAILER_SPACED, head,
 };
 use crate::key::{Trailer, common_prefix};
 use crate::varint;
@@ -33,6 +33,8 @@ pub(crate) struct BlockBuilder {
     trailer_min: u64,
     trailer_max: u64,
     kinds_differ: bool,
+    /// From each trailer to the next, as long as that is always the same: 0 before the second.
+    trailer_step: Option<u64>,
 }
 
 impl BlockBuilder {
@@ -50,6 +52,7 @@ impl BlockBuilder {
             trailer_min: u64::MAX,
             trailer_max: 0,
             kinds_differ: false,
+            trailer_step: Some(0),
         }
     }
 
@@ -84,6 +87,9 @@ impl BlockBuilder {
     /// Bytes of each trailer's difference from the smallest, and whether the kind is left out.
     #[inline]
     fn trailer_width(&self) -> (usize, bool) {
+        if self.trailer_step.is_some() {
+            return (0, false);
+        }
         let span = self.trailer_max.saturating_sub(self.trailer_min);
         let span = if self.kinds_differ { span } else { span >> 8 };
         ((64 - span.leading_zeros() as usize).div_ceil(8), !self.kinds_differ)
@@ -113,6 +119,11 @@ impl BlockBuilder {
         self.last_key.extend_from_slice(tail);
         let raw = trailer.raw();
         self.kinds_differ |= rank > 0 && (raw ^ self.trailer_min) & 0xff != 0;
+        if let Some(last) = self.trailers.last() {
+            let step = raw.wrapping_sub(*last);
+            self.trailer_step = self.trailer_step.filter(|same| rank == 1 || *same == step);
+            self.trailer_step = self.trailer_step.map(|_| step);
+        }
         self.trailer_min = self.trailer_min.min(raw);
         self.trailer_max = self.trailer_max.max(raw);
         self.trailers.push(raw);
@@ -148,9 +159,17 @@ impl BlockBuilder {
         flags |= if hashed { FLAG_HASH_INDEX } else { 0 };
         let width_byte = u8::try_from(width).expect("eight bytes at most");
         out.push(flags);
-        out.push(width_byte | if shifted { TRAILER_SHIFTED } else { 0 });
+        let spaced = self.trailer_step.filter(|step| *step != 0);
+        let shifted_byte = if shifted { TRAILER_SHIFTED } else { 0 };
+        out.push(width_byte | shifted_byte | if spaced.is_some() { TRAILER_SPACED } else { 0 });
         varint::put(out, self.interval as u64);
-        varint::put(out, self.trailer_min);
+        match (self.trailers.first(), spaced) {
+            (Some(first), Some(step)) => {
+                varint::put(out, *first);
+                varint::put(out, step);
+            }
+            _ => varint::put(out, self.trailer_min),
+        }
         varint::put(out, self.keys.len() as u64);
         if let Some(bytes) = self.value_len {
             varint::put(out, bytes as u64);
@@ -162,7 +181,7 @@ impl BlockBuilder {
         out.extend_from_slice(&self.keys);
         out.extend_from_slice(&self.values);
         let shift = if shifted { 8 } else { 0 };
-        for raw in &self.trailers {
+        for raw in self.trailers.iter().filter(|_| width > 0) {
             let delta = (raw - self.trailer_min) >> shift;
             out.extend(delta.to_le_bytes().into_iter().take(width));
         }
@@ -216,6 +235,7 @@ impl BlockBuilder {
         self.trailer_min = u64::MAX;
         self.trailer_max = 0;
         self.kinds_differ = false;
+        self.trailer_step = Some(0);
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! body     := flags: u8            bit 0 wide restarts, 1 equal value lengths, 2 hash index
-//!           | trailers: u8         bits 0-3 width in bytes, bit 4 kinds equal (shift 8)
-//!           | restart_interval: varint | trailer_base: varint | keys_bytes: varint
+//!           | trailers: u8         bits 0-3 width in bytes, bit 4 kinds equal (shift 8),
+//!                                  bit 5 evenly spaced (width 0)
+//!           | restart_interval: varint | trailer_base: varint
+//!           | trailer_step: varint if evenly spaced | keys_bytes: varint
 //!           | value_len: varint            if flags bit 1: the length of every value
 //!           | bucket_count: varint         if flags bit 2
 //!           | keys | values | trailers | buckets | restarts
@@ -13,7 +15,8 @@
 //!             | value_len: varint          unless flags bit 1
 //!             | key tail )*                one per entry; shared = 0 at a restart
 //! values   := value bytes*                 one after the other
-//! trailers := little-endian * width        (trailer - trailer_base) >> (8 if bit 4 else 0)
+//! trailers := little-endian * width        (trailer - trailer_base) >> (8 if bit 4 else 0);
+//!             evenly spaced ones are trailer_base + rank * trailer_step, modulo 2^64
 //! buckets  := u8 * bucket_count            restart rank, 254 several, 255 none
 //! restarts := (key_at, value_at): u16 or u32 each, from the start of keys and of values; not of
 //!             the first restart, which is at 0
@@ -40,6 +43,7 @@ pub(crate) const FLAG_WIDE_RESTARTS: u8 = 1;
 pub(crate) const FLAG_EQUAL_VALUE_LENGTHS: u8 = 2;
 pub(crate) const FLAG_HASH_INDEX: u8 = 4;
 pub(crate) const TRAILER_SHIFTED: u8 = 0x10;
+pub(crate) const TRAILER_SPACED: u8 = 0x20;
 pub(crate) const BUCKET_MANY: u8 = 254;
 pub(crate) const BUCKET_NONE: u8 = 255;
 /// Lengths from here on do not fit a nibble.
@@ -65,6 +69,8 @@ pub(crate) struct Layout {
     pub(crate) buckets_at: usize,
     pub(crate) restarts_at: usize,
     pub(crate) trailer_base: u64,
+    /// From one trailer to the next, if they are evenly spaced; then their width is 0.
+    pub(crate) trailer_step: u64,
     pub(crate) trailer_width: u8,
     pub(crate) trailer_shift: u8,
     pub(crate) wide: bool,
@@ -93,16 +99,18 @@ impl Layout {
         rest = tail;
         let known = FLAG_WIDE_RESTARTS | FLAG_EQUAL_VALUE_LENGTHS | FLAG_HASH_INDEX;
         let (trailer_width, shifted) = (trailers & 0xf, trailers & TRAILER_SHIFTED != 0);
-        if flags & !known != 0 || trailers & 0xe0 != 0 {
+        if flags & !known != 0 || trailers & 0xc0 != 0 {
             return Some(Err(Fault::Unsupported(format!("data block flags {flags:#x}"))));
         }
         let interval = number(&mut rest)?;
         let trailer_base = varint::take(&mut rest)?;
+        let spaced = trailers & TRAILER_SPACED != 0;
+        let trailer_step = if spaced { varint::take(&mut rest)? } else { 0 };
         let keys_bytes = number(&mut rest)?;
         let equal_lengths = flags & FLAG_EQUAL_VALUE_LENGTHS != 0;
         let value_len = if equal_lengths { Some(number(&mut rest)?) } else { None };
         let buckets = if flags & FLAG_HASH_INDEX == 0 { 0 } else { number(&mut rest)? };
-        if interval == 0 || entries == 0 || trailer_width > 8 {
+        if interval == 0 || entries == 0 || trailer_width > 8 || spaced && trailer_width > 0 {
             return None;
         }
         let wide = flags & FLAG_WIDE_RESTARTS != 0;
@@ -123,6 +131,7 @@ impl Layout {
             buckets_at,
             restarts_at,
             trailer_base,
+            trailer_step,
             trailer_width,
             trailer_shift,
             wide,
@@ -209,7 +218,8 @@ impl<'a> View<'a> {
         let layout = self.layout;
         let width = usize::from(layout.trailer_width);
         if width == 0 {
-            return Trailer::from_raw(layout.trailer_base);
+            let steps = layout.trailer_step.wrapping_mul(rank as u64);
+            return Trailer::from_raw(layout.trailer_base.wrapping_add(steps));
         }
         let at = layout.trailers_at + rank * width;
         let raw = match self.body.get(at..).and_then(<[u8]>::first_chunk::<8>) {
