@@ -70,6 +70,10 @@ pub(crate) struct Cli {
     #[arg(short, long, value_name = "DIR", env = "LSM_DB", global = true, hide_env_values = true)]
     pub(crate) db: Option<PathBuf>,
 
+    /// The family of keys in the database; each is a tree of its own
+    #[arg(short, long, value_name = "NAME", global = true)]
+    pub(crate) family: Option<String>,
+
     /// Print for a machine: JSON, one object a line; errors too
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -228,7 +232,7 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Write one record
     Put(PutArgs),
-    /// Delete keys, whether they are there or not
+    /// Delete keys or a range of keys, whether they are there or not
     Del(DelArgs),
     /// Print the records of a range, in key order
     Scan(ScanArgs),
@@ -240,6 +244,8 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Print what the database has done and holds, in numbers
     Stats,
+    /// List the families, or drop one
+    Families(FamiliesArgs),
     /// Draw the tree: levels, runs and tables over the keys
     Shape,
     /// Print what a file of a database says, without opening the database
@@ -392,10 +398,44 @@ pub(crate) struct PutArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+All of it is deleted, or nothing. A range is one record, however many keys it hides.
+
+Examples:
+  lsm -d words del greeting farewell
+  lsm -d words del --prefix data/
+  lsm -d words del --from m --to n")]
 pub(crate) struct DelArgs {
     /// The keys
-    #[arg(required = true, value_name = "KEY", value_parser = bytes_parser())]
+    #[arg(value_name = "KEY", value_parser = bytes_parser(),
+          required_unless_present_any = ["prefix", "from"])]
     pub(crate) keys: Vec<BytesArg>,
+
+    /// Every key that begins with this
+    #[arg(long, value_name = "BYTES", value_parser = bytes_parser())]
+    pub(crate) prefix: Option<BytesArg>,
+
+    /// Every key from this one on
+    #[arg(long, value_name = "KEY", value_parser = bytes_parser(), requires = "to")]
+    pub(crate) from: Option<BytesArg>,
+
+    /// up to this one, which stays
+    #[arg(long, value_name = "KEY", value_parser = bytes_parser(), requires = "from")]
+    pub(crate) to: Option<BytesArg>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+A family is made by writing to it: `put` and `load` with --family.
+
+Examples:
+  lsm -d words families
+  lsm -d words --family verbs load verbs.tsv
+  lsm -d words families --drop verbs")]
+pub(crate) struct FamiliesArgs {
+    /// Drop this family and all it holds
+    #[arg(long, value_name = "NAME")]
+    pub(crate) drop: Option<String>,
 }
 
 /// A range of keys.

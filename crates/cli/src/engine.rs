@@ -2,8 +2,8 @@
 
 pub(crate) use lsm::compaction::Strategy;
 pub(crate) use lsm::{
-    Codec, Db, Durability, Error, Key, LevelShape, MemtableShape, Options, Result, RunShape, Scan,
-    Shape, Stats, TableShape, Value, WriteBatch,
+    Codec, Db, Durability, Error, Family, FamilyOptions, Key, LevelShape, MemtableShape, Options,
+    Result, RunShape, Scan, Shape, Stats, TableShape, Value, WriteBatch,
 };
 pub(crate) use lsm::{RecoveryMode, fs, manifest, wal};
 pub(crate) use sstable::{

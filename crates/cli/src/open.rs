@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::args::{Cli, DurabilityArg, OpenArgs};
-use crate::engine::{Db, Durability, Options};
+use crate::engine::{Db, Durability, Family, FamilyOptions, Options};
 use crate::failure::Failure;
 
 /// Whether a database may be made where there is none.
@@ -21,6 +21,32 @@ pub(crate) fn open(cli: &Cli, missing: Missing) -> Result<Db, Failure> {
     options.create_if_missing = missing == Missing::Create;
     Ok(Db::open(folder(cli)?, options)?)
 }
+
+/// A database, and the family in it that the command is about.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) db: Db,
+    pub(crate) family: Family,
+}
+
+/// Opens the database that `cli` names, and the family in it.
+pub(crate) fn open_family(cli: &Cli, missing: Missing) -> Result<Opened, Failure> {
+    let db = open(cli, missing)?;
+    let name = cli.family.as_deref().unwrap_or(DEFAULT_FAMILY);
+    let family = match (db.family(name)?, missing) {
+        (Some(family), _) => family,
+        (None, Missing::Create) => db.create_family(name, FamilyOptions::from(db.options()))?,
+        (None, Missing::Refuse) => {
+            let names = db.families().join(", ");
+            let why = format!("there is no family {name}; the database has {names}");
+            return Err(Failure::Request(why));
+        }
+    };
+    Ok(Opened { db, family })
+}
+
+/// The family that every database has.
+const DEFAULT_FAMILY: &str = "default";
 
 /// The folder that `cli` names.
 pub(crate) fn folder(cli: &Cli) -> Result<&Path, Failure> {

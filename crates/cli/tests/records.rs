@@ -80,6 +80,43 @@ fn ranges_prefixes_limits_and_directions() {
 }
 
 #[test]
+fn ranges_are_deleted_whole_and_nothing_beside_them() {
+    let place = Place::new();
+    let file = place.file("n.tsv", numbered(300));
+    place.lsm(["load", arg(&file)]).ok();
+    place.lsm(["del", "--from", "key000010", "--to", "key000020", "key000005"]).ok();
+    place.lsm(["del", "--prefix", "key0001"]).ok();
+    let kept = |n: &u32| !(10..20).contains(n) && !(100..200).contains(n) && *n != 5;
+    let expected: Vec<String> = (0..300).filter(kept).map(|n| format!("key{n:06}")).collect();
+    let found = place.lsm(["scan", "--keys"]).ok();
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+    place.lsm(["compact"]).ok();
+    assert_eq!(place.lsm(["count"]).ok(), "189\n");
+    let error = place.lsm(["del", "--prefix", r"\xff"]).failed(2);
+    assert!(error.contains("no key comes after"), "{error}");
+    place.lsm(["del"]).failed(2);
+}
+
+#[test]
+fn families_share_no_keys() {
+    let place = Place::new();
+    place.lsm(["put", "a", "1"]).ok();
+    place.lsm(["--family", "other", "put", "a", "2"]).ok();
+    place.lsm_with_input(["-f", "other", "load", "-"], b"b\t3\n").ok();
+    assert_eq!(place.lsm(["scan"]).ok(), "a\t1\n");
+    assert_eq!(place.lsm(["-f", "other", "scan"]).ok(), "a\t2\nb\t3\n");
+    assert_eq!(place.lsm(["families"]).ok(), "default\nother\n");
+    place.lsm(["-f", "other", "del", "a"]).ok();
+    place.lsm(["-f", "other", "compact"]).ok();
+    assert_eq!(place.lsm(["-f", "other", "scan"]).ok(), "b\t3\n");
+    let error = place.lsm(["-f", "third", "get", "a"]).failed(2);
+    assert!(error.contains("no family third; the database has default, other"), "{error}");
+    place.lsm(["families", "--drop", "other"]).ok();
+    assert_eq!(place.lsm(["families"]).ok(), "default\n");
+    assert_eq!(place.lsm(["get", "a"]).ok(), "1\n");
+}
+
+#[test]
 fn json_for_machines_is_lossless_too() {
     let place = Place::new();
     place.lsm(["put", r"k\t1", r"\xffv"]).ok();

@@ -14,10 +14,10 @@ use serde_json::json;
 
 use crate::args::{Cli, CompareArgs};
 use crate::commands::load::open_input;
-use crate::engine::Db;
+use crate::engine::Family;
 use crate::escape::Escaped;
 use crate::failure::Failure;
-use crate::open::{Missing, open};
+use crate::open::{Missing, Opened, open_family};
 use crate::progress::Progress;
 use crate::terminal::{Style, Terminal};
 use crate::tsv;
@@ -48,20 +48,20 @@ pub(crate) fn compare(
 ) -> Result<(), Failure> {
     let (input, bytes) = open_input(&args.file)?;
     let started = Instant::now();
-    let db = open(cli, Missing::Refuse)?;
+    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
     let opened = started.elapsed();
     let hasher = RandomState::new();
 
     let progress = Progress::new(terminal.watched, bytes);
     let started = Instant::now();
     let mut reader = tsv::Reader::with_line_bytes_max(input, args.line_max);
-    let file = by_get(&db, &mut reader, &hasher, &progress)?;
+    let file = by_get(&family, &mut reader, &hasher, &progress)?;
     let got = started.elapsed();
     drop(progress);
 
     let started = Instant::now();
     let progress = Progress::new(terminal.watched, None);
-    let scan = by_scan(&db, &hasher, &progress)?;
+    let scan = by_scan(&family, &hasher, &progress)?;
     let scanned = started.elapsed();
     drop(progress);
     judge(&file, &scan)?;
@@ -89,7 +89,7 @@ pub(crate) fn compare(
 
 /// Asks for every record of the file.
 fn by_get(
-    db: &Db,
+    family: &Family,
     reader: &mut tsv::Reader<impl std::io::BufRead>,
     hasher: &RandomState,
     progress: &Progress,
@@ -97,7 +97,7 @@ fn by_get(
     let mut sum = Sum::default();
     loop {
         let Some(record) = reader.record().map_err(Failure::from)? else { return Ok(sum) };
-        let found = db.get(&record.key)?;
+        let found = family.get(&record.key)?;
         if found.as_deref() != Some(&*record.value) {
             let what = if found.is_some() { "has another value" } else { "is not there" };
             let key = Escaped(&record.key);
@@ -111,11 +111,11 @@ fn by_get(
 }
 
 /// Scans everything, and checks the order.
-fn by_scan(db: &Db, hasher: &RandomState, progress: &Progress) -> Result<Sum, Failure> {
+fn by_scan(family: &Family, hasher: &RandomState, progress: &Progress) -> Result<Sum, Failure> {
     let mut sum = Sum::default();
     let mut bytes = 0;
     let mut last: Option<Vec<u8>> = None;
-    for record in db.scan::<&[u8]>(..)? {
+    for record in family.scan::<&[u8]>(..)? {
         let (key, value) = record?;
         if last.as_deref().is_some_and(|last| *last >= *key) {
             return Err(Failure::Proof(format!("the scan is out of order at {}", Escaped(&key))));

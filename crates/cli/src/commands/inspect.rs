@@ -1,22 +1,43 @@
-//! `shape`, `compact` and `verify`: what a database holds, and whether it is whole.
+//! `families`, `shape`, `compact` and `verify`: what a database holds, and whether it is whole.
 
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::args::Cli;
+use crate::args::{Cli, FamiliesArgs};
 use crate::engine::{RunShape, Shape, TableShape};
 use crate::failure::Failure;
-use crate::open::{Missing, open, options};
+use crate::open::{Missing, Opened, open, open_family, options};
 use crate::picture;
 use crate::progress::Progress;
 use crate::terminal::{Style, Terminal, json_bytes};
 use crate::units::{Bytes, Count, Time};
 
+/// Lists the families, or drops one.
+pub(crate) fn families(
+    cli: &Cli,
+    args: &FamiliesArgs,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    let db = open(cli, Missing::Refuse)?;
+    if let Some(name) = &args.drop {
+        db.drop_family(name)?;
+        return Ok(db.close()?);
+    }
+    for name in db.families() {
+        if terminal.json {
+            terminal.json_line(&json!({ "family": name }))?;
+        } else {
+            terminal.line(name)?;
+        }
+    }
+    Ok(())
+}
+
 /// Draws the tree.
 pub(crate) fn shape(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
-    let db = open(cli, Missing::Refuse)?;
-    let shape = db.shape();
+    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
+    let shape = family.shape()?;
     if terminal.json {
         return terminal.json_line(&shape_json(&shape));
     }
@@ -54,12 +75,16 @@ fn shape_json(shape: &Shape) -> Value {
 
 /// Merges everything into the last level.
 pub(crate) fn compact(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
-    let db = open(cli, Missing::Refuse)?;
+    let Opened { db, family } = open_family(cli, Missing::Refuse)?;
     let before = db.stats().table_bytes;
     let progress = Progress::new(terminal.watched, None);
     progress.doing("merging all tables");
     let started = Instant::now();
-    db.compact()?;
+    if cli.family.is_some() {
+        family.compact::<&[u8]>(..)?;
+    } else {
+        db.compact()?;
+    }
     drop(progress);
     let time = started.elapsed();
     let after = db.stats().table_bytes;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::args::{Cli, LoadArgs, OnError};
-use crate::engine::{Db, KEY_BYTES_MAX, WriteBatch};
+use crate::engine::{KEY_BYTES_MAX, WriteBatch};
 use crate::failure::Failure;
-use crate::open::{Missing, open};
+use crate::open::{Missing, Opened, open_family};
 use crate::progress::Progress;
 use crate::terminal::{Terminal, say};
 use crate::tsv;
@@ -26,10 +26,10 @@ const NAMED_MAX: u64 = 10;
 pub(crate) fn load(cli: &Cli, args: &LoadArgs, terminal: &mut Terminal) -> Result<(), Failure> {
     // The file first: a wrong name should not leave an empty database behind.
     let (input, bytes) = open_input(&args.file)?;
-    let db = open(cli, Missing::Create)?;
+    let opened = open_family(cli, Missing::Create)?;
     let progress = Progress::new(terminal.watched, bytes);
     let reader = tsv::Reader::with_line_bytes_max(input, args.line_max);
-    let mut load = Load::new(&db, args, reader, progress);
+    let mut load = Load::new(&opened, args, reader, progress);
     let started = Instant::now();
     let read = load.run();
     // What was read before a fault is kept, as a prefix of the file.
@@ -37,10 +37,10 @@ pub(crate) fn load(cli: &Cli, args: &LoadArgs, terminal: &mut Terminal) -> Resul
     let Load { reader, records, skipped, progress, .. } = load;
     read.and(written).map_err(|failure| stopped(failure, records, args))?;
     progress.doing("writing what is left to tables");
-    db.flush()?;
+    opened.db.flush()?;
     drop(progress);
     let report = Report { records, skipped, bytes: reader.bytes(), time: started.elapsed() };
-    db.close()?;
+    opened.db.close()?;
     report.print(terminal)
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn open_input(path: &Path) -> Result<(Box<dyn BufRead>, Option<u64>),
 
 /// A load under way.
 struct Load<'a> {
-    db: &'a Db,
+    opened: &'a Opened,
     args: &'a LoadArgs,
     reader: tsv::Reader<Box<dyn BufRead>>,
     progress: Progress,
@@ -89,12 +89,12 @@ struct Load<'a> {
 
 impl<'a> Load<'a> {
     fn new(
-        db: &'a Db,
+        opened: &'a Opened,
         args: &'a LoadArgs,
         reader: tsv::Reader<Box<dyn BufRead>>,
         progress: Progress,
     ) -> Self {
-        Self { db, args, reader, progress, batch: WriteBatch::new(), records: 0, skipped: 0 }
+        Self { opened, args, reader, progress, batch: WriteBatch::new(), records: 0, skipped: 0 }
     }
 
     /// Reads to the end, or to what stops the load, writing every full batch.
@@ -109,7 +109,7 @@ impl<'a> Load<'a> {
                     record.key.len()
                 ),
                 Ok(Some(record)) => {
-                    self.batch.put(&record.key, &record.value);
+                    self.batch.put_in(&self.opened.family, &record.key, &record.value);
                     let full = self.batch.len() >= self.args.batch as usize;
                     if full || self.batch.bytes() >= BATCH_BYTES_MAX {
                         self.write()?;
@@ -134,7 +134,7 @@ impl<'a> Load<'a> {
         }
         let batch = std::mem::take(&mut self.batch);
         let records = batch.len() as u64;
-        self.db.write(batch)?;
+        self.opened.db.write(batch)?;
         self.records += records;
         self.progress.at(self.reader.bytes(), self.records);
         Ok(())

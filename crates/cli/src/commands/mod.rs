@@ -26,6 +26,7 @@ pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Count(args) => ranges::count(cli, args, terminal),
         Command::Export(args) => ranges::export(cli, args, terminal),
         Command::Compare(args) => compare::compare(cli, args, terminal),
+        Command::Families(args) => inspect::families(cli, args, terminal),
         Command::Stats => stats::stats(cli, terminal),
         Command::Shape => inspect::shape(cli, terminal),
         Command::Dump(Dump::Table(args)) => dump::table(args, terminal),

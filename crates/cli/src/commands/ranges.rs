@@ -9,10 +9,10 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::args::{BytesArg, Cli, ExportArgs, RangeArgs, ScanArgs};
-use crate::engine::{Db, Scan};
+use crate::engine::{Family, Scan};
 use crate::escape::{Escaped, escape_into};
 use crate::failure::Failure;
-use crate::open::{Missing, open};
+use crate::open::{Missing, Opened, open_family};
 use crate::progress::Progress;
 use crate::terminal::{Terminal, json_bytes, say};
 use crate::units::{Bytes, Count, Time};
@@ -22,8 +22,8 @@ const RECORDS_PER_LOOK: u64 = 4096;
 
 /// Prints the records of a range.
 pub(crate) fn scan(cli: &Cli, args: &ScanArgs, terminal: &mut Terminal) -> Result<(), Failure> {
-    let db = open(cli, Missing::Refuse)?;
-    let mut records = records(&db, &args.range)?;
+    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
+    let mut records = records(&family, &args.range)?;
     let limit = args.limit.unwrap_or(u64::MAX);
     for _ in 0..limit {
         let next = if args.reverse { records.next_back() } else { records.next() };
@@ -44,10 +44,10 @@ pub(crate) fn scan(cli: &Cli, args: &ScanArgs, terminal: &mut Terminal) -> Resul
 
 /// Prints how many records a range holds.
 pub(crate) fn count(cli: &Cli, args: &RangeArgs, terminal: &mut Terminal) -> Result<(), Failure> {
-    let db = open(cli, Missing::Refuse)?;
+    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
     let progress = Progress::new(terminal.watched, None);
     let (mut count, mut bytes) = (0u64, 0u64);
-    for record in records(&db, args)? {
+    for record in records(&family, args)? {
         let (key, value) = record?;
         count += 1;
         bytes += (key.len() + value.len()) as u64;
@@ -64,8 +64,8 @@ pub(crate) fn count(cli: &Cli, args: &RangeArgs, terminal: &mut Terminal) -> Res
 
 /// Writes the records of a range to a file that `load` reads.
 pub(crate) fn export(cli: &Cli, args: &ExportArgs, terminal: &mut Terminal) -> Result<(), Failure> {
-    let db = open(cli, Missing::Refuse)?;
-    let records = records(&db, &args.range)?;
+    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
+    let records = records(&family, &args.range)?;
     let started = Instant::now();
     let progress = Progress::new(terminal.watched, None);
     if args.file == Path::new("-") {
@@ -134,9 +134,9 @@ fn write_records(
 }
 
 /// The records of `range`, in key order.
-fn records(db: &Db, range: &RangeArgs) -> Result<Scan, Failure> {
+fn records(family: &Family, range: &RangeArgs) -> Result<Scan, Failure> {
     if let Some(BytesArg(prefix)) = &range.prefix {
-        return Ok(db.scan_prefix(prefix)?);
+        return Ok(family.scan_prefix(prefix)?);
     }
     let from = range.from.as_ref().map_or(Bound::Unbounded, |key| Bound::Included(&key.0));
     let to = range.to.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(&key.0));
@@ -149,5 +149,5 @@ fn records(db: &Db, range: &RangeArgs) -> Result<Scan, Failure> {
             Escaped(to)
         )));
     }
-    Ok(db.scan::<&Vec<u8>>((from, to))?)
+    Ok(family.scan::<&Vec<u8>>((from, to))?)
 }

@@ -10,15 +10,15 @@ use crate::args::{BytesArg, Cli, DelArgs, GetArgs, PutArgs};
 use crate::engine::{VALUE_BYTES_MAX, WriteBatch};
 use crate::escape::Escaped;
 use crate::failure::Failure;
-use crate::open::{Missing, open};
+use crate::open::{Missing, Opened, open_family};
 use crate::terminal::{Terminal, json_bytes};
 
 /// Prints the values of keys.
 pub(crate) fn get(cli: &Cli, args: &GetArgs, terminal: &mut Terminal) -> Result<(), Failure> {
-    let db = open(cli, Missing::Refuse)?;
+    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
     let mut missing = Vec::new();
     for BytesArg(key) in &args.keys {
-        let Some(value) = db.get(key)? else {
+        let Some(value) = family.get(key)? else {
             missing.push(Escaped(key).to_string());
             continue;
         };
@@ -45,17 +45,36 @@ pub(crate) fn put(cli: &Cli, args: &PutArgs) -> Result<(), Failure> {
         (None, Some(path)) => read_value(path)?,
         (None, None) => return Err(Failure::Request("which value?".into())),
     };
-    let db = open(cli, Missing::Create)?;
-    db.put(&args.key.0, value)?;
+    let Opened { db, family } = open_family(cli, Missing::Create)?;
+    family.put(&args.key.0, value)?;
     Ok(db.close()?)
 }
 
-/// Deletes keys, all or none of them.
+/// The first key after all that begin with `prefix`.
+fn prefix_end(prefix: &[u8]) -> Result<Vec<u8>, Failure> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Ok(end);
+        }
+    }
+    Err(Failure::Request("no key comes after all with this prefix; give --from and --to".into()))
+}
+
+/// Deletes keys and ranges, all or none of them.
 pub(crate) fn del(cli: &Cli, args: &DelArgs) -> Result<(), Failure> {
-    let db = open(cli, Missing::Refuse)?;
+    let end = args.prefix.as_ref().map(|prefix| prefix_end(&prefix.0)).transpose()?;
+    let Opened { db, family } = open_family(cli, Missing::Refuse)?;
     let mut batch = WriteBatch::new();
     for BytesArg(key) in &args.keys {
-        batch.delete(key);
+        batch.delete_in(&family, key);
+    }
+    if let (Some(BytesArg(prefix)), Some(end)) = (&args.prefix, end) {
+        batch.delete_range_in(&family, prefix, end);
+    }
+    if let (Some(BytesArg(from)), Some(BytesArg(to))) = (&args.from, &args.to) {
+        batch.delete_range_in(&family, from, to);
     }
     db.write(batch)?;
     Ok(db.close()?)
