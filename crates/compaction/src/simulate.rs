@@ -125,8 +125,26 @@ pub struct Machine {
     pub worker_bytes_per_s: f64,
     /// Workers that merge at the same time.
     pub workers: u32,
+    /// Runs in L0 from which writers are slowed down.
+    pub slow_runs: u32,
+    /// Microseconds by which each MiB of writes is slowed down for each run beyond `slow_runs`.
+    pub slow_us_per_mib_and_run: f64,
     /// Runs in L0 at which writers stop.
     pub stop_runs: u32,
+}
+
+impl Default for Machine {
+    /// Two workers of 200 MB/s, 50 MB/s of writes, slowed from 12 runs on and stopped at 36.
+    fn default() -> Machine {
+        Machine {
+            ingest_bytes_per_s: 50e6,
+            worker_bytes_per_s: 200e6,
+            workers: 2,
+            slow_runs: 12,
+            slow_us_per_mib_and_run: 4_000.0,
+            stop_runs: 36,
+        }
+    }
 }
 
 /// What came out. Amplifications are per byte of keys and values.
@@ -163,6 +181,8 @@ pub struct Report {
     pub live_bytes: u64,
     /// Share of the time in which writers stood still; 0 without a [`Machine`].
     pub stalled: f64,
+    /// Share of the time that writers were slowed down by; 0 without a [`Machine`].
+    pub slowed: f64,
     /// The most runs in L0.
     pub l0_runs_max: u64,
     /// The most bytes that the policy was behind.
@@ -322,6 +342,7 @@ fn report(
         table_bytes: world.levels.bytes(),
         live_bytes: world.live_bytes(),
         stalled: counters.stalled(),
+        slowed: counters.slowed(),
         l0_runs_max: counters.l0_runs_max,
         debt_bytes_max: counters.debt_bytes_max,
         levels_left_out: scale.left_out,

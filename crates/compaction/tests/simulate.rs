@@ -91,8 +91,8 @@ fn a_slow_machine_stalls_and_a_fast_one_does_not() {
     let machine = |worker_bytes_per_s| Machine {
         ingest_bytes_per_s: 10e6,
         worker_bytes_per_s,
-        workers: 2,
         stop_runs: 12,
+        ..Machine::default()
     };
     let run = |speed| {
         let setup = Setup { machine: Some(machine(speed)), ..setup(Strategy::Leveled) };

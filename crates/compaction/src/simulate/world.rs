@@ -54,6 +54,7 @@ pub(crate) struct Counters {
     pub(crate) l0_runs_max: u64,
     pub(crate) debt_bytes_max: u64,
     stalled_us: f64,
+    slowed_us: f64,
     elapsed_us: f64,
 }
 
@@ -64,6 +65,10 @@ impl Counters {
 
     pub(crate) fn stalled(&self) -> f64 {
         if self.elapsed_us > 0.0 { self.stalled_us / self.elapsed_us } else { 0.0 }
+    }
+
+    pub(crate) fn slowed(&self) -> f64 {
+        if self.elapsed_us > 0.0 { self.slowed_us / self.elapsed_us } else { 0.0 }
     }
 }
 
@@ -171,8 +176,12 @@ impl<'a> World<'a> {
         let bytes = f64::from(self.workload.key_bytes + value) * self.scale.weight;
         self.counters.user_bytes += bytes;
         if let Some(machine) = self.setup.machine {
-            let us = bytes / machine.ingest_bytes_per_s * 1e6;
+            let runs = u32::try_from(self.levels.level(0).runs.len()).unwrap_or(u32::MAX);
+            let beyond = f64::from(runs.saturating_sub(machine.slow_runs));
+            let slowed = beyond * bytes / f64::from(1 << 20) * machine.slow_us_per_mib_and_run;
+            let us = bytes / machine.ingest_bytes_per_s * 1e6 + slowed;
             self.now_us += us;
+            self.counters.slowed_us += slowed;
             self.counters.elapsed_us += us;
         }
         if self.memtable.len() >= self.scale.flush_entries as usize {
