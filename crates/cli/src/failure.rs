@@ -74,6 +74,21 @@ impl Failure {
     }
 }
 
+impl From<server::Error> for Failure {
+    fn from(error: server::Error) -> Self {
+        match error {
+            server::Error::Database(error) => Self::Engine(error),
+            server::Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+                Self::OutputClosed
+            }
+            server::Error::Io { operation, source } => {
+                Self::Io { what: operation.to_owned(), source }
+            }
+            refused => Self::Request(refused.to_string()),
+        }
+    }
+}
+
 impl From<crate::tsv::Error> for Failure {
     fn from(error: crate::tsv::Error) -> Self {
         match error {

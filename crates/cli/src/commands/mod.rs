@@ -6,6 +6,7 @@ mod inspect;
 mod load;
 mod ranges;
 mod records;
+mod serve;
 pub(crate) mod stats;
 
 use clap::CommandFactory as _;
@@ -36,6 +37,9 @@ pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Verify => inspect::verify(cli, terminal),
         Command::Demo(args) => demo::demo(cli, args, terminal),
         Command::DemoWriter(args) => demo::writer(cli, args),
+        Command::Serve(args) => serve::serve(cli, args, terminal),
+        Command::Dsl(args) => serve::dsl(cli, args),
+        Command::Client(args) => serve::client(args, terminal),
         Command::Completions(args) => completions(args, terminal),
     }
 }
