@@ -115,6 +115,7 @@ impl<'a> Show<'a> {
     pub(crate) fn space(&mut self, db: &Db, live_bytes: u64) -> Result<(), Failure> {
         let stats = db.stats();
         self.json.insert("space".into(), to_json(&stats));
+        self.line("")?;
         self.fact(format_args!(
             "{} of keys and values in {} of tables: space amplification {:.2}, compressed",
             Bytes(live_bytes),
