@@ -187,7 +187,7 @@ impl Table {
         let sane = View::key_fits(key_bytes)
             && suffix <= KEY_WORD_BYTES_MAX
             && value_bytes <= VALUE_BYTES_MAX
-            && (1..=original).contains(&interval)
+            && interval > 0
             && (1..=original).contains(&entries)
             && flags & !HASH_INDEX == 0;
         if !sane {
@@ -413,6 +413,19 @@ mod tests {
             .collect();
         check(&entries, true);
         check(&entries[..1], false);
+    }
+
+    #[test]
+    fn a_block_smaller_than_its_restart_interval_comes_back() {
+        let mut builder = BlockBuilder::new(1024, false);
+        for rank in 0..20_u8 {
+            builder.add(&[rank], Trailer::from_raw(u64::from(rank) << 8), &[], 0);
+        }
+        let (mut body, mut packed) = (Vec::new(), Vec::new());
+        let entries = usize::from(builder.finish(&mut body));
+        compress(Ways::Delta, &body, entries, &mut packed);
+        assert_eq!((packed[0], body.len() < 1024), (MODE_COLUMNS, true));
+        assert_eq!(decompress(&packed, entries, body.len()), Ok(body));
     }
 
     #[test]
