@@ -10,8 +10,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use rocksdb::Compression;
-use tables::{Pairs, load};
 use sstable::{Codec, Kind, TableWriter, Trailer, WriteOptions};
+use tables::{Pairs, load};
 
 /// A reading every minute from a sensor that drifts: 8-byte keys and values.
 fn series() -> Pairs {

@@ -1,0 +1,206 @@
+//! Tables against what they are made of: a hash map of the same records for point reads, the codec
+//! alone for scans and builds. Processor time of this thread, best of five rounds that take turns.
+//!
+//! `cargo run --release -p tables --bin speed [ENTRIES]`: 16-byte keys, 100-byte values of which
+//! half compresses.
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sstable::{
+    BlockCache, Codec, Cursor, Expect, Kind, Merge, ReadOptions, Table, TableCursor, TableWriter,
+    Trailer, WriteOptions, hash_key,
+};
+use tables::Pairs;
+
+/// Processor time of this thread so far.
+fn now() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    #[expect(unsafe_code, reason = "a foreign call")]
+    // SAFETY: `time` is a valid place to write to.
+    let answer = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert_eq!(answer, 0, "the thread has a clock");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+fn records(count: usize) -> Pairs {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut value = || {
+        let mut value = vec![b'x'; 100];
+        value[..48].chunks_mut(8).for_each(|to| to.copy_from_slice(&random().to_le_bytes()));
+        value
+    };
+    (0..count).map(|rank| (format!("{:016}", rank * 2).into_bytes(), value())).collect()
+}
+
+fn options(codec: Codec, block_bytes: usize) -> WriteOptions {
+    WriteOptions { codec, block_bytes, ..WriteOptions::default() }
+}
+
+fn build(pairs: &Pairs, options: &WriteOptions) -> Vec<u8> {
+    let mut writer = TableWriter::new(Vec::new(), "speed", 1, options).expect("valid options");
+    for (rank, (key, value)) in pairs.iter().enumerate() {
+        writer.add(key, Trailer::new(rank as u64, Kind::Put), value).expect("memory");
+    }
+    writer.finish().expect("memory").1
+}
+
+fn open(bytes: Vec<u8>, cache_bytes: usize) -> Arc<Table> {
+    let cache = (cache_bytes > 0).then(|| Arc::new(BlockCache::new(cache_bytes)));
+    let table = Table::open(Arc::new(bytes), "speed", Expect::default(), cache);
+    Arc::new(table.expect("just written"))
+}
+
+fn walk(cursor: &mut impl Cursor) {
+    cursor.seek_to_first().expect("memory");
+    while cursor.valid() {
+        black_box((cursor.key(), cursor.value()));
+        cursor.next().expect("memory");
+    }
+}
+
+fn scan(table: &Arc<Table>, fill_cache: bool) {
+    let options = ReadOptions { fill_cache, ..ReadOptions::default() };
+    walk(&mut TableCursor::new(Arc::clone(table), options));
+}
+
+fn read_all(table: &Table, keys: &[Vec<u8>]) {
+    for key in keys {
+        let found = table.get(key, hash_key(key), Trailer::FIRST).expect("memory");
+        black_box(found.map(|found| found.value[99]));
+    }
+}
+
+/// Named pieces of work, run in turns; the best time of each.
+#[derive(Default)]
+struct Cases<'a> {
+    cases: Vec<(String, f64, Box<dyn FnMut() + 'a>)>,
+}
+
+impl<'a> Cases<'a> {
+    /// `units` is what the time is divided by.
+    fn add(&mut self, name: impl Into<String>, units: usize, work: impl FnMut() + 'a) {
+        self.cases.push((name.into(), units as f64, Box::new(work)));
+    }
+
+    fn run(mut self, unit: &str) {
+        let mut best = vec![f64::MAX; self.cases.len()];
+        for _ in 0..5 {
+            for ((_, _, work), best) in self.cases.iter_mut().zip(&mut best) {
+                let start = now();
+                work();
+                *best = best.min((now() - start).as_secs_f64());
+            }
+        }
+        for ((name, units, _), best) in self.cases.iter().zip(best) {
+            println!(
+                "{name:32} {:9.1} ns/{unit} {:9.1} M/s",
+                best * 1e9 / units,
+                units / best / 1e6
+            );
+        }
+    }
+}
+
+fn points(pairs: &Pairs) {
+    let mut keys: Vec<Vec<u8>> = pairs.iter().map(|pair| pair.0.clone()).collect();
+    keys.sort_by_key(|key| hash_key(key));
+    keys.truncate(200_000);
+    let absent: Vec<Vec<u8>> = keys.iter().map(|key| [&key[..15], b"1"].concat()).collect();
+    let map: HashMap<Vec<u8>, Vec<u8>> = pairs.iter().cloned().collect();
+    let plain = open(build(pairs, &options(Codec::None, 4096)), 1 << 30);
+    let hashed = WriteOptions { hash_index: true, ..options(Codec::None, 4096) };
+    let hashed = open(build(pairs, &hashed), 1 << 30);
+    scan(&plain, true);
+    scan(&hashed, true);
+    let uncached = open(build(pairs, &options(Codec::Lz4, 4096)), 0);
+    let mut cases = Cases::default();
+    cases.add("hash map", keys.len(), || {
+        for key in &keys {
+            black_box(map[key][99]);
+        }
+    });
+    cases.add("get, cached", keys.len(), || read_all(&plain, &keys));
+    cases.add("get, cached, hash index", keys.len(), || read_all(&hashed, &keys));
+    cases.add("get, absent", absent.len(), || read_all(&plain, &absent));
+    cases.add("get, LZ4 4K, not cached", keys.len() / 10, || {
+        read_all(&uncached, &keys[..keys.len() / 10]);
+    });
+    cases.run("get");
+}
+
+fn scans(pairs: &Pairs) {
+    let raw = pairs.len() * 116;
+    let bytes: Vec<u8> = pairs.iter().flat_map(|pair| [&pair.0[..], &pair.1].concat()).collect();
+    let mut cases = Cases::default();
+    for block_bytes in [4096, 65_536] {
+        let kib = block_bytes >> 10;
+        let table = open(build(pairs, &options(Codec::None, block_bytes)), 1 << 30);
+        scan(&table, true);
+        let merged = Arc::clone(&table);
+        cases.add(format!("entries, cached {kib}K"), pairs.len(), move || scan(&table, true));
+        cases.add(format!("entries, merge of one {kib}K"), pairs.len(), move || {
+            let cursor = TableCursor::new(Arc::clone(&merged), ReadOptions::default());
+            walk(&mut Merge::new(vec![cursor]));
+        });
+        let table = open(build(pairs, &options(Codec::Lz4, block_bytes)), 0);
+        cases.add(format!("bytes, LZ4 scan {kib}K"), raw, move || scan(&table, false));
+        let chunks = bytes.chunks(block_bytes);
+        let packed: Vec<Vec<u8>> = chunks.map(lz4_flex::block::compress).collect();
+        let mut out = vec![0; block_bytes];
+        cases.add(format!("bytes, LZ4 alone {kib}K"), raw, move || {
+            for chunk in &packed {
+                lz4_flex::block::decompress_into(chunk, &mut out).expect("just compressed");
+            }
+        });
+    }
+    cases.run("unit");
+}
+
+fn builds(pairs: &Pairs) {
+    let raw = pairs.len() * 116;
+    let bytes: Vec<u8> = pairs.iter().flat_map(|pair| [&pair.0[..], &pair.1].concat()).collect();
+    let mut cases = Cases::default();
+    for block_bytes in [4096, 65_536] {
+        let kib = block_bytes >> 10;
+        for codec in [Codec::None, Codec::Lz4, Codec::Zstd] {
+            cases.add(format!("bytes, {} build {kib}K", codec.name()), raw, move || {
+                black_box(build(pairs, &options(codec, block_bytes)));
+            });
+        }
+        let mut out = vec![0; block_bytes * 2];
+        let chunks = bytes.chunks(block_bytes);
+        let again = chunks.clone();
+        cases.add(format!("bytes, lz4 alone {kib}K"), raw, move || {
+            for chunk in chunks.clone() {
+                black_box(lz4_flex::block::compress_into(chunk, &mut out).expect("room"));
+            }
+        });
+        let mut zstd = zstd::bulk::Compressor::new(3).expect("memory");
+        let mut out = vec![0; block_bytes * 2];
+        cases.add(format!("bytes, zstd alone {kib}K"), raw, move || {
+            for chunk in again.clone() {
+                black_box(zstd.compress_to_buffer(chunk, &mut out[..]).expect("room"));
+            }
+        });
+    }
+    cases.run("unit");
+}
+
+fn main() {
+    let count = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a count"));
+    let pairs = records(count);
+    points(&pairs);
+    let fewer: Pairs = pairs[..count / 5].to_vec();
+    drop(pairs);
+    scans(&fewer);
+    builds(&fewer);
+}
