@@ -454,7 +454,7 @@ impl Table {
 fn value_range(view: View<'_>, spot: Spot) -> Option<(usize, usize)> {
     let start = view.layout.values_at.checked_add(spot.value_at)?;
     let end = start.checked_add(spot.head.value_len)?;
-    (end <= view.layout.trailers_at).then_some((start, end))
+    (end <= view.body.len()).then_some((start, end))
 }
 
 /// A block as the cache wants it: shared, with its weight in bytes.

@@ -178,17 +178,17 @@ impl BlockBuilder {
         if hashed {
             varint::put(out, buckets as u64);
         }
-        out.extend_from_slice(&self.keys);
-        out.extend_from_slice(&self.values);
+        self.put_restarts(out);
+        if hashed {
+            self.put_buckets(out, buckets);
+        }
         let shift = if shifted { 8 } else { 0 };
         for raw in self.trailers.iter().filter(|_| width > 0) {
             let delta = (raw - self.trailer_min) >> shift;
             out.extend(delta.to_le_bytes().into_iter().take(width));
         }
-        if hashed {
-            self.put_buckets(out, buckets);
-        }
-        self.put_restarts(out);
+        out.extend_from_slice(&self.keys);
+        out.extend_from_slice(&self.values);
         self.clear();
         entries
     }

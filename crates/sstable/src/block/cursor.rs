@@ -90,7 +90,7 @@ impl Position {
         self.next_at = end;
         self.value_at = self.value_end;
         self.value_end = self.value_at.checked_add(value_len)?;
-        (self.value_end <= view.layout.trailers_at - view.layout.values_at).then_some(())
+        (self.value_end <= view.body.len() - view.layout.values_at).then_some(())
     }
 
     #[inline]
@@ -166,7 +166,7 @@ impl Position {
         self.key.extend_from_slice(view.keys().get(head.tail_at..head.end)?);
         (self.rank, self.next_at) = (rank, head.end);
         (self.value_at, self.value_end) = (value_at, value_at.checked_add(head.value_len)?);
-        (self.value_end <= view.layout.trailers_at - view.layout.values_at).then_some(true)
+        (self.value_end <= view.body.len() - view.layout.values_at).then_some(true)
     }
 
     /// Moves to the last entry at or before `(key, trailer)`.

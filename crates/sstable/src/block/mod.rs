@@ -8,7 +8,7 @@
 //!           | trailer_step: varint if evenly spaced | keys_bytes: varint
 //!           | value_len: varint            if flags bit 1: the length of every value
 //!           | bucket_count: varint         if flags bit 2
-//!           | keys | values | trailers | buckets | restarts
+//!           | restarts | buckets | trailers | keys | values
 //! keys     := ( lens: u8                   bits 4-7 shared, bits 0-3 unshared key bytes
 //!             | more_shared: varint        if shared = 15: what is beyond 15
 //!             | more_unshared: varint      if unshared = 15
@@ -23,8 +23,8 @@
 //! ```
 //!
 //! 1. A restart begins at every entry whose rank is a multiple of the interval.
-//! 2. Keys apart from values keep what a search touches dense: a 4 KiB block of 100-byte values
-//!    has its keys in a handful of cache lines.
+//! 2. What a search touches lies together at the front, the values behind it: a 4 KiB block of
+//!    100-byte values is searched in a handful of neighbouring cache lines.
 //! 3. Everything here is total: a malformed block gives [`Fault`] or `None`, never a panic.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
@@ -63,11 +63,12 @@ pub(crate) struct Layout {
     pub(crate) interval: usize,
     /// The length of every value, if they are all equal.
     pub(crate) value_len: Option<usize>,
-    pub(crate) keys_at: usize,
-    pub(crate) values_at: usize,
-    pub(crate) trailers_at: usize,
-    pub(crate) buckets_at: usize,
     pub(crate) restarts_at: usize,
+    pub(crate) buckets_at: usize,
+    pub(crate) trailers_at: usize,
+    pub(crate) keys_at: usize,
+    /// Values go to the end of the body.
+    pub(crate) values_at: usize,
     pub(crate) trailer_base: u64,
     /// From one trailer to the next, if they are evenly spaced; then their width is 0.
     pub(crate) trailer_step: u64,
@@ -115,21 +116,21 @@ impl Layout {
         }
         let wide = flags & FLAG_WIDE_RESTARTS != 0;
         let restarts = entries.div_ceil(interval);
-        let keys_at = body.len() - rest.len();
+        let restarts_at = body.len() - rest.len();
+        let buckets_at = restarts_at.checked_add((restarts - 1) * if wide { 8 } else { 4 })?;
+        let trailers_at = buckets_at.checked_add(buckets)?;
+        let keys_at = trailers_at.checked_add(entries * usize::from(trailer_width))?;
         let values_at = keys_at.checked_add(keys_bytes)?;
-        let restarts_at = body.len().checked_sub((restarts - 1) * if wide { 8 } else { 4 })?;
-        let buckets_at = restarts_at.checked_sub(buckets)?;
-        let trailers_at = buckets_at.checked_sub(entries * usize::from(trailer_width))?;
         let trailer_shift = if shifted { 8 } else { 0 };
-        (values_at <= trailers_at).then_some(Ok(Self {
+        (values_at <= body.len()).then_some(Ok(Self {
             entries,
             interval,
             value_len,
+            restarts_at,
+            buckets_at,
+            trailers_at,
             keys_at,
             values_at,
-            trailers_at,
-            buckets_at,
-            restarts_at,
             trailer_base,
             trailer_step,
             trailer_width,
@@ -246,7 +247,7 @@ impl<'a> View<'a> {
     #[inline]
     pub(crate) fn restart(&self, rank: usize) -> Option<(usize, usize)> {
         let Some(stored) = rank.checked_sub(1) else { return Some((0, 0)) };
-        let restarts = self.body.get(self.layout.restarts_at..)?;
+        let restarts = self.body.get(self.layout.restarts_at..self.layout.buckets_at)?;
         if self.layout.wide {
             let pair = u64::from_le_bytes(*restarts.get(stored * 8..)?.first_chunk::<8>()?);
             Some(((pair & 0xffff_ffff) as usize, (pair >> 32) as usize))

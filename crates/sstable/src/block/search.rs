@@ -48,7 +48,7 @@ pub(crate) fn lower_bound(view: View<'_>, key: &[u8], trailer: Trailer) -> Searc
 #[inline]
 pub(crate) fn point(view: View<'_>, key: &[u8], hash: u64, trailer: Trailer) -> Search {
     let layout = view.layout;
-    let buckets = layout.restarts_at - layout.buckets_at;
+    let buckets = layout.trailers_at - layout.buckets_at;
     if buckets == 0 {
         return lower_bound(view, key, trailer);
     }

@@ -120,7 +120,7 @@ impl Table {
         let mut table = Self {
             entries,
             interval: layout.interval,
-            hash_index: layout.buckets_at < layout.restarts_at,
+            hash_index: layout.buckets_at < layout.trailers_at,
             prefix: first.get(..shared)?.to_vec(),
             key_bytes,
             value_bytes,
