@@ -1,6 +1,7 @@
 //! Records from tab-separated files, as `scripts/realdata.sh` makes them.
 
 use std::path::Path;
+use std::time::Duration;
 
 /// Keys and values, sorted by key.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
@@ -34,4 +35,14 @@ fn unescape(text: &[u8]) -> Vec<u8> {
         });
     }
     out
+}
+
+/// Processor time of this thread so far.
+pub fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    #[expect(unsafe_code, reason = "a foreign call")]
+    // SAFETY: `time` is a valid place to write to.
+    let answer = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert_eq!(answer, 0, "the thread has a clock");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

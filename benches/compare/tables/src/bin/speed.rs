@@ -8,23 +8,12 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sstable::{
     BlockCache, Codec, Cursor, Expect, Kind, Merge, ReadOptions, Table, TableCursor, TableWriter,
     Trailer, WriteOptions, hash_key,
 };
-use tables::Pairs;
-
-/// Processor time of this thread so far.
-fn now() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    #[expect(unsafe_code, reason = "a foreign call")]
-    // SAFETY: `time` is a valid place to write to.
-    let answer = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    assert_eq!(answer, 0, "the thread has a clock");
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-}
+use tables::{Pairs, cpu_time};
 
 fn records(count: usize) -> Pairs {
     let mut state = 88_172_645_463_325_252_u64;
@@ -100,9 +89,9 @@ impl<'a> Cases<'a> {
         let mut best = vec![f64::MAX; self.cases.len()];
         for _ in 0..5 {
             for ((_, _, work), best) in self.cases.iter_mut().zip(&mut best) {
-                let start = now();
+                let start = cpu_time();
                 work();
-                *best = best.min((now() - start).as_secs_f64());
+                *best = best.min((cpu_time() - start).as_secs_f64());
             }
         }
         for ((name, units, _), best) in self.cases.iter().zip(best) {
