@@ -345,9 +345,8 @@ impl Arena {
         // SAFETY: the first line of a chunk is never handed out, holds a `Chunk`, and is aligned
         // for it.
         unsafe { start.cast::<Chunk>().write(chunk) };
-        // ORDERING: Release: pairs with the Acquire in `Cursor::load`, through the Release by
-        // which the span is published, and with `drop`.
-        self.table[index as usize].store(start.as_ptr(), Ordering::Release);
+        // ORDERING: Relaxed: published by the Release by which a cursor gets the span.
+        self.table[index as usize].store(start.as_ptr(), Ordering::Relaxed);
         let first = index << CHUNK_SHIFT;
         // A chunk for one big value may be longer than a place can say: its end is not needed.
         let end = u32::try_from(bytes / GRANULE).unwrap_or(u32::MAX).min(1 << CHUNK_SHIFT);
@@ -389,8 +388,8 @@ impl Arena {
 impl Drop for Arena {
     fn drop(&mut self) {
         for entry in &self.table {
-            // ORDERING: Acquire pairs with the Release in `add_chunk`.
-            let start = entry.load(Ordering::Acquire);
+            // ORDERING: Relaxed: whoever drops has the arena to itself.
+            let start = entry.load(Ordering::Relaxed);
             if start.is_null() {
                 continue;
             }

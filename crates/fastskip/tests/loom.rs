@@ -98,6 +98,58 @@ fn insert_and_seal() {
     });
 }
 
+/// The first chunk is full: both need another, or one writes into the chunk the other got.
+#[test]
+fn insert_and_insert_in_a_new_chunk() {
+    explore(|| {
+        let list = Arc::new(list());
+        list.insert(b"a", 1, &[b'a'; 52_000]).unwrap();
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || other.insert(b"b", 1, &[b'b'; 12_000]).unwrap());
+        list.insert(b"c", 1, &[b'c'; 12_000]).unwrap();
+        assert_eq!(list.get(b"c", 1).unwrap().value, [b'c'; 12_000]);
+        thread.join().unwrap();
+        assert_eq!(contents(&list), [b'a', b'b', b'c'].map(|key| (key, 1, key)));
+    });
+}
+
+/// A writer that is refused sees what the sealing thread did before, such as the next list.
+#[test]
+fn refused_insert_sees_what_came_before_the_seal() {
+    explore(|| {
+        let list = Arc::new(list());
+        let next_list = Arc::new(loom::sync::atomic::AtomicUsize::new(0));
+        let (other, published) = (Arc::clone(&list), Arc::clone(&next_list));
+        let relaxed = loom::sync::atomic::Ordering::Relaxed;
+        let thread = thread::spawn(move || {
+            published.store(1, relaxed);
+            other.seal();
+        });
+        if list.insert(b"k", 1, b"v").is_err() {
+            assert_eq!(next_list.load(relaxed), 1);
+        }
+        if list.is_sealed() {
+            assert_eq!(next_list.load(relaxed), 1);
+        }
+        thread.join().unwrap();
+    });
+}
+
+/// Who counts an entry can find it.
+#[test]
+fn a_counted_entry_is_there() {
+    explore(|| {
+        let list = Arc::new(list());
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || other.insert(b"k", 1, b"v").unwrap());
+        if list.len() == 1 {
+            assert_eq!(list.key_bytes(), 1);
+            assert!(list.get(b"k", 1).is_some());
+        }
+        thread.join().unwrap();
+    });
+}
+
 /// The node is full: each of the two has to split it, or finds it split.
 #[test]
 fn insert_and_split() {

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# scripts/san.sh [address|thread] [CRATE ...]: the tests under a sanitizer, on the nightly toolchain.
+# Without a first argument both run. The standard library is not instrumented, so the thread
+# sanitizer is given only tests whose synchronisation it can see.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=$(rustc -vV | sed -n 's/^host: //p')
+kinds=(address thread)
+case "${1:-}" in address | thread) kinds=("$1"); shift ;; esac
+crates=("$@")
+[ ${#crates[@]} -gt 0 ] || crates=(fastskip)
+
+for kind in "${kinds[@]}"; do
+    flags="-Zsanitizer=$kind"
+    [ "$kind" = thread ] && flags+=" -Cunsafe-allow-abi-mismatch=sanitizer"
+    for crate in "${crates[@]}"; do
+        printf '\n== %s sanitizer: %s\n' "$kind" "$crate"
+        RUSTFLAGS="$flags" cargo +nightly test -p "$crate" --tests \
+            --target "$target" --target-dir "target/$kind"
+    done
+done
