@@ -215,7 +215,10 @@ impl Arena {
         let free = cursor.load();
         let back = Span { at: place, end: free.end };
         let granules = bytes.div_ceil(GRANULE);
-        if place < free.at && granules == (free.at - place) as usize && cursor.replace(free, back) {
+        // A value with a chunk of its own may end at a number that lies in another chunk.
+        let same_chunk = place >> CHUNK_SHIFT == free.at >> CHUNK_SHIFT;
+        let just_before = place < free.at && granules == (free.at - place) as usize;
+        if same_chunk && just_before && cursor.replace(free, back) {
             return;
         }
         // ORDERING: Relaxed: a statistic.
@@ -351,7 +354,9 @@ impl Arena {
         // A chunk for one big value may be longer than a place can say: its end is not needed.
         let end = u32::try_from(bytes / GRANULE).unwrap_or(u32::MAX).min(1 << CHUNK_SHIFT);
         let end = if alone { LINE_GRANULES + need } else { end };
-        Ok(Span { at: first + LINE_GRANULES, end: first.saturating_add(end) })
+        // The last place of a big value must be a number too.
+        let end = first.checked_add(end).ok_or(InsertError::OutOfMemory)?;
+        Ok(Span { at: first + LINE_GRANULES, end })
     }
 
     /// Counts `want` bytes as reserved, or what the limit leaves, if that is `need` at least.
