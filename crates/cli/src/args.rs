@@ -332,6 +332,10 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "WHAT", default_value = "stop")]
     pub(crate) on_error: OnError,
 
+    /// How records are written in the file
+    #[arg(long, value_name = "FORMAT", default_value = "tsv")]
+    pub(crate) format: FormatArg,
+
     /// Records written together; all of a batch is kept, or nothing
     #[arg(long, value_name = "RECORDS", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -345,6 +349,15 @@ pub(crate) struct LoadArgs {
     /// The longest line taken; memory is bounded by it
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes)]
     pub(crate) line_max: u64,
+}
+
+/// How records are written in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// Key, TAB, value
+    Tsv,
+    /// {"key": "...", "value": "..."}, as `scan --json` prints
+    Json,
 }
 
 /// What to do at a malformed line.

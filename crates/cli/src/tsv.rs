@@ -1,4 +1,5 @@
-//! Records as lines: `key TAB value NEWLINE`, bytes escaped as in [`crate::escape`].
+//! Records as lines: `key TAB value NEWLINE`, bytes escaped as in [`crate::escape`]; or, as
+//! `--json` prints them, `{"key": "...", "value": "..."}` with the escaped forms as strings.
 //!
 //! 1. Line numbers count from 1 and count every line, good or bad.
 //! 2. A malformed line is reported and passed: the next call goes on with the line after it.
@@ -13,6 +14,17 @@ use crate::escape::{BadEscape, unescape};
 
 /// The longest line taken unless told otherwise: 64 MiB.
 pub const LINE_BYTES_MAX: u64 = 64 << 20;
+
+/// How a record is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// Key, TAB, value.
+    #[default]
+    Tsv,
+    /// An object with the strings `key` and `value`; other fields are left alone.
+    Json,
+}
 
 /// One record, borrowed from the reader where nothing was escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +56,15 @@ pub enum Fault {
     /// The value holds a backslash that begins no escape.
     #[error("value, {0}")]
     Value(BadEscape),
+    /// The line is no JSON.
+    #[error("no JSON object, from column {column} on")]
+    NoJson {
+        /// Where, counted from 1.
+        column: usize,
+    },
+    /// A field of the JSON object is missing, or no string.
+    #[error("no string \"{0}\" in the JSON object")]
+    NoField(&'static str),
     /// The line is longer than the reader takes.
     #[error("longer than the {limit} bytes that a line may have")]
     TooLong {
@@ -90,6 +111,7 @@ pub struct Reader<R> {
     line: u64,
     line_bytes_max: u64,
     bytes: u64,
+    format: Format,
 }
 
 impl<R: BufRead> Reader<R> {
@@ -100,7 +122,13 @@ impl<R: BufRead> Reader<R> {
 
     /// Reads from `input`, lines of at most `line_bytes_max` bytes, their end not counted.
     pub fn with_line_bytes_max(input: R, line_bytes_max: u64) -> Self {
-        Self { input, text: Vec::new(), line: 0, line_bytes_max, bytes: 0 }
+        let format = Format::default();
+        Self { input, text: Vec::new(), line: 0, line_bytes_max, bytes: 0, format }
+    }
+
+    /// The same, for records in `format`.
+    pub fn in_format(self, format: Format) -> Self {
+        Self { format, ..self }
     }
 
     /// Bytes read so far, line ends included.
@@ -123,7 +151,11 @@ impl<R: BufRead> Reader<R> {
             return Ok(None);
         }
         let line = self.line;
-        match parse(&self.text) {
+        let parsed = match self.format {
+            Format::Tsv => parse(&self.text),
+            Format::Json => parse_json(&self.text),
+        };
+        match parsed {
             Ok((key, value)) => Ok(Some(Record { line, key, value })),
             Err(fault) => Err(Error::Malformed { line, fault }),
         }
@@ -174,6 +206,19 @@ fn parse(text: &[u8]) -> Result<Pair<'_>, Fault> {
     Ok((unescape(key).map_err(Fault::Key)?, unescape(value).map_err(Fault::Value)?))
 }
 
+/// Key and value of one line of JSON.
+fn parse_json(text: &[u8]) -> Result<Pair<'static>, Fault> {
+    let object: serde_json::Value =
+        serde_json::from_slice(text).map_err(|error| Fault::NoJson { column: error.column() })?;
+    let field = |name| {
+        let text = object.get(name).and_then(serde_json::Value::as_str);
+        let text = text.ok_or(Fault::NoField(name))?;
+        let bad = if name == "key" { Fault::Key } else { Fault::Value };
+        unescape(text.as_bytes()).map(|bytes| Cow::Owned(bytes.into_owned())).map_err(bad)
+    };
+    Ok((field("key")?, field("value")?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +262,37 @@ mod tests {
             ]
         );
         assert!(read(b"", 100).is_empty());
+    }
+
+    #[test]
+    fn json_records_and_their_faults() {
+        let input = br#"{"key": "a\\t\u00e9", "value": "\\xff", "more": [1]}
+{"key": "b"}
+{"key": 7, "value": ""}
+{"key": "\\q", "value": ""}
+key	value
+[]
+{"value":"","key":""}"#;
+        let mut reader = Reader::new(&input[..]).in_format(Format::Json);
+        let first = reader.record().unwrap().unwrap();
+        assert_eq!((&*first.key, &*first.value), ("a\té".as_bytes(), &b"\xff"[..]));
+        let faults = [
+            Fault::NoField("value"),
+            Fault::NoField("key"),
+            Fault::Key(BadEscape { at: 0 }),
+            Fault::NoJson { column: 1 },
+            Fault::NoField("key"),
+        ];
+        for (line, expected) in (2..).zip(faults) {
+            match reader.record() {
+                Err(Error::Malformed { line: at, fault }) => {
+                    assert_eq!((at, fault), (line, expected));
+                }
+                other => panic!("line {line}: {other:?}"),
+            }
+        }
+        assert_eq!(reader.record().unwrap().unwrap().line, 7);
+        assert!(reader.record().unwrap().is_none());
     }
 
     #[test]

@@ -84,6 +84,20 @@ fn malformed_lines_are_skipped_if_asked_and_each_is_named() {
 }
 
 #[test]
+fn what_scan_prints_as_json_is_loaded_again() {
+    let place = Place::new();
+    let file = place.file("n.tsv", numbered(500));
+    place.lsm(["load", arg(&file)]).ok();
+    place.lsm(["put", r"odd\t\xff", r#"quote " and \\ and \n"#]).ok();
+    let lines = place.lsm(["--json", "scan"]).ok();
+    let copy = Place::new();
+    copy.lsm_with_input(["load", "--format", "json", "-"], lines.as_bytes()).ok();
+    assert_eq!(copy.lsm(["scan"]).ok(), place.lsm(["scan"]).ok());
+    let error = copy.lsm_with_input(["load", "--format", "json", "-"], b"{}\n").failed(2);
+    assert!(error.contains(r#"line 1: no string "key" in the JSON object"#), "{error}");
+}
+
+#[test]
 fn of_many_malformed_lines_only_the_first_are_named() {
     let place = Place::new();
     let ran = place.lsm_with_input(["load", "--on-error", "skip", "-"], &b"bad\n".repeat(1000));

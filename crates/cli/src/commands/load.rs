@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::args::{Cli, LoadArgs, OnError};
+use crate::args::{Cli, FormatArg, LoadArgs, OnError};
 use crate::engine::{KEY_BYTES_MAX, WriteBatch};
 use crate::failure::Failure;
 use crate::open::{Missing, Opened, open_family};
@@ -28,7 +28,11 @@ pub(crate) fn load(cli: &Cli, args: &LoadArgs, terminal: &mut Terminal) -> Resul
     let (input, bytes) = open_input(&args.file)?;
     let opened = open_family(cli, Missing::Create)?;
     let progress = Progress::new(terminal.watched, bytes);
-    let reader = tsv::Reader::with_line_bytes_max(input, args.line_max);
+    let format = match args.format {
+        FormatArg::Tsv => tsv::Format::Tsv,
+        FormatArg::Json => tsv::Format::Json,
+    };
+    let reader = tsv::Reader::with_line_bytes_max(input, args.line_max).in_format(format);
     let mut load = Load::new(&opened, args, reader, progress);
     let started = Instant::now();
     let read = load.run();
