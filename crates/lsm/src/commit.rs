@@ -24,6 +24,7 @@ use crate::admission;
 use crate::batch::{self, Operations, Payload};
 use crate::db::Inner;
 use crate::error::{Error, Result};
+use crate::manifest::Edit;
 use crate::memtable::{Arena, ENTRY_OVERHEAD_BYTES, Memtable, Sealed};
 use crate::options::Durability;
 use crate::wal::{self, Segment};
@@ -308,7 +309,15 @@ pub(crate) fn end_log(inner: &Arc<Inner>) -> Result<()> {
     sync_all(inner)?;
     let tail = inner.tail.lock();
     let Some(log) = &tail.log else { return Ok(()) };
-    let ended = log.seal(tail.next_seqno).and_then(|()| log.sync());
+    let ended = log.seal(tail.next_seqno).and_then(|()| log.sync()).and_then(|()| {
+        // If the very end of the log rots, its end record with it, the manifest still knows.
+        let edit = Edit {
+            last_seqno: Some(tail.next_seqno - 1),
+            reason: "close".into(),
+            ..Edit::default()
+        };
+        inner.tree.lock().append(edit)
+    });
     ended.map_err(|error| inner.stop_writes(&error))
 }
 

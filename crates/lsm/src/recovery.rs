@@ -39,7 +39,7 @@ use crate::publish::Visible;
 use crate::state::{FamilyView, State, View};
 use crate::tree::{self, Tree};
 use crate::version::Version;
-use crate::wal;
+use crate::wal::{self, RecoveryMode};
 
 /// Opens or makes the database in `path`.
 pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>> {
@@ -314,6 +314,7 @@ fn replay_logs(inner: &Arc<Inner>, logs: &[u64], flushed: SeqNo) -> Result<()> {
     if replayed.bytes > 0 {
         replayed.seal(logs.last().copied())?;
     }
+    check_last(inner, &report)?;
     inner.visible.recover(report.last_seqno);
     inner.tail.lock().next_seqno = report.last_seqno + 1;
     if report.torn.is_some() {
@@ -322,6 +323,30 @@ fn replay_logs(inner: &Arc<Inner>, logs: &[u64], flushed: SeqNo) -> Result<()> {
         flush::run(inner)
     } else {
         wal::make_durable(fs, &inner.path, &report)
+    }
+}
+
+/// Checks that everything is there that was on the medium when the database was closed.
+fn check_last(inner: &Inner, report: &wal::ReplayReport) -> Result<()> {
+    let mut tree = inner.tree.lock();
+    let promised = tree.manifest().state().last_seqno;
+    if report.last_seqno >= promised {
+        return Ok(());
+    }
+    match inner.options.recovery {
+        RecoveryMode::Strict | RecoveryMode::TolerateTornTail => {
+            let manifest = (tree.manifest().number(), tree.manifest().bytes());
+            let (path, offset) = match report.logs.last() {
+                Some(log) => (names::log_path(&inner.path, log.number), log.end),
+                None => (manifest::manifest_path(&inner.path, manifest.0), manifest.1),
+            };
+            let expected = format!("operations {} to {promised}", report.last_seqno + 1);
+            Err(Error::corruption(&path, offset, expected))
+        }
+        // Asked for: from now on, less is promised.
+        RecoveryMode::PointInTime | RecoveryMode::Salvage => {
+            tree.append(Edit { last_seqno: Some(report.last_seqno), ..Edit::default() })
+        }
     }
 }
 

@@ -139,7 +139,8 @@ pub struct Edit {
     pub next_run_id: Option<u64>,
     /// All operations up to here are in tables.
     pub flushed_seqno: Option<SeqNo>,
-    /// A number that was in use: new operations get higher ones.
+    /// All operations up to here are on the medium, in tables or logs: noted on closing. Lower
+    /// only after a recovery that was told to give something up.
     pub last_seqno: Option<SeqNo>,
     /// Stands for the options that shape files.
     pub options_fingerprint: Option<u64>,

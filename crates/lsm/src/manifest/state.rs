@@ -54,7 +54,7 @@ pub struct State {
     pub next_run_id: u64,
     /// All operations up to here are in tables.
     pub flushed_seqno: SeqNo,
-    /// A number that was in use: new operations get higher ones.
+    /// All operations up to here were on the medium when the database was last closed.
     pub last_seqno: SeqNo,
     /// Stands for the options that shape files.
     pub options_fingerprint: u64,
@@ -95,7 +95,7 @@ impl State {
         advance("next_run_id", &mut self.next_run_id, edit.next_run_id)?;
         advance("next_family_id", &mut self.next_family_id, edit.next_family_id)?;
         advance("flushed_seqno", &mut self.flushed_seqno, edit.flushed_seqno)?;
-        advance("last_seqno", &mut self.last_seqno, edit.last_seqno)?;
+        self.last_seqno = edit.last_seqno.unwrap_or(self.last_seqno);
         self.options_fingerprint = edit.options_fingerprint.unwrap_or(self.options_fingerprint);
         for log in &edit.dropped_logs {
             if !self.logs.remove(log) {

@@ -99,6 +99,25 @@ fn rot_is_never_read_as_data() {
     println!("rot: {count} pieces of damage: refused, partial, harmless: {findings:?}");
 }
 
+/// Found by rot: a log whose last records were zeroed, the end record with them, looked like one
+/// that was never written further.
+#[test]
+fn the_end_of_a_closed_log_cannot_vanish() {
+    let (fs, model) = rot::closed_database(Codec::Lz4);
+    for path in fs.files().iter().filter(|path| path.extension().is_some_and(|e| e == "log")) {
+        let bytes = fs.contents(path).expect("it is there");
+        for start in (64..bytes.len()).step_by(40) {
+            let damaged = rot::copy(&fs);
+            for (offset, byte) in (0..).zip(&bytes).skip(start) {
+                damaged.flip(path, offset, *byte).expect("flip"); // to zero
+            }
+            let finding = rot::read_damaged(&damaged, &model, Codec::Lz4).expect("no older state");
+            let lost = bytes[start..].iter().any(|byte| *byte != 0);
+            assert!(!lost || finding != rot::Finding::Partial, "{} from {start}", path.display());
+        }
+    }
+}
+
 /// Every file of a closed database is needed, and its absence is an error.
 #[test]
 fn a_missing_file_is_an_error() {
