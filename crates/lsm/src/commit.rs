@@ -147,11 +147,15 @@ pub(crate) fn write_when(
     let Some(place) = take_place(inner, payload, (crc, memory), condition)? else {
         return Ok(false);
     };
-    if inner.options.durability == Durability::Sync
-        && let Some((log, end)) = &place.log
-        && let Err(error) = log.sync_to(*end)
-    {
-        return Err(inner.stop_writes(&error));
+    if let Some((log, end)) = &place.log {
+        if inner.logs.used(log, *end) {
+            crate::background::schedule(inner);
+        }
+        if inner.options.durability == Durability::Sync
+            && let Err(error) = log.sync_to(*end)
+        {
+            return Err(inner.stop_writes(&error));
+        }
     }
     apply(&place.memtables, place.first, payload.bytes)
         .unwrap_or_else(|expected| panic!("a batch of ours must decode: expected {expected}"));
@@ -208,7 +212,7 @@ fn take_place(
             Some(log) => match log.try_append(first, payload.bytes, crc) {
                 Ok(Some(end)) => Some((Arc::clone(log), end)),
                 Ok(None) => {
-                    tail = rotate(inner, tail, payload.bytes.len())?;
+                    switch_log(inner, &mut tail, payload.bytes.len())?;
                     continue;
                 }
                 Err(error) => return Err(inner.stop_writes(&error)),
@@ -218,6 +222,15 @@ fn take_place(
         tail.memtable_bytes += memory;
         return Ok(Some(Place { first, memtables: Arc::clone(&tail.memtables), log }));
     }
+}
+
+/// Replaces a full log segment by one with room for `batch_bytes`; the memtables go on.
+fn switch_log(inner: &Arc<Inner>, tail: &mut Tail, batch_bytes: usize) -> Result<()> {
+    let next = inner.logs.next(inner, batch_bytes)?;
+    seal_log(inner, tail, Some(&next)).map_err(|error| inner.stop_writes(&error))?;
+    let full = tail.log.replace(next);
+    inner.unsynced.0.lock().extend(full);
+    Ok(())
 }
 
 /// Seals the memtables and their log segment, and starts new ones with room for `batch_bytes`.

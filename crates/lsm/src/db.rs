@@ -548,6 +548,7 @@ fn close(inner: &Arc<Inner>) -> Result<()> {
     inner.progress.notify();
     inner.env.scheduler.join();
     let result = if inner.is_stopped() { Ok(()) } else { commit::end_log(inner) };
+    inner.logs.clear(inner);
     *inner.lock.lock() = None;
     result
 }

@@ -28,7 +28,7 @@ pub struct FamilyOptions {
     pub filter_kind_last: Option<bloom::Kind>,
     /// How the bits are split over the levels. Default Monkey.
     pub filter_split: FilterSplit,
-    /// How block indexes are laid out. Default Eytzinger.
+    /// How block indexes are laid out. Default adaptive.
     pub fence: fence::Layout,
     /// When tables are merged, and into what. Default leveled.
     pub strategy: Strategy,
@@ -156,8 +156,8 @@ impl FamilyOptions {
                 self.filter_split = all.into_iter().find(|split| format!("{split:?}") == value)?;
             }
             "fence" => {
-                let named = |layout: &&fence::Layout| format!("{layout:?}") == value;
-                self.fence = *fence::Layout::ALL.iter().find(named)?;
+                let mut all = fence::Layout::ALL.iter().chain([&fence::Layout::Adaptive]);
+                self.fence = *all.find(|layout| format!("{layout:?}") == value)?;
             }
             "strategy" => self.strategy = value.parse().ok()?,
             "size_ratio" => self.size_ratio = value.parse().ok()?,

@@ -1,13 +1,13 @@
 //! [`Logs`]: where the next log segment comes from.
 //!
-//! A segment is made before it is needed, from a file that an earlier segment has left (its pages
-//! are written already, so syncing it is cheaper), and entered in the manifest at once. Sealing a
-//! memtable then costs no I/O. Segments are used in the order of their numbers: the lock is held
+//! A segment is made when the one before is half full, from a file that an earlier segment has left
+//! (its pages are written already, so syncing it is cheaper), and entered in the manifest at once.
+//! Going on to the next segment then costs a writer no I/O. Segments are used in the order of their numbers: the lock is held
 //! while one is made, and the spare is always the newest.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
@@ -19,14 +19,25 @@ use crate::options::Durability;
 use crate::wal::Segment;
 
 /// Files of old segments that are kept for new ones.
-const RECYCLED_MAX: usize = 1;
+const RECYCLED_MAX: usize = 2;
+
+/// Bytes of the first segment after opening; each one that follows has twice as many, up to
+/// [`SEGMENT_BYTES_MAX`]. So a small database has a small log, and a busy one few segments.
+const SEGMENT_BYTES_MIN: usize = 1 << 20;
+
+/// Bytes of a segment at most, unless a single batch needs more.
+const SEGMENT_BYTES_MAX: usize = 8 << 20;
 
 /// The spare segment and the files to make others from.
 #[derive(Debug, Default)]
 pub(crate) struct Logs {
     spare: Mutex<Option<Arc<Segment>>>,
-    has_spare: AtomicBool,
-    /// Making a spare failed; the next writer that needs a segment makes its own.
+    /// The segment in use is half full, and there is no spare.
+    asked: AtomicBool,
+    /// Segments made since the database was opened.
+    made: AtomicU32,
+    /// No (other) spare is to be made: there is one, or making it failed, and the next writer that
+    /// needs a segment makes its own.
     gave_up: AtomicBool,
     recycled: Mutex<Vec<PathBuf>>,
 }
@@ -35,7 +46,15 @@ impl Logs {
     /// Whether a spare should be made.
     pub(crate) fn wants_spare(&self) -> bool {
         // ORDERING: Relaxed; hints only, the lock in `prepare` decides.
-        !self.has_spare.load(Ordering::Relaxed) && !self.gave_up.load(Ordering::Relaxed)
+        self.asked.load(Ordering::Relaxed) && !self.gave_up.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that `segment` is used up to `end`, and says whether that calls for a spare.
+    #[inline]
+    pub(crate) fn used(&self, segment: &Segment, end: u64) -> bool {
+        // ORDERING: Relaxed, both; hints.
+        let asked = end <= segment.capacity() / 2 || self.asked.load(Ordering::Relaxed);
+        !asked && !self.asked.swap(true, Ordering::Relaxed)
     }
 
     /// Says that no spare is wanted: a database without a log.
@@ -48,11 +67,9 @@ impl Logs {
     pub(crate) fn prepare(&self, inner: &Arc<Inner>) -> Result<()> {
         let mut spare = self.spare.lock();
         if spare.is_none() && inner.options.durability != Durability::None {
-            let made = self.make(inner, capacity_bytes(inner, 0));
-            // ORDERING: Relaxed; hints, see `wants_spare`.
-            self.gave_up.store(made.is_err(), Ordering::Relaxed);
-            *spare = Some(made?);
-            self.has_spare.store(true, Ordering::Relaxed);
+            // ORDERING: Relaxed; a hint. Stays set until `next`, also if this fails.
+            self.gave_up.store(true, Ordering::Relaxed);
+            *spare = Some(self.make(inner, self.capacity_bytes(inner, 0))?);
         }
         Ok(())
     }
@@ -60,19 +77,27 @@ impl Logs {
     /// Gives the segment that comes next, with room for a batch of `batch_bytes`.
     pub(crate) fn next(&self, inner: &Arc<Inner>, batch_bytes: usize) -> Result<Arc<Segment>> {
         let mut spare = self.spare.lock();
-        let capacity = capacity_bytes(inner, batch_bytes);
+        let capacity = Segment::capacity_for(batch_bytes);
         let taken = spare.take();
         // ORDERING: Relaxed; hints, see `wants_spare`.
-        self.has_spare.store(false, Ordering::Relaxed);
+        self.asked.store(false, Ordering::Relaxed);
+        self.gave_up.store(false, Ordering::Relaxed);
         // One too small for a giant batch stays empty in the manifest, until it is dropped with
         // the memtable that comes next.
         if let Some(segment) = taken.filter(|segment| segment.capacity() >= capacity) {
             return Ok(segment);
         }
-        let made = self.make(inner, capacity)?;
-        // ORDERING: Relaxed; hints, see `wants_spare`.
-        self.gave_up.store(false, Ordering::Relaxed);
-        Ok(made)
+        self.make(inner, self.capacity_bytes(inner, batch_bytes))
+    }
+
+    /// Bytes of the next segment: twice the last one's, within limits, and a batch's at least.
+    fn capacity_bytes(&self, inner: &Inner, batch_bytes: usize) -> u64 {
+        // ORDERING: Relaxed; a number that steers.
+        let made = self.made.fetch_add(1, Ordering::Relaxed).min(8);
+        let buffer = inner.options.write_buffer_bytes;
+        let most = SEGMENT_BYTES_MAX.min(buffer + buffer / 4);
+        let bytes = (SEGMENT_BYTES_MIN << made).min(most);
+        Segment::capacity_for(bytes.max(batch_bytes))
     }
 
     fn make(&self, inner: &Arc<Inner>, capacity: u64) -> Result<Arc<Segment>> {
@@ -86,20 +111,33 @@ impl Logs {
         Ok(Arc::new(segment))
     }
 
+    /// Whether the file of log `number` waits to be used again.
+    pub(crate) fn keeps(&self, inner: &Inner, number: u64) -> bool {
+        self.recycled.lock().contains(&names::log_path(&inner.path, number))
+    }
+
     /// Takes back the file of a segment that the manifest no longer names.
     pub(crate) fn retire(&self, inner: &Inner, number: u64) {
         let path = names::log_path(&inner.path, number);
         let mut recycled = self.recycled.lock();
         if recycled.len() < RECYCLED_MAX {
             recycled.push(path);
-        } else if let Err(error) = inner.env.fs.remove(&path) {
-            tracing::warn!(path = %path.display(), %error, "an old log segment stays");
+        } else {
+            remove(inner, &path);
+        }
+    }
+
+    /// Removes the files that were kept for new segments: the database is closing.
+    pub(crate) fn clear(&self, inner: &Inner) {
+        for path in self.recycled.lock().drain(..) {
+            remove(inner, &path);
         }
     }
 }
 
-/// Bytes of a segment: a write buffer's worth, or one batch if that is larger.
-fn capacity_bytes(inner: &Inner, batch_bytes: usize) -> u64 {
-    let buffer = inner.options.write_buffer_bytes;
-    Segment::capacity_for(buffer + buffer / 4).max(Segment::capacity_for(batch_bytes))
+/// Removes an old segment; one that stays is an orphan, removed at the next open.
+fn remove(inner: &Inner, path: &Path) {
+    if let Err(error) = inner.env.fs.remove(path) {
+        tracing::warn!(path = %path.display(), %error, "an old log segment stays");
+    }
 }

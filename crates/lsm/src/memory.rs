@@ -50,7 +50,9 @@ impl MemoryUsage {
         }
         usage.idle_memtable_bytes = inner.arena.idle_bytes() as u64;
         if let Some(cache) = &inner.cache {
-            usage.block_cache_bytes = (cache.weight_bytes() + cache.memory_usage()) as u64;
+            let limbo_bytes = cache.stats().limbo_bytes;
+            usage.block_cache_bytes =
+                (cache.weight_bytes() + cache.memory_usage()) as u64 + limbo_bytes as u64;
         }
         usage
     }

@@ -58,7 +58,7 @@ pub struct Options {
     pub filter_kind_last: Option<bloom::Kind>,
     /// How the filter bits are split over the levels. Default Monkey: more for the small ones.
     pub filter_split: FilterSplit,
-    /// How block indexes are laid out. Default Eytzinger.
+    /// How block indexes are laid out. Default adaptive: by the keys of each index.
     pub fence: fence::Layout,
     /// When tables are merged, and into what. Default leveled.
     pub strategy: Strategy,
@@ -88,7 +88,7 @@ impl Default for Options {
             filter_kind: bloom::Kind::default(),
             filter_kind_last: None,
             filter_split: FilterSplit::default(),
-            fence: fence::Layout::Eytzinger,
+            fence: fence::Layout::Adaptive,
             strategy: Strategy::default(),
             size_ratio: 10,
             table_bytes: 64 << 20,

@@ -383,7 +383,9 @@ fn remove_orphans(inner: &Inner, names: &[String]) -> Result<()> {
     for name in names {
         let orphan = match names::parse(name) {
             Some(FileKind::Table(number)) => !tables.contains(&number),
-            Some(FileKind::Log(number)) => !live_logs.contains(&number),
+            Some(FileKind::Log(number)) => {
+                !live_logs.contains(&number) && !inner.logs.keeps(inner, number)
+            }
             Some(FileKind::Manifest(number)) => number != tree.manifest().number(),
             Some(FileKind::Temporary) => true,
             Some(FileKind::Lock | FileKind::Current) | None => false,

@@ -329,3 +329,38 @@ fn memory_is_accounted_for_and_bounded_by_the_options() {
     assert!(memory.block_cache_bytes <= 320 << 10, "{memory:?}");
     assert!(memory.table_bytes > 0 && memory.sealed_memtable_bytes == 0, "{memory:?}");
 }
+
+#[test]
+fn logs_that_recovery_gave_up_can_be_used_again() {
+    let folder = temporary();
+    let path = folder.path().join("db");
+    let large = Options { write_buffer_bytes: 4 << 20, ..Options::default() };
+    for round in 0..4u32 {
+        // What the large buffer left in its logs, the small one must flush while it opens.
+        let db = Db::open(&path, large.clone()).expect("open");
+        for n in 0..2000u32 {
+            db.put(format!("{round}-{n}"), vec![7u8; 500]).expect("put");
+        }
+        drop(db);
+        let db = Db::open(&path, small()).expect("open");
+        for n in 0..2000u32 {
+            db.put(format!("{round}+{n}"), vec![7u8; 500]).expect("put");
+        }
+        db.compact().expect("compact");
+        assert_eq!(db.scan::<&[u8]>(..).expect("scan").count() as u32, 4000 * (round + 1));
+    }
+}
+
+#[test]
+fn a_small_database_is_small_on_disk() {
+    let folder = temporary();
+    let path = folder.path().join("db");
+    let db = Db::open(&path, Options::default()).expect("open");
+    db.put(b"one", b"key").expect("put");
+    let bytes = |ending: &str| -> u64 {
+        let size = |file: &PathBuf| fs::metadata(file).expect("metadata").len();
+        files(&path, ending).iter().map(size).sum()
+    };
+    assert!(bytes("") <= 2 << 20, "{} bytes", bytes(""));
+    drop(db);
+}

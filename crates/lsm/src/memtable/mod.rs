@@ -1,8 +1,8 @@
 //! [`Memtable`]: the newest writes, sorted, in memory.
 //!
 //! 1. `commit` reserves room before it inserts, so an insert never fails for lack of it.
-//! 2. Memtables of all families are sealed together with the log segment that holds their
-//!    writes ([`Sealed`]), so a flush frees exactly that log.
+//! 2. Memtables of all families are sealed together with the last of the log segments that hold
+//!    their writes ([`Sealed`]), so a flush frees exactly those logs.
 //! 3. A sealed memtable's contents are complete when the visible sequence number has reached
 //!    the last number of its seal.
 
