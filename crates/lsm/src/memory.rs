@@ -52,7 +52,7 @@ impl MemoryUsage {
         if let Some(cache) = &inner.cache {
             let limbo_bytes = cache.stats().limbo_bytes;
             usage.block_cache_bytes =
-                (cache.weight_bytes() + cache.memory_usage()) as u64 + limbo_bytes as u64;
+                (cache.weight_bytes() + cache.memory_usage()) as u64 + limbo_bytes;
         }
         usage
     }

@@ -347,7 +347,8 @@ fn logs_that_recovery_gave_up_can_be_used_again() {
             db.put(format!("{round}+{n}"), vec![7u8; 500]).expect("put");
         }
         db.compact().expect("compact");
-        assert_eq!(db.scan::<&[u8]>(..).expect("scan").count() as u32, 4000 * (round + 1));
+        let expected = 4000 * (round as usize + 1);
+        assert_eq!(db.scan::<&[u8]>(..).expect("scan").count(), expected);
     }
 }
 
