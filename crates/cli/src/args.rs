@@ -1,12 +1,13 @@
 //! The command line: what can be asked, and the help that explains it.
 
+mod forecast;
+mod language;
+
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use server::Framing;
 
 use crate::engine::{Codec, Strategy};
 use crate::escape::unescape;
@@ -52,6 +53,9 @@ Exit codes:
   5  a file is damaged, or was written by a newer version
   6  the operating system refused: no permission, disk full, unreadable file
   7  `demo`, `compare`: something is not as it must be";
+
+pub(crate) use self::forecast::{AdviseArgs, SimulateArgs, WorkloadArgs};
+pub(crate) use self::language::{ClientArgs, DslArgs, QuitEnds, ServeArgs, SessionArgs};
 
 /// `lsm`, taken apart.
 #[derive(Debug, Parser)]
@@ -265,6 +269,10 @@ pub(crate) enum Command {
     Dsl(DslArgs),
     /// Send commands of the CS265 language to a server
     Client(ClientArgs),
+    /// Forecast what a workload costs, without a database
+    Simulate(SimulateArgs),
+    /// Rank strategies and size ratios for a mix of operations
+    Advise(AdviseArgs),
     /// Print a script that completes `lsm` commands in a shell
     Completions(CompletionsArgs),
     /// The child of `demo` that is killed.
@@ -569,121 +577,6 @@ pub(crate) struct DemoWriterArgs {
     /// The batch to begin with.
     #[arg(long)]
     pub(crate) first: u64,
-}
-
-/// How commands of the CS265 language are read and answered.
-#[derive(Debug, Args)]
-pub(crate) struct SessionArgs {
-    /// How answers are marked off: line, silent (the course's form), crlfcrlf, eom
-    #[arg(long, value_name = "FORM", default_value = "line")]
-    pub(crate) framing: Framing,
-
-    /// Keys and values of 64 bits instead of 32
-    #[arg(long)]
-    pub(crate) wide: bool,
-}
-
-/// What the command `q` ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum QuitEnds {
-    /// The client's connection
-    Connection,
-    /// The server
-    Server,
-}
-
-const LANGUAGE: &str = "\
-The language, one command a line: p KEY VALUE puts, g KEY gets, r LO HI lists LO <= key < HI,
-d KEY deletes, l \"FILE\" loads binary pairs, s prints statistics, f flushes, q quits.";
-
-#[derive(Debug, Args)]
-#[command(after_long_help = format!("\
-{LANGUAGE}
-
-The server ends on an interrupt or a request to terminate, after it has answered what has arrived.
-There is no encryption: listen beyond this machine only where you trust the network.
-
-Examples:
-  lsm -d numbers serve
-  lsm -d numbers serve --address 127.0.0.1:0 --framing silent --quit-ends server
-  lsm -d numbers serve --address 0.0.0.0:8080 --remote --token secret"))]
-pub(crate) struct ServeArgs {
-    /// Where to listen; port 0 takes any that is free
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub(crate) address: SocketAddr,
-
-    /// Allow an address that other machines can reach
-    #[arg(long)]
-    pub(crate) remote: bool,
-
-    /// Ask clients for this word first
-    #[arg(long, value_name = "WORD", env = "LSM_TOKEN", hide_env_values = true)]
-    pub(crate) token: Option<String>,
-
-    /// Clients at the same time
-    #[arg(long, value_name = "COUNT", default_value_t = 4096)]
-    pub(crate) connections: usize,
-
-    /// Seconds that a client may say nothing
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) idle: Option<u64>,
-
-    /// The folder that the command `l` may read from; without it, none
-    #[arg(long, value_name = "DIR")]
-    pub(crate) load_from: Option<PathBuf>,
-
-    /// What the command `q` ends
-    #[arg(long, value_name = "WHAT", default_value = "connection")]
-    pub(crate) quit_ends: QuitEnds,
-
-    /// How commands are read and answered.
-    #[command(flatten)]
-    pub(crate) session: SessionArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = format!("\
-{LANGUAGE}
-
-Examples:
-  lsm -d numbers dsl --framing silent < workload.txt
-  printf 'p 10 7\\ng 10\\n' | lsm -d numbers dsl"))]
-pub(crate) struct DslArgs {
-    /// A file of commands, or - for standard input
-    #[arg(default_value = "-")]
-    pub(crate) file: PathBuf,
-
-    /// How commands are read and answered.
-    #[command(flatten)]
-    pub(crate) session: SessionArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  lsm client < workload.txt
-  lsm client --quiet --timing workload.txt
-  rlwrap lsm client                            by hand, with a history")]
-pub(crate) struct ClientArgs {
-    /// A file of commands, or - for standard input
-    #[arg(default_value = "-")]
-    pub(crate) file: PathBuf,
-
-    /// Where the server listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
-    pub(crate) address: SocketAddr,
-
-    /// The word that the server asks for
-    #[arg(long, value_name = "WORD", env = "LSM_TOKEN", hide_env_values = true)]
-    pub(crate) token: Option<String>,
-
-    /// Print no answers
-    #[arg(long)]
-    pub(crate) quiet: bool,
-
-    /// Say at the end how long it took
-    #[arg(long)]
-    pub(crate) timing: bool,
 }
 
 #[derive(Debug, Args)]

@@ -89,6 +89,12 @@ impl From<server::Error> for Failure {
     }
 }
 
+impl From<engine::compaction::InvalidOption> for Failure {
+    fn from(error: engine::compaction::InvalidOption) -> Self {
+        Self::Request(error.to_string())
+    }
+}
+
 impl From<crate::tsv::Error> for Failure {
     fn from(error: crate::tsv::Error) -> Self {
         match error {

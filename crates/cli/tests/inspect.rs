@@ -129,6 +129,31 @@ fn a_dump_of_a_damaged_table_names_the_place() {
 }
 
 #[test]
+fn forecasts_need_no_database_and_order_the_strategies_as_theory_does() {
+    let place = Place::new();
+    let small = ["--write-buffer", "1MiB", "--table", "1MiB", "--json"];
+    let said = place.lsm(small.iter().chain(&["simulate", "--entries", "300000"])).ok();
+    let write = |policy: &str| {
+        let line = said.lines().find(|line| line.contains(&format!("\"{policy}\"")));
+        let report: serde_json::Value = serde_json::from_str(line.expect(policy)).unwrap();
+        report["write_amplification"].as_f64().unwrap()
+    };
+    assert_eq!(said.lines().count(), 3, "{said}");
+    assert!(write("leveled") > write("tiered"), "{said}");
+
+    let svg = place.path("plot.svg");
+    let args = ["simulate", "--entries", "100000", "--svg", arg(&svg)];
+    let table = place.lsm(small.iter().take(4).chain(&args)).ok();
+    assert!(table.contains("write amp") && table.contains("leveled"), "{table}");
+    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+
+    let args = ["advise", "--entries", "100000", "--writes", "20"];
+    let said = place.lsm(small.iter().take(4).chain(&args)).ok();
+    assert!(said.contains("best for this mix: --strategy "), "{said}");
+    assert!(!place.db().exists());
+}
+
+#[test]
 fn completions_name_the_commands() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish"] {

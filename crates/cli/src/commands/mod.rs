@@ -2,6 +2,7 @@
 
 mod compare;
 mod dump;
+mod forecast;
 mod inspect;
 mod load;
 mod ranges;
@@ -40,6 +41,8 @@ pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Serve(args) => serve::serve(cli, args, terminal),
         Command::Dsl(args) => serve::dsl(cli, args),
         Command::Client(args) => serve::client(args, terminal),
+        Command::Simulate(args) => forecast::simulate(cli, args, terminal),
+        Command::Advise(args) => forecast::advise(cli, args, terminal),
         Command::Completions(args) => completions(args, terminal),
     }
 }
