@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/san.sh [address|thread] [CRATE ...]: the tests under a sanitizer, on the nightly toolchain.
-# Without a first argument both run. The standard library is not instrumented, so the thread
-# sanitizer is given only tests whose synchronisation it can see.
+# Without a first argument both run. What the thread sanitizer cannot see because the standard
+# library is not instrumented is listed in tsan.supp.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,7 @@ crates=("$@")
 [ ${#crates[@]} -gt 0 ] || crates=(fastskip)
 
 export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan-suppressions.txt ${TSAN_OPTIONS:-}"
+export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan.supp ${TSAN_OPTIONS:-}"
 for kind in "${kinds[@]}"; do
     flags="-Zsanitizer=$kind"
     [ "$kind" = thread ] && flags+=" -Cunsafe-allow-abi-mismatch=sanitizer"
