@@ -2,8 +2,8 @@
 //!
 //! A segment is made when the one before is half full, from a file that an earlier segment has
 //! left (its pages are written already, so syncing it is cheaper), and entered in the manifest at
-//! once. Going on to the next segment then costs a writer no I/O. Segments are used in the order of their numbers: the lock is held
-//! while one is made, and the spare is always the newest.
+//! once. Going on to the next segment then costs a writer no I/O. Segments are used in the order
+//! of their numbers: the lock is held while one is made, and the spare is always the newest.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
