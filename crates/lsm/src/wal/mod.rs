@@ -152,6 +152,7 @@ impl Segment {
         );
         if planted::has(Bug::SplitBatch)
             && let Some(halves) = planted::halves(payload)
+            && tail.end + record_bytes(payload.len()) + 2 * END_BYTES + 16 <= self.capacity
         {
             return self.append_split(&mut tail, first_seqno, halves);
         }
