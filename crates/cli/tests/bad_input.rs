@@ -31,7 +31,6 @@ fn a_folder_that_is_not_there_is_not_made_by_reading() {
 }
 
 #[test]
-#[ignore = "the engine leaves its LOCK file in the folder that it refuses"]
 fn a_foreign_folder_is_left_alone() {
     let place = Place::new();
     fs::create_dir(place.db()).unwrap();

@@ -44,6 +44,16 @@ use crate::wal::{self, RecoveryMode};
 /// Opens or makes the database in `path`.
 pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>> {
     let names = list_folder(path, &options, &*env.fs)?;
+    // A folder that is not ours does not get so much as a lock.
+    let ours = |name: &String| {
+        !matches!(names::parse(name), None | Some(FileKind::Lock | FileKind::Temporary))
+    };
+    if !names.iter().any(ours) {
+        check_vacant(path, &names)?;
+        if !options.create_if_missing {
+            return Err(not_a_database(path, "it has no CURRENT file"));
+        }
+    }
     let lock = lock_folder(path, &*env.fs)?;
     let fs = Arc::clone(&env.fs);
     let manifest = match Manifest::presence(&*fs, path)? {

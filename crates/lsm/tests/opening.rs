@@ -56,6 +56,7 @@ fn a_foreign_folder_is_left_alone() {
         fs::read_to_string(folder.path().join("thesis.txt")).expect("read"),
         "years of work"
     );
+    assert_eq!(fs::read_dir(folder.path()).expect("list").count(), 1, "nothing was added");
     let file = folder.path().join("thesis.txt");
     assert!(Db::open(&file, Options::default()).is_err(), "a file is no folder");
 }
