@@ -183,10 +183,16 @@ impl SkipList {
                     return Ok(Added::Duplicate);
                 }
             }
-            let ended = words_of(node, ranks.at_end).zip(ranks_of(ranks.at_end));
-            let ended = ended.filter(|(word, _)| self.is_dead(*word, next, level));
-            let dead = ended.fold(ranks.dead, |dead, (_, rank)| dead | 1 << rank);
-            let free = ranks.empty | dead;
+            let mut free = ranks.empty | ranks.dead;
+            for rank in ranks_of(ranks.at_end) {
+                let word = node.slot(rank);
+                if self.is_dead(word, next, level) {
+                    free |= 1 << rank;
+                } else if word.hint() == hint && self.is_link_of(word, target, level) {
+                    // Dead at the scan, and filled since with this very key.
+                    return Ok(Added::Duplicate);
+                }
+            }
             if free == 0 {
                 let words = std::array::from_fn(|rank| node.slot(rank));
                 self.split(Full { place, level, next, words }, target, path)?;
