@@ -50,18 +50,19 @@ pub(crate) type BusyFamilies = HashMap<u32, Busy>;
 /// A plan of some family's policy, beside the running jobs.
 fn pick(inner: &Inner, busy: &BusyFamilies) -> Option<(Arc<FamilyView>, Plan)> {
     let view = inner.state.view();
-    let context = context(inner);
+    let snapshots = inner.snapshots.list();
+    let context = context(inner, &snapshots);
     let idle = Busy::new();
     let mut families: Vec<_> = view.families().collect();
     // The longest level 0 first: it is what stops writers.
     families.sort_by_key(|family| Reverse(family.version.shape.level(0).runs.len()));
     families.into_iter().find_map(|family| {
         let busy = busy.get(&family.core.id).unwrap_or(&idle);
-        if let Some(plan) = drop_hidden(&family.version, busy, &inner.snapshots.list()) {
+        if let Some(plan) = drop_hidden(&family.version, busy, &snapshots) {
             return Some((Arc::clone(family), plan));
         }
         let plan = family.core.policy.pick(&family.version.shape, busy, &context);
-        let plan = plan.or_else(|| rewrite_hidden(family, busy, &inner.snapshots.list()))?;
+        let plan = plan.or_else(|| rewrite_hidden(family, busy, &snapshots))?;
         Some((Arc::clone(family), plan))
     })
 }
@@ -115,10 +116,10 @@ pub(crate) fn wanted(inner: &Inner, busy: &BusyFamilies) -> bool {
     pick(inner, busy).is_some()
 }
 
-fn context(inner: &Inner) -> Context {
+fn context(inner: &Inner, snapshots: &[SeqNo]) -> Context {
     Context {
         now_us: inner.env.clock.unix_micros(),
-        oldest_snapshot: inner.snapshots.list().first().copied(),
+        oldest_snapshot: snapshots.first().copied(),
         ..Context::default()
     }
 }
@@ -129,24 +130,18 @@ pub(crate) fn pick_manual(inner: &Inner, family: u32, manual: &Manual) -> Picked
         let view = inner.state.view();
         let Ok(view) = view.family(family) else { return Picked::Done };
         let (shape, busy) = (&view.version.shape, busy.entry(family).or_default());
-        match view.core.policy.pick_range(shape, busy, &context(inner), manual) {
-            compaction::Picked::Plan(plan) => {
-                let id = busy.start(&plan, shape);
-                Picked::Plan(Job { family, plan, id })
-            }
-            compaction::Picked::Blocked => Picked::Blocked,
-            compaction::Picked::Done => {
-                let snapshots = inner.snapshots.list();
-                let plan = drop_hidden(&view.version, busy, &snapshots);
-                match plan.or_else(|| rewrite_hidden(view, busy, &snapshots)) {
-                    Some(plan) => {
-                        let id = busy.start(&plan, shape);
-                        Picked::Plan(Job { family, plan, id })
-                    }
-                    None => Picked::Done,
-                }
-            }
-        }
+        let snapshots = inner.snapshots.list();
+        let context = context(inner, &snapshots);
+        let plan = match view.core.policy.pick_range(shape, busy, &context, manual) {
+            compaction::Picked::Plan(plan) => Some(plan),
+            compaction::Picked::Blocked => return Picked::Blocked,
+            compaction::Picked::Done => drop_hidden(&view.version, busy, &snapshots)
+                .or_else(|| rewrite_hidden(view, busy, &snapshots)),
+        };
+        plan.map_or(Picked::Done, |plan| {
+            let id = busy.start(&plan, shape);
+            Picked::Plan(Job { family, plan, id })
+        })
     })
 }
 

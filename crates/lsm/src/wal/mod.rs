@@ -28,6 +28,7 @@ use sstable::SeqNo;
 pub use self::replay::{LogEnd, LogReport, RecoveryMode, ReplayReport, Torn, make_durable, replay};
 use crate::error::{Error, Result};
 use crate::fs::{Fs, LogFile};
+use crate::names;
 use crate::planted::{self, Bug};
 use crate::record::{
     self, FILE_HEADER_BYTES, FLAG_RECYCLED, FileHeader, Header, RECORD_HEADER_BYTES, RecordKind,
@@ -42,7 +43,7 @@ const END_BYTES: u64 = RECORD_HEADER_BYTES as u64;
 
 /// The path of log `number` in `dir`.
 pub fn log_path(dir: &Path, number: u64) -> PathBuf {
-    dir.join(format!("{number:06}.log"))
+    names::log_path(dir, number)
 }
 
 /// The checksum that [`Segment::try_append`] asks for: CRC32C. Computed outside the commit lock.
