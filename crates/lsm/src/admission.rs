@@ -1,86 +1,240 @@
 //! Who may write, and when: writers wait just as long as the work they cause asks for.
 //!
-//! Two limits hold writers back. Sealed memtables: when as many wait for their flush as the
-//! options allow, the writer that needs a new memtable waits for a flush. Runs in level 0: from
-//! `L0_SLOWDOWN_RUNS` on, each write pays a delay that grows with the number of runs, in
-//! microseconds, so that compaction catches up long before `L0_STOP_RUNS`, where writers wait.
+//! Three debts hold writers back, and each only adds microseconds to a write, so that work
+//! catches up long before anybody has to stop (spring and gear: Sears & Ramakrishnan, "bLSM",
+//! 2012; Balmau et al., "SILK", 2019):
+//!
+//! 1. Runs in level 0 beyond `L0_SLOWDOWN_RUNS`, each the same delay. At `L0_STOP_RUNS` writers
+//!    wait for a compaction.
+//! 2. Bytes that the policy says must be merged, beyond a multiple of the write buffer: a delay
+//!    that grows with them, and never a stop.
+//! 3. Memtables: while as many are sealed as the options allow, writers fill the last one no
+//!    faster than flushes have been. Where it is full all the same, the writer that needs a new
+//!    one waits for a flush.
+//!
+//! The largest of the three is charged, and the reason is kept beside it.
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::background;
 use crate::db::Inner;
 use crate::error::Result;
+use crate::options::Options;
+use crate::state::View;
 
 /// Runs in level 0 from which writes are slowed down.
-const L0_SLOWDOWN_RUNS: usize = 12;
+const L0_SLOWDOWN_RUNS: u64 = 12;
 
 /// Runs in level 0 at which writers wait for a compaction.
-const L0_STOP_RUNS: usize = 36;
+const L0_STOP_RUNS: u64 = 36;
 
 /// The delay of 1 MiB of writes for each run beyond the slowdown limit.
 const DELAY_US_PER_MIB_AND_RUN: u64 = 4_000;
 
+/// Bytes to be merged from which writes are slowed down, in write buffers. A leveled tree in
+/// balance owes a few; this many are minutes of work.
+const DEBT_SLOWDOWN_BUFFERS: u64 = 128;
+
+/// The delay of 1 MiB of writes for each [`DEBT_SLOWDOWN_BUFFERS`] beyond the first.
+const DELAY_US_PER_MIB_AND_DEBT: u64 = 20_000;
+
+/// The longest delay of 1 MiB: about 4 MiB a second still get in.
+const DELAY_US_PER_MIB_MAX: u64 = 250_000;
+
 /// Shorter delays are saved up until they are worth a sleep.
-const DELAY_US_MIN: u64 = 500;
+const DELAY_US_MIN: i64 = 500;
+
+/// Why writers are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Pressure {
+    /// They are not.
+    #[default]
+    None,
+    /// Too many runs in level 0.
+    Level0,
+    /// Too many bytes to be merged.
+    Debt,
+    /// Memtables wait for their flush.
+    Memtables,
+}
+
+impl fmt::Display for Pressure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Level0 => "level 0 has too many runs",
+            Self::Debt => "compaction is behind",
+            Self::Memtables => "memtables wait for their flush",
+        })
+    }
+}
 
 /// How hard writers are held back; read at each write.
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     /// Microseconds of delay for 1 MiB; [`STOP`] where writers wait.
     delay_us_per_mib: AtomicU64,
-    /// Delay that is owed, in nanoseconds.
-    owed_ns: AtomicU64,
+    /// A [`Pressure`].
+    reason: AtomicU8,
+    /// Delay that is owed, in nanoseconds; what was slept too long is taken off.
+    owed_ns: AtomicI64,
+    /// What flushing 1 MiB of memtable took lately, in microseconds.
+    flush_us_per_mib: AtomicU64,
+    /// What filling 1 MiB of memtable took lately, the delays apart, in microseconds.
+    fill_us_per_mib: AtomicU64,
+    /// When the active memtables were begun, and all delays up to then, in microseconds.
+    begun_us: AtomicU64,
+    delayed_us: AtomicU64,
 }
 
 const STOP: u64 = u64::MAX;
 
+/// A number that steers, and publishes nothing.
+fn get(number: &AtomicU64) -> u64 {
+    // ORDERING: Relaxed; as said above.
+    number.load(Ordering::Relaxed)
+}
+
+fn set(number: &AtomicU64, value: u64) {
+    // ORDERING: Relaxed; as for `get`.
+    number.store(value, Ordering::Relaxed);
+}
+
+/// Half the old, half the new; the new alone where there is no old.
+fn smooth(number: &AtomicU64, value: u64) {
+    let old = get(number);
+    set(number, if old == 0 { value } else { old.midpoint(value) });
+}
+
 impl Admission {
-    /// Takes note of how many runs level 0 has.
-    pub(crate) fn update(&self, l0_runs: usize) {
-        let delay = if l0_runs >= L0_STOP_RUNS {
-            STOP
-        } else {
-            l0_runs.saturating_sub(L0_SLOWDOWN_RUNS) as u64 * DELAY_US_PER_MIB_AND_RUN
-        };
-        // ORDERING: Relaxed; a number that steers, and publishes nothing.
-        self.delay_us_per_mib.store(delay, Ordering::Relaxed);
+    /// Takes note of the tree and the memtables after a change of either.
+    pub(crate) fn update(&self, inner: &Inner, view: &View) {
+        let delays = [
+            (l0_delay(view.l0_runs_max() as u64), Pressure::Level0),
+            (debt_delay(view.debt_bytes(), inner.options.write_buffer_bytes), Pressure::Debt),
+            (self.memtable_delay(view.sealed.len(), &inner.options), Pressure::Memtables),
+        ];
+        let [first, rest @ ..] = delays;
+        let worst = rest.into_iter().fold(first, |a, b| if b.0 > a.0 { b } else { a });
+        self.set(worst);
+    }
+
+    fn set(&self, (delay, reason): (u64, Pressure)) {
+        set(&self.delay_us_per_mib, delay);
+        let reason = if delay == 0 { Pressure::None } else { reason };
+        // ORDERING: Relaxed; a number for people.
+        self.reason.store(reason as u8, Ordering::Relaxed);
+    }
+
+    /// Why writers are held back at this moment.
+    pub(crate) fn reason(&self) -> Pressure {
+        let all = [Pressure::None, Pressure::Level0, Pressure::Debt, Pressure::Memtables];
+        // ORDERING: Relaxed; a number for people.
+        all[usize::from(self.reason.load(Ordering::Relaxed))]
+    }
+
+    /// The delay of 1 MiB at this moment; `u64::MAX` where writers wait.
+    pub(crate) fn delay_us_per_mib(&self) -> u64 {
+        get(&self.delay_us_per_mib)
+    }
+
+    /// Filling the last memtable should take as long as flushing one does.
+    fn memtable_delay(&self, sealed: usize, options: &Options) -> u64 {
+        if sealed < options.sealed_memtables_max {
+            return 0;
+        }
+        get(&self.flush_us_per_mib)
+            .saturating_sub(get(&self.fill_us_per_mib))
+            .min(DELAY_US_PER_MIB_MAX)
+    }
+
+    /// Takes note of a flush of memtables that were full.
+    pub(crate) fn flushed(&self, memtable_bytes: usize, took: Duration) {
+        if let Some(us) = us_per_mib(took.as_micros(), memtable_bytes) {
+            smooth(&self.flush_us_per_mib, us);
+        }
+    }
+
+    /// Takes note that memtables of `bytes` were sealed at `now`, `delayed` since the opening.
+    pub(crate) fn sealed(&self, bytes: usize, now: Duration, delayed: Duration) {
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let (now, delayed) = (us(now), us(delayed));
+        let waited = delayed.saturating_sub(get(&self.delayed_us));
+        let filled = now.saturating_sub(get(&self.begun_us)).saturating_sub(waited);
+        set(&self.begun_us, now);
+        set(&self.delayed_us, delayed);
+        if let Some(us) = us_per_mib(filled.into(), bytes) {
+            smooth(&self.fill_us_per_mib, us);
+        }
     }
 
     /// Adds the delay of a write and returns what is worth a sleep now.
     fn charge(&self, delay_us_per_mib: u64, bytes: usize) -> Option<Duration> {
         let ns = (bytes as u64).saturating_mul(delay_us_per_mib) / 1049;
-        // ORDERING: Relaxed; as above.
-        let owed = self.owed_ns.fetch_add(ns, Ordering::Relaxed) + ns;
+        let ns = i64::try_from(ns).unwrap_or(i64::MAX / 2);
+        // ORDERING: Relaxed; as for `get`.
+        let owed = self.owed_ns.fetch_add(ns, Ordering::Relaxed).saturating_add(ns);
         if owed < DELAY_US_MIN * 1000 {
             return None;
         }
         // ORDERING: Relaxed; whoever takes the sum pays it.
         let owed = self.owed_ns.swap(0, Ordering::Relaxed);
-        (owed > 0).then(|| Duration::from_nanos(owed))
+        u64::try_from(owed).ok().filter(|ns| *ns > 0).map(Duration::from_nanos)
     }
+
+    /// Takes off what a sleep took longer than it should have.
+    fn overslept(&self, time: Duration) {
+        let ns = i64::try_from(time.as_nanos().min(10_000_000)).unwrap_or(0);
+        // ORDERING: Relaxed; as for `get`.
+        self.owed_ns.fetch_sub(ns, Ordering::Relaxed);
+    }
+}
+
+fn us_per_mib(us: u128, bytes: usize) -> Option<u64> {
+    // Small ones say more about syncs than about speed.
+    (bytes >= 64 << 10).then(|| u64::try_from((us << 20) / bytes as u128).unwrap_or(u64::MAX))
+}
+
+/// The delay for runs in level 0.
+fn l0_delay(runs: u64) -> u64 {
+    if runs >= L0_STOP_RUNS {
+        return STOP;
+    }
+    runs.saturating_sub(L0_SLOWDOWN_RUNS) * DELAY_US_PER_MIB_AND_RUN
+}
+
+/// The delay for bytes that wait to be merged.
+fn debt_delay(debt_bytes: u64, write_buffer_bytes: usize) -> u64 {
+    let step = (write_buffer_bytes as u64).saturating_mul(DEBT_SLOWDOWN_BUFFERS).max(1);
+    let over = u128::from(debt_bytes.saturating_sub(step));
+    let delay = over * u128::from(DELAY_US_PER_MIB_AND_DEBT) / u128::from(step);
+    u64::try_from(delay).unwrap_or(u64::MAX).min(DELAY_US_PER_MIB_MAX)
 }
 
 /// Waits as long as a write of `bytes` must, before it takes its place in the order.
 #[inline]
 pub(crate) fn admit(inner: &Arc<Inner>, bytes: usize) -> Result<()> {
-    // ORDERING: Relaxed; a number that steers, and publishes nothing.
-    let delay = inner.admission.delay_us_per_mib.load(Ordering::Relaxed);
+    let delay = inner.admission.delay_us_per_mib();
     if delay == 0 { Ok(()) } else { hold_back(inner, delay, bytes) }
 }
 
 #[cold]
 fn hold_back(inner: &Arc<Inner>, delay: u64, bytes: usize) -> Result<()> {
     if delay == STOP {
-        return wait_until(inner, |inner| {
-            // ORDERING: Relaxed; the signal's lock orders the look after the update.
-            inner.admission.delay_us_per_mib.load(Ordering::Relaxed) != STOP
-        });
+        // The signal's lock orders the look after the update.
+        return wait_until(inner, |inner| inner.admission.delay_us_per_mib() != STOP);
     }
     if let Some(pause) = inner.admission.charge(delay, bytes) {
-        inner.counters.slowed(pause);
+        let begun = inner.env.clock.now();
         inner.env.clock.sleep(pause);
+        let slept = inner.env.clock.now().saturating_sub(begun);
+        inner.counters.slowed(slept);
+        inner.admission.overslept(slept.saturating_sub(pause));
     }
     Ok(())
 }
@@ -120,15 +274,51 @@ mod tests {
     #[test]
     fn delays_grow_with_the_runs_and_small_ones_are_saved_up() {
         let admission = Admission::default();
-        admission.update(L0_SLOWDOWN_RUNS);
-        assert_eq!(admission.delay_us_per_mib.load(Ordering::Relaxed), 0);
-        admission.update(L0_SLOWDOWN_RUNS + 2);
-        let delay = admission.delay_us_per_mib.load(Ordering::Relaxed);
+        assert_eq!(l0_delay(L0_SLOWDOWN_RUNS), 0);
+        let delay = l0_delay(L0_SLOWDOWN_RUNS + 2);
         assert_eq!(delay, 2 * DELAY_US_PER_MIB_AND_RUN);
         assert_eq!(admission.charge(delay, 1000), None);
         let pause = admission.charge(delay, 1 << 20).unwrap();
         assert!((8000..8200).contains(&pause.as_micros()), "{pause:?}");
-        admission.update(L0_STOP_RUNS);
-        assert_eq!(admission.delay_us_per_mib.load(Ordering::Relaxed), STOP);
+        assert_eq!(l0_delay(L0_STOP_RUNS), STOP);
+        admission.set((STOP, Pressure::Level0));
+        assert_eq!((admission.delay_us_per_mib(), admission.reason()), (STOP, Pressure::Level0));
+        admission.set((0, Pressure::Debt));
+        assert_eq!(admission.reason(), Pressure::None);
+    }
+
+    #[test]
+    fn debt_slows_down_and_never_stops() {
+        let step = DEBT_SLOWDOWN_BUFFERS << 20;
+        assert_eq!(debt_delay(step, 1 << 20), 0);
+        assert_eq!(debt_delay(2 * step, 1 << 20), DELAY_US_PER_MIB_AND_DEBT);
+        assert!(debt_delay(2 * step + step / 2, 1 << 20) > DELAY_US_PER_MIB_AND_DEBT);
+        assert_eq!(debt_delay(u64::MAX, 1), DELAY_US_PER_MIB_MAX);
+        assert_eq!(debt_delay(0, 0), 0);
+    }
+
+    #[test]
+    fn the_last_memtable_is_filled_as_fast_as_one_is_flushed() {
+        let (admission, options) = (Admission::default(), Options::default());
+        let (mib, ms) = (1 << 20, Duration::from_millis);
+        admission.sealed(mib, ms(10), Duration::ZERO);
+        admission.flushed(mib, ms(25));
+        assert_eq!(admission.memtable_delay(options.sealed_memtables_max - 1, &options), 0);
+        let delay = admission.memtable_delay(options.sealed_memtables_max, &options);
+        assert_eq!(delay, 15_000);
+        // Filled in 25 ms, of which 15 were that delay: writers are as fast as before.
+        admission.sealed(mib, ms(35), ms(15));
+        assert_eq!(admission.memtable_delay(options.sealed_memtables_max, &options), 15_000);
+        admission.flushed(mib, ms(5));
+        admission.flushed(mib, ms(5));
+        assert_eq!(admission.memtable_delay(options.sealed_memtables_max, &options), 0);
+    }
+
+    #[test]
+    fn what_was_slept_too_long_is_taken_off() {
+        let admission = Admission::default();
+        admission.overslept(Duration::from_millis(1));
+        assert_eq!(admission.charge(1_000, 1 << 20), None, "1 ms owed, 1 ms slept before");
+        assert!(admission.charge(1_000, 1 << 20).is_some());
     }
 }

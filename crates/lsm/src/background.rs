@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::compact::{self, BusyFamilies};
+use crate::compact::{self, FamilyJobs};
 use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::flush;
@@ -26,8 +26,8 @@ struct WorkState {
     flushing: bool,
     preparing_log: bool,
     compactions: usize,
-    /// Tables and ranges that running compactions use.
-    busy: BusyFamilies,
+    /// What running compactions use, by family.
+    jobs: FamilyJobs,
     flush_failure: Option<Error>,
     compaction_failure: Option<Error>,
     phase: Phase,
@@ -62,8 +62,29 @@ impl Work {
     }
 
     /// Picks under one lock, so that two jobs never take the same tables.
-    pub(crate) fn with_busy<T>(&self, pick: impl FnOnce(&mut BusyFamilies) -> T) -> T {
-        pick(&mut self.state.lock().busy)
+    pub(crate) fn with_jobs<T>(&self, pick: impl FnOnce(&mut FamilyJobs) -> T) -> T {
+        pick(&mut self.state.lock().jobs)
+    }
+}
+
+/// Workers that help with a job which is not theirs.
+pub(crate) struct Helpers<'a> {
+    inner: &'a Arc<Inner>,
+    pub(crate) count: usize,
+}
+
+/// Takes idle workers, `most` at most; they count as compactions until the result is dropped.
+pub(crate) fn helpers(inner: &Arc<Inner>, most: usize) -> Helpers<'_> {
+    let mut work = inner.work.state.lock();
+    let count = inner.options.background_threads.saturating_sub(work.compactions).min(most);
+    work.compactions += count;
+    Helpers { inner, count }
+}
+
+impl Drop for Helpers<'_> {
+    fn drop(&mut self) {
+        self.inner.work.state.lock().compactions -= self.count;
+        schedule(self.inner);
     }
 }
 
@@ -83,7 +104,7 @@ pub(crate) fn schedule(inner: &Arc<Inner>) {
     }
     if work.compaction_failure.is_none()
         && work.compactions < inner.options.background_threads
-        && compact::wanted(inner, &work.busy)
+        && compact::wanted(inner, &work.jobs)
     {
         work.compactions += 1;
         submit(inner, Class::Compaction, JobKind::Compaction);
@@ -173,6 +194,6 @@ pub(crate) fn wait_idle(inner: &Arc<Inner>) -> Result<()> {
     crate::admission::wait_until(inner, |inner| {
         let work = inner.work.state.lock();
         let busy = work.flushing || work.compactions > 0 || work.preparing_log;
-        !busy && inner.state.peek().sealed.is_empty() && !compact::wanted(inner, &work.busy)
+        !busy && inner.state.peek().sealed.is_empty() && !compact::wanted(inner, &work.jobs)
     })
 }

@@ -254,6 +254,7 @@ pub(crate) fn rotate<'a>(
         Durability::Sync | Durability::Buffered => Some(inner.logs.next(inner, batch_bytes)?),
     };
     let last = tail.next_seqno - 1;
+    let filled_bytes = tail.memtable_bytes;
     seal_log(inner, &tail, log.as_ref()).map_err(|error| inner.stop_writes(&error))?;
     let replaced = tail.replace_touched(&inner.arena);
     let sealed_log = std::mem::replace(&mut tail.log, log);
@@ -271,6 +272,8 @@ pub(crate) fn rotate<'a>(
                 family.active = fresh;
             });
         }
+        inner.admission.sealed(filled_bytes, inner.env.clock.now(), inner.counters.delayed());
+        inner.admission.update(inner, view);
     });
     drop(tail);
     crate::background::schedule(inner);

@@ -1,32 +1,25 @@
 //! Compaction: runs a policy's plan on real tables.
 //!
-//! What to merge is the policy's answer, a pure function of the tree's shape. Here the plan's
-//! tables are read side by side, versions that nobody can see and deletions that hide nothing are
-//! left out, and the rest becomes new tables. Then as everywhere: sync, edit, install, reclaim.
+//! What to compact is the policy's answer, a pure function of the tree's shape. A merge's tables
+//! become new ones in `merge.rs`. Then as everywhere: sync, edit, install, reclaim.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use compaction::{
-    Busy, Context, Input, JobId, Kind as PlanKind, Manual, OutputRun, Plan, Retain, TableInfo,
-    Verdict,
+    Busy, Context, Granularity, Input, JobId, Kind as PlanKind, Levels, Manual, OutputRun, Plan,
+    Selection, TableInfo,
 };
-use sstable::{Cursor as _, Kind, Merge, ReadOptions, SeqNo};
+use sstable::SeqNo;
 
 use crate::db::Inner;
-use crate::error::{Error, Result};
-use crate::filters;
+use crate::error::Result;
 use crate::manifest::Edit;
-use crate::output::{Inherited, Outputs};
-use crate::planted::{self, Bug};
+use crate::merge;
 use crate::range_delete::RangeDeletes;
-use crate::source::{RunCursor, Source};
 use crate::state::FamilyView;
 use crate::version::{TableFile, Version, retire_all};
-
-/// Entries between two looks at whether the database is closing.
-const ENTRIES_PER_LOOK: u64 = 1024;
 
 /// A plan for a family whose tables no other job may take.
 #[derive(Debug)]
@@ -44,20 +37,40 @@ pub(crate) enum Picked {
     Done,
 }
 
-/// What running jobs use, by family.
-pub(crate) type BusyFamilies = HashMap<u32, Busy>;
+/// What picks of a family depend on beside its tree.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    /// What running jobs use.
+    busy: Busy,
+    /// For round-robin: the largest key that was last taken from each level.
+    cursors: HashMap<usize, Vec<u8>>,
+}
+
+/// The jobs by family.
+pub(crate) type FamilyJobs = HashMap<u32, Jobs>;
+
+impl Jobs {
+    /// Claims a plan's tables.
+    fn start(&mut self, plan: &Plan, shape: &Levels) -> JobId {
+        let mut context =
+            Context { cursors: std::mem::take(&mut self.cursors), ..Context::default() };
+        context.note_started(plan, shape);
+        self.cursors = context.cursors;
+        self.busy.start(plan, shape)
+    }
+}
 
 /// A plan of some family's policy, beside the running jobs.
-fn pick(inner: &Inner, busy: &BusyFamilies) -> Option<(Arc<FamilyView>, Plan)> {
+fn pick(inner: &Inner, jobs: &FamilyJobs) -> Option<(Arc<FamilyView>, Plan)> {
     let view = inner.state.view();
     let snapshots = inner.snapshots.list();
-    let context = context(inner, &snapshots);
-    let idle = Busy::new();
+    let idle = Jobs::default();
     let mut families: Vec<_> = view.families().collect();
     // The longest level 0 first: it is what stops writers.
     families.sort_by_key(|family| Reverse(family.version.shape.level(0).runs.len()));
     families.into_iter().find_map(|family| {
-        let busy = busy.get(&family.core.id).unwrap_or(&idle);
+        let jobs = jobs.get(&family.core.id).unwrap_or(&idle);
+        let (busy, context) = (&jobs.busy, context(inner, &snapshots, family, jobs));
         if let Some(plan) = drop_hidden(&family.version, busy, &snapshots) {
             return Some((Arc::clone(family), plan));
         }
@@ -112,26 +125,31 @@ fn rewrite_hidden(family: &FamilyView, busy: &Busy, snapshots: &[SeqNo]) -> Opti
 }
 
 /// Whether a policy has a plan.
-pub(crate) fn wanted(inner: &Inner, busy: &BusyFamilies) -> bool {
-    pick(inner, busy).is_some()
+pub(crate) fn wanted(inner: &Inner, jobs: &FamilyJobs) -> bool {
+    pick(inner, jobs).is_some()
 }
 
-fn context(inner: &Inner, snapshots: &[SeqNo]) -> Context {
+fn context(inner: &Inner, snapshots: &[SeqNo], family: &FamilyView, jobs: &Jobs) -> Context {
+    let shape = family.core.policy.options().shape();
+    let coldest = Granularity::Partial(Selection::Coldest);
+    let by_reads = shape.is_some_and(|shape| shape.granularity == coldest);
+    let tables = || family.version.tables().map(|file| (file.info().id, file.reads()));
     Context {
         now_us: inner.env.clock.unix_micros(),
         oldest_snapshot: snapshots.first().copied(),
-        ..Context::default()
+        cursors: jobs.cursors.clone(),
+        reads: if by_reads { tables().collect() } else { HashMap::new() },
     }
 }
 
 /// The next job of a manual compaction of a family.
 pub(crate) fn pick_manual(inner: &Inner, family: u32, manual: &Manual) -> Picked {
-    inner.work.with_busy(|busy| {
+    inner.work.with_jobs(|jobs| {
         let view = inner.state.view();
         let Ok(view) = view.family(family) else { return Picked::Done };
-        let (shape, busy) = (&view.version.shape, busy.entry(family).or_default());
+        let (shape, jobs) = (&view.version.shape, jobs.entry(family).or_default());
         let snapshots = inner.snapshots.list();
-        let context = context(inner, &snapshots);
+        let (context, busy) = (context(inner, &snapshots, view, jobs), &jobs.busy);
         let plan = match view.core.policy.pick_range(shape, busy, &context, manual) {
             compaction::Picked::Plan(plan) => Some(plan),
             compaction::Picked::Blocked => return Picked::Blocked,
@@ -139,7 +157,7 @@ pub(crate) fn pick_manual(inner: &Inner, family: u32, manual: &Manual) -> Picked
                 .or_else(|| rewrite_hidden(view, busy, &snapshots)),
         };
         plan.map_or(Picked::Done, |plan| {
-            let id = busy.start(&plan, shape);
+            let id = jobs.start(&plan, shape);
             Picked::Plan(Job { family, plan, id })
         })
     })
@@ -147,10 +165,10 @@ pub(crate) fn pick_manual(inner: &Inner, family: u32, manual: &Manual) -> Picked
 
 /// Runs one plan of a policy, if there is one.
 pub(crate) fn run_picked(inner: &Arc<Inner>) -> Result<()> {
-    let picked = inner.work.with_busy(|busy| {
-        let (view, plan) = pick(inner, busy)?;
+    let picked = inner.work.with_jobs(|jobs| {
+        let (view, plan) = pick(inner, jobs)?;
         let family = view.core.id;
-        let id = busy.entry(family).or_default().start(&plan, &view.version.shape);
+        let id = jobs.entry(family).or_default().start(&plan, &view.version.shape);
         Some(Job { family, plan, id })
     });
     picked.map_or(Ok(()), |job| run_job(inner, &job))
@@ -172,9 +190,9 @@ struct Release<'a> {
 
 impl Drop for Release<'_> {
     fn drop(&mut self) {
-        self.inner.work.with_busy(|busy| {
-            if let Some(busy) = busy.get_mut(&self.job.family) {
-                busy.finish(self.job.id);
+        self.inner.work.with_jobs(|jobs| {
+            if let Some(jobs) = jobs.get_mut(&self.job.family) {
+                jobs.busy.finish(self.job.id);
             }
         });
         self.inner.progress.notify();
@@ -186,7 +204,7 @@ fn run(inner: &Arc<Inner>, family: &FamilyView, plan: &Plan) -> Result<()> {
     tracing::debug!(family = family.core.name, %plan, reason = %plan.reason, "compaction");
     let inputs = plan.input_totals(&family.version.shape);
     let files = match plan.kind {
-        PlanKind::Merge => merge(inner, family, plan)?,
+        PlanKind::Merge => merge::run(inner, family, plan)?,
         PlanKind::Move | PlanKind::Drop | PlanKind::Excise => Vec::new(),
     };
     install(inner, family.core.id, plan, &files)?;
@@ -198,53 +216,6 @@ fn run(inner: &Arc<Inner>, family: &FamilyView, plan: &Plan) -> Result<()> {
         inner.counters.moved(inputs.bytes);
     }
     Ok(())
-}
-
-/// The tables that `plan` takes from one run, as a cursor.
-fn input_cursor(version: &Version, input: &compaction::Input) -> Source {
-    let level = version.shape.level(input.level);
-    let rank = level.position(input.run_id).expect("a checked plan's runs are there");
-    let tables = version.levels[input.level][rank]
-        .tables
-        .iter()
-        .filter(|file| input.table_ids.contains(&file.info().id))
-        .cloned()
-        .collect();
-    Source::Run(RunCursor::new(tables, ReadOptions { fill_cache: false, ..ReadOptions::default() }))
-}
-
-fn merge(inner: &Inner, family: &FamilyView, plan: &Plan) -> Result<Vec<Arc<TableFile>>> {
-    let version = &family.version;
-    let sources = plan.inputs.iter().map(|input| input_cursor(version, input)).collect();
-    let mut merged = Merge::new(sources);
-    let snapshots = inner.snapshots.list();
-    let ranges = Some(&*version.range_deletes).filter(|ranges| !ranges.is_empty());
-    let mut retain = Retain::with_older(&snapshots, plan.older.clone());
-    let inherited = Inherited {
-        tombstones_since_us: plan.tombstones_since_us(&version.shape),
-        ranges_applied: version.range_deletes.applied_up_to(&snapshots),
-    };
-    let options = &family.core.options;
-    let entries = plan.input_totals(&version.shape).entries;
-    let filter = filters::for_level(options, &version.shape, plan.output_level, entries);
-    let mut outputs = Outputs::new(inner, (options, filter), inherited);
-    let mut entries = 0u64;
-    merged.seek_to_first()?;
-    while merged.valid() {
-        entries += 1;
-        if entries.is_multiple_of(ENTRIES_PER_LOOK) && inner.work.closing() {
-            return Err(Error::Closed);
-        }
-        let (key, trailer) = (merged.key(), merged.trailer());
-        let hidden = ranges.is_some_and(|ranges| ranges.hides(key, trailer.seqno(), &snapshots));
-        let dropped =
-            planted::has(Bug::ResurrectedTombstone) && trailer.kind() == Some(Kind::Delete);
-        if !hidden && retain.verdict(key, trailer) == Verdict::Keep && !dropped {
-            outputs.add(key, trailer, merged.value())?;
-        }
-        merged.next()?;
-    }
-    outputs.finish()
 }
 
 /// Enters the change in the manifest and installs it.
@@ -265,7 +236,7 @@ fn install(inner: &Arc<Inner>, family: u32, plan: &Plan, files: &[Arc<TableFile>
     let kept = installed.files();
     inner.state.change(|view| {
         view.change_family(family, |view| view.version = installed);
-        inner.admission.update(view.l0_runs_max());
+        inner.admission.update(inner, view);
     });
     drop(tree);
     for file in version.tables().filter(|file| !kept.contains_key(&file.info().id)) {

@@ -461,6 +461,9 @@ impl Db {
             stats.cache_hits = cached.hits;
             stats.cache_misses = cached.misses;
         }
+        stats.compaction_debt_bytes = view.debt_bytes();
+        stats.write_delay_us_per_mib = inner.admission.delay_us_per_mib();
+        stats.pressure = inner.admission.reason();
         for file in view.families().flat_map(|family| family.version.tables()) {
             stats.tables += 1;
             stats.filter_false_positives += file.table().false_positives();

@@ -52,7 +52,10 @@ pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
         install(inner, sealed, &flushed)?;
         let files = flushed.iter().flat_map(|flushed| &flushed.files);
         let bytes = files.map(|file| file.info().bytes).sum();
-        inner.counters.flushed(bytes, inner.env.clock.now().saturating_sub(begun));
+        let took = inner.env.clock.now().saturating_sub(begun);
+        inner.counters.flushed(bytes, took);
+        let memory = sealed.memtables.iter().map(|(_, memtable)| memtable.memory_bytes()).sum();
+        inner.admission.flushed(memory, took);
         inner.progress.notify();
         crate::background::schedule(inner);
     }
@@ -125,7 +128,7 @@ fn install(inner: &Arc<Inner>, sealed: &Arc<Sealed>, flushed: &[Flushed]) -> Res
         for (family, version) in versions {
             view.change_family(family, |view| view.version = version);
         }
-        inner.admission.update(view.l0_runs_max());
+        inner.admission.update(inner, view);
     });
     drop(tree);
     for log in dropped_logs {

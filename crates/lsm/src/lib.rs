@@ -20,6 +20,7 @@ pub mod manifest;
 mod manual;
 mod memory;
 mod memtable;
+mod merge;
 mod metrics;
 mod multi_get;
 mod names;
@@ -49,6 +50,7 @@ pub use compaction;
 pub use fence;
 pub use sstable::Codec;
 
+pub use crate::admission::Pressure;
 pub use crate::batch::WriteBatch;
 pub use crate::conditional::Swap;
 pub use crate::cursor::DbCursor;

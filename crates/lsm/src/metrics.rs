@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::admission::Pressure;
+
 /// Lines per split counter; a power of two.
 const LINES: usize = 16;
 
@@ -40,6 +42,7 @@ pub(crate) struct Counters {
     compactions: AtomicU64,
     compaction_read_bytes: AtomicU64,
     compaction_write_bytes: AtomicU64,
+    compaction_parts: AtomicU64,
     compaction_us: AtomicU64,
     moves: AtomicU64,
     moved_bytes: AtomicU64,
@@ -109,6 +112,11 @@ impl Counters {
         add(&self.compaction_us, micros(took));
     }
 
+    /// Takes note that a merge was cut into `parts`.
+    pub(crate) fn cut(&self, parts: usize) {
+        add(&self.compaction_parts, parts as u64);
+    }
+
     pub(crate) fn moved(&self, bytes: u64) {
         add(&self.moves, 1);
         add(&self.moved_bytes, bytes);
@@ -124,6 +132,11 @@ impl Counters {
     pub(crate) fn slowed(&self, took: Duration) {
         add(&self.slowdowns, 1);
         add(&self.slowdown_us, micros(took));
+    }
+
+    /// How long writers have been slowed down or stopped since the opening, all threads together.
+    pub(crate) fn delayed(&self) -> Duration {
+        Duration::from_micros(read(&self.slowdown_us).saturating_add(read(&self.stall_us)))
     }
 
     pub(crate) fn background_failed(&self) {
@@ -149,6 +162,7 @@ impl Counters {
             compactions: read(&self.compactions),
             compaction_read_bytes: read(&self.compaction_read_bytes),
             compaction_write_bytes: read(&self.compaction_write_bytes),
+            compaction_parts: read(&self.compaction_parts),
             compaction_us: read(&self.compaction_us),
             moves: read(&self.moves),
             moved_bytes: read(&self.moved_bytes),
@@ -184,6 +198,8 @@ pub struct Stats {
     pub flush_us: u64,
     /// Merges done; moves are counted apart.
     pub compactions: u64,
+    /// Parts that they were cut into, to run side by side; one for a merge in one piece.
+    pub compaction_parts: u64,
     /// Bytes of tables read by merges.
     pub compaction_read_bytes: u64,
     /// Bytes of tables written by merges.
@@ -202,6 +218,12 @@ pub struct Stats {
     pub slowdowns: u64,
     /// Microseconds of that.
     pub slowdown_us: u64,
+    /// Bytes that must be merged until no level asks for a compaction.
+    pub compaction_debt_bytes: u64,
+    /// Microseconds by which each MiB of writes is slowed down now; `u64::MAX` where writers wait.
+    pub write_delay_us_per_mib: u64,
+    /// What slows writers down now.
+    pub pressure: Pressure,
     /// Background jobs that failed.
     pub background_failures: u64,
     /// Bytes of memory that memtables hold.

@@ -57,6 +57,7 @@ pub(crate) fn get_with<T>(
         let Some(file) = run.find(key) else { continue };
         if let Some(found) = file.table().get(key, hash, newest)? {
             counters.missed_tables(missed);
+            file.note_read();
             return answer(found.trailer, deleted, || read(Bytes::Pinned(found.value)));
         }
         missed += 1;

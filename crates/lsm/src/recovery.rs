@@ -197,7 +197,7 @@ fn load_tables(inner: &Arc<Inner>) -> Result<(SeqNo, Vec<u64>)> {
         let view = FamilyView { core, active, sealed: Vec::new(), version };
         inner.state.change(|all| {
             all.set_family(id, Some(Arc::new(view)));
-            inner.admission.update(all.l0_runs_max());
+            inner.admission.update(inner, all);
         });
     }
     Ok((state.flushed_seqno, state.logs.iter().copied().collect()))

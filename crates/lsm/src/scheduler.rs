@@ -78,6 +78,15 @@ pub trait Scheduler: Send + Sync + Debug {
     /// for ever.
     fn wait(&self, signal: &Signal, seen_epoch: u64);
 
+    /// Runs all of `parts`, side by side where there are threads, and returns when all have ended.
+    /// # Panics
+    /// If a part panics, after all have ended.
+    fn run_together(&self, parts: Vec<Box<dyn FnOnce() + Send + '_>>) {
+        for part in parts {
+            part();
+        }
+    }
+
     /// Returns when no job is queued or running, not counting the caller's own. Jobs submitted
     /// meanwhile are waited for too. May be called any number of times.
     fn join(&self);
@@ -194,6 +203,18 @@ impl Scheduler for ThreadScheduler {
 
     fn wait(&self, signal: &Signal, seen_epoch: u64) {
         signal.wait_past(seen_epoch);
+    }
+
+    fn run_together(&self, parts: Vec<Box<dyn FnOnce() + Send + '_>>) {
+        let mut parts = parts.into_iter();
+        let Some(mine) = parts.next() else { return };
+        // Threads of their own: a part that waited for a worker might wait for its own caller.
+        std::thread::scope(|scope| {
+            for part in parts {
+                scope.spawn(part);
+            }
+            mine();
+        });
     }
 
     fn join(&self) {

@@ -81,6 +81,11 @@ impl View {
     pub(crate) fn l0_runs_max(&self) -> usize {
         self.families().map(|family| family.version.shape.level(0).runs.len()).max().unwrap_or(0)
     }
+
+    /// Bytes that must be merged until no level of any family asks for a compaction.
+    pub(crate) fn debt_bytes(&self) -> u64 {
+        self.families().map(|family| family.core.policy.debt_bytes(&family.version.shape)).sum()
+    }
 }
 
 impl FamilyView {

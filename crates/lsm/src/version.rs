@@ -3,10 +3,11 @@
 //! A version never changes. What the policies see of it, [`Levels`], and what reads use of it,
 //! open [`TableFile`]s, are built together and say the same.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use compaction::{Levels, TableInfo};
 use sstable::{BlockCache, Table};
@@ -15,6 +16,9 @@ use crate::fs::Fs;
 use crate::manifest::Edit;
 use crate::range_delete::RangeDeletes;
 use crate::tree;
+
+/// Of so many point reads of tables, a thread counts one.
+const READS_PER_NOTE: u32 = 32;
 
 /// An open table file. When a compaction has replaced it and the last reader has left, dropping
 /// it removes the file and its blocks in the cache.
@@ -26,6 +30,7 @@ pub(crate) struct TableFile {
     fs: Arc<dyn Fs>,
     cache: Option<Arc<BlockCache>>,
     obsolete: AtomicBool,
+    reads: AtomicU64,
 }
 
 impl TableFile {
@@ -36,7 +41,8 @@ impl TableFile {
         fs: Arc<dyn Fs>,
         cache: Option<Arc<BlockCache>>,
     ) -> Arc<Self> {
-        Arc::new(Self { info, table, path, fs, cache, obsolete: AtomicBool::new(false) })
+        let (obsolete, reads) = (AtomicBool::new(false), AtomicU64::new(0));
+        Arc::new(Self { info, table, path, fs, cache, obsolete, reads })
     }
 
     pub(crate) fn info(&self) -> &Arc<TableInfo> {
@@ -57,6 +63,27 @@ impl TableFile {
 
     pub(crate) fn largest(&self) -> &[u8] {
         &self.info.largest
+    }
+
+    /// Takes note of a point read that went through the filter: one in [`READS_PER_NOTE`], so
+    /// that threads seldom meet on the counter.
+    #[inline]
+    pub(crate) fn note_read(&self) {
+        thread_local! {
+            static SKIPPED: Cell<u32> = const { Cell::new(0) };
+        }
+        let skipped = SKIPPED.get() + 1;
+        SKIPPED.set(skipped % READS_PER_NOTE);
+        if skipped == READS_PER_NOTE {
+            // ORDERING: Relaxed; a statistic publishes nothing.
+            self.reads.fetch_add(u64::from(READS_PER_NOTE), Ordering::Relaxed);
+        }
+    }
+
+    /// Point reads since the table was opened, about: how warm it is.
+    pub(crate) fn reads(&self) -> u64 {
+        // ORDERING: Relaxed; as for `note_read`.
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// Says that the manifest no longer names the file.

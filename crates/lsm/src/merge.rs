@@ -1,0 +1,152 @@
+//! A merge: a plan's tables are read side by side and become new ones.
+//!
+//! Versions that nobody can see and deletions that hide nothing are left out. A large merge is
+//! cut at borders between tables, and idle workers take the parts side by side: all versions of a
+//! key are in one part, and the parts' outputs follow each other.
+
+use std::sync::Arc;
+
+use compaction::{Input, Plan, Retain, Verdict};
+use parking_lot::Mutex;
+use sstable::{Cursor as _, Kind, Merge, ReadOptions, SeqNo, Trailer};
+
+use crate::background;
+use crate::db::Inner;
+use crate::error::{Error, Result};
+use crate::filters;
+use crate::output::{Inherited, Outputs};
+use crate::planted::{self, Bug};
+use crate::source::{RunCursor, Source};
+use crate::state::FamilyView;
+use crate::version::{TableFile, Version, retire_all};
+
+/// Entries between two looks at whether the database is closing.
+const ENTRIES_PER_LOOK: u64 = 1024;
+
+/// A part is worth a thread from this many output tables on.
+const TABLES_PER_PART: u64 = 2;
+
+/// What all parts of a merge share.
+struct Job<'a> {
+    inner: &'a Arc<Inner>,
+    family: &'a FamilyView,
+    plan: &'a Plan,
+    snapshots: Vec<SeqNo>,
+    filter: (bloom::Kind, f64),
+}
+
+/// The keys of a part: from the first, if there is one, up to but without the second.
+type Part = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+type Tables = Vec<Arc<TableFile>>;
+
+/// Runs a merge and returns its tables in ascending order, on the medium and open.
+pub(crate) fn run(inner: &Arc<Inner>, family: &FamilyView, plan: &Plan) -> Result<Tables> {
+    let (options, shape) = (&family.core.options, &family.version.shape);
+    let totals = plan.input_totals(shape);
+    let filter = filters::for_level(options, shape, plan.output_level, totals.entries);
+    let job = Job { inner, family, plan, snapshots: inner.snapshots.list(), filter };
+    let wanted = totals.bytes / options.table_bytes.saturating_mul(TABLES_PER_PART).max(1);
+    let helpers =
+        background::helpers(inner, usize::try_from(wanted).unwrap_or(1).saturating_sub(1));
+    let parts = parts(plan.split_points(shape, helpers.count + 1));
+    inner.counters.cut(parts.len());
+    let results: Vec<Mutex<Option<Result<Tables>>>> =
+        parts.iter().map(|_| Mutex::default()).collect();
+    let job = &job;
+    let work = parts.iter().zip(&results).map(|(part, result)| {
+        Box::new(move || *result.lock() = Some(job.run(part))) as Box<dyn FnOnce() + Send + '_>
+    });
+    inner.env.scheduler.run_together(work.collect());
+    gather(results.into_iter().map(|result| result.into_inner().expect("every part was run")))
+}
+
+/// The parts between cuts.
+fn parts(cuts: Vec<Vec<u8>>) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::with_capacity(cuts.len() + 1);
+    let mut from = None;
+    for cut in cuts {
+        parts.push((from.replace(cut.clone()), Some(cut)));
+    }
+    parts.push((from, None));
+    parts
+}
+
+/// The tables of all parts, or the first error and no tables.
+fn gather(results: impl Iterator<Item = Result<Tables>>) -> Result<Tables> {
+    let (mut tables, mut failure) = (Vec::new(), None);
+    for result in results {
+        match result {
+            Ok(part) => tables.extend(part),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    failure.map_or(Ok(()), Err).inspect_err(|_| retire_all(&tables))?;
+    Ok(tables)
+}
+
+impl Job<'_> {
+    /// Merges one part.
+    fn run(&self, (from, to): &Part) -> Result<Tables> {
+        let Self { inner, family, plan, snapshots, filter } = self;
+        let version = &family.version;
+        let sources = plan.inputs.iter().map(|input| input_cursor(version, input)).collect();
+        let mut merged = Merge::new(sources);
+        let ranges = Some(&*version.range_deletes).filter(|ranges| !ranges.is_empty());
+        let mut retain = Retain::with_older(snapshots, plan.older.clone());
+        let inherited = Inherited {
+            tombstones_since_us: plan.tombstones_since_us(&version.shape),
+            ranges_applied: version.range_deletes.applied_up_to(snapshots),
+        };
+        let mut outputs = Outputs::new(inner, (&family.core.options, *filter), inherited);
+        let mut entries = 0u64;
+        match from {
+            None => merged.seek_to_first()?,
+            Some(key) => merged.seek(key, Trailer::from_raw(u64::MAX))?,
+        }
+        while merged.valid() {
+            entries += 1;
+            if entries.is_multiple_of(ENTRIES_PER_LOOK) && inner.work.closing() {
+                return Err(Error::Closed);
+            }
+            let (key, trailer) = (merged.key(), merged.trailer());
+            if to.as_ref().is_some_and(|to| key >= to.as_slice()) {
+                break;
+            }
+            let hidden = ranges.is_some_and(|ranges| ranges.hides(key, trailer.seqno(), snapshots));
+            let dropped =
+                planted::has(Bug::ResurrectedTombstone) && trailer.kind() == Some(Kind::Delete);
+            if !hidden && retain.verdict(key, trailer) == Verdict::Keep && !dropped {
+                outputs.add(key, trailer, merged.value())?;
+            }
+            merged.next()?;
+        }
+        outputs.finish()
+    }
+}
+
+/// The tables that a plan takes from one run, as a cursor.
+fn input_cursor(version: &Version, input: &Input) -> Source {
+    let level = version.shape.level(input.level);
+    let rank = level.position(input.run_id).expect("a checked plan's runs are there");
+    let tables = version.levels[input.level][rank]
+        .tables
+        .iter()
+        .filter(|file| input.table_ids.contains(&file.info().id))
+        .cloned()
+        .collect();
+    Source::Run(RunCursor::new(tables, ReadOptions { fill_cache: false, ..ReadOptions::default() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_leave_no_gap() {
+        assert_eq!(parts(Vec::new()), [(None, None)]);
+        let (a, b) = (b"a".to_vec(), b"b".to_vec());
+        let cut = parts(vec![a.clone(), b.clone()]);
+        assert_eq!(cut, [(None, Some(a.clone())), (Some(a), Some(b.clone())), (Some(b), None)]);
+    }
+}
