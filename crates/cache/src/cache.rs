@@ -117,6 +117,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         })
     }
 
+    #[inline(never)]
     fn find_locked<R>(
         &self,
         seat: Option<&Seat>,

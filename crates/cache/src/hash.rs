@@ -33,7 +33,7 @@ impl BuildHasher for Seeds {
 
     #[inline]
     fn build_hasher(&self) -> Folded {
-        Folded { state: self.start, step: self.step }
+        Folded { state: self.start, step: self.step, first: None }
     }
 }
 
@@ -42,6 +42,8 @@ impl BuildHasher for Seeds {
 pub(crate) struct Folded {
     state: u64,
     step: u64,
+    /// The first word of a pair whose second is to come: a pair costs one multiplication.
+    first: Option<u64>,
 }
 
 #[inline]
@@ -67,7 +69,7 @@ impl Hasher for Folded {
             self.write_u64(u64::from_le_bytes(padded));
         }
         // The length, so that zero padding and real zeros differ.
-        self.state ^= bytes.len() as u64;
+        self.write_u64(bytes.len() as u64);
     }
 
     #[inline]
@@ -87,7 +89,11 @@ impl Hasher for Folded {
 
     #[inline]
     fn write_u64(&mut self, word: u64) {
-        self.state = fold(self.state ^ word, 0x9e37_79b9_7f4a_7c15).wrapping_add(self.step);
+        if let Some(first) = self.first.take() {
+            self.state = fold(self.state ^ first, self.step ^ word);
+        } else {
+            self.first = Some(word);
+        }
     }
 
     #[inline]
@@ -97,7 +103,10 @@ impl Hasher for Folded {
 
     #[inline]
     fn finish(&self) -> u64 {
-        fold(self.state, self.step ^ 0xd6e8_feb8_6659_fd93)
+        match self.first {
+            Some(word) => fold(self.state ^ word, self.step ^ 0xd6e8_feb8_6659_fd93),
+            None => self.state,
+        }
     }
 }
 

@@ -23,6 +23,7 @@
 //! Weights are the caller's: the cache adds up what it is told and evicts before an insertion would
 //! exceed the capacity.
 
+mod barrier;
 mod cache;
 mod counters;
 mod flight;

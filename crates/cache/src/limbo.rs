@@ -9,7 +9,7 @@ use crate::readers::{Blocker, Readers};
 use crate::table::Table;
 
 /// So many things are gathered at most before a look.
-const FRESH_MAX: usize = 32;
+const FRESH_MAX: usize = 64;
 
 /// A thing in limbo.
 #[derive(Debug)]
@@ -72,8 +72,10 @@ impl Limbo {
             && (self.fresh.len() >= FRESH_MAX || self.bytes > bytes_max)
             && !self.fresh.is_empty()
         {
+            if !readers.inside(&mut self.blockers) {
+                return; // another time
+            }
             std::mem::swap(&mut self.fresh, &mut self.waiting);
-            readers.inside(&mut self.blockers);
             self.settle(&mut free);
         }
     }

@@ -74,7 +74,7 @@ fn published_value_is_not_freed_under_a_reader() {
         };
         let old: Retired<UnsafeCell<u64>> = published.replace(cell(2));
         let mut blockers = Vec::new();
-        readers::all().inside(&mut blockers);
+        assert!(readers::all().inside(&mut blockers));
         while blockers.iter().any(Blocker::blocks) {
             thread::yield_now();
         }

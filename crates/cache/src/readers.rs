@@ -7,19 +7,23 @@
 //! read writes to no shared line.
 //!
 //! 1. A seat belongs to one thread at a time; only that thread changes the counter's value.
-//! 2. Entering is a read-modify-write, and so is a writer's look. The two are ordered: either the
-//!    look comes first, and entering acquires the unlinking that came before the look; or entering
-//!    comes first, and the look finds the counter odd.
+//! 2. Entering and a writer's look are ordered: either the look comes first, and the reader sees
+//!    the unlinking that came before it; or entering comes first, and the look finds the counter
+//!    odd. Where [`barrier`] is available the writer's barrier before its look sees to that, and a
+//!    reader enters with a plain store; elsewhere both are read-modify-writes.
 
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::barrier;
+use crate::sync::{AtomicU64, Mutex, Ordering, compiler_fence};
 use std::marker::PhantomData;
 
 /// The counter, on cache lines of its own (processors fetch lines in pairs).
 #[derive(Debug)]
 #[repr(align(128))]
 struct Turn {
-    turn: AtomicU64,
+    count: AtomicU64,
     rank: usize,
+    /// Whether a plain store is enough to enter (invariant 2). The same for all seats.
+    light: bool,
 }
 
 /// The seats of all threads. Seats are never freed, only reused: one for each thread that ever
@@ -80,34 +84,48 @@ impl Readers {
         let mut seats = self.seats.lock();
         let turn = seats.free.pop().unwrap_or_else(|| {
             let rank = seats.all.len();
-            let turn = &*Box::leak(Box::new(Turn { turn: AtomicU64::new(0), rank }));
+            let (count, light) = (AtomicU64::new(0), barrier::available());
+            let turn = &*Box::leak(Box::new(Turn { count, rank, light }));
             seats.all.push(turn);
             turn
         });
         Tenancy { seat: Seat { turn, stays: PhantomData }, readers: self }
     }
 
-    /// The readers that may still see what the caller unlinked before this call.
+    /// Adds the readers that may still see what the caller unlinked before this call; `false` if
+    /// that cannot be told now.
     ///
     /// A thread that sits down after this call took the lock after it, and so sees the unlinking.
-    pub(crate) fn inside(&self, blockers: &mut Vec<Blocker>) {
-        for &seat in &self.seats.lock().all {
-            // ORDERING: AcqRel. Release publishes the unlinking to the swap in `Seat::enter` that
-            // comes next; Acquire takes in the reads before the store in `Guard::drop`.
-            let seen = seat.turn.fetch_add(0, Ordering::AcqRel);
+    pub(crate) fn inside(&self, blockers: &mut Vec<Blocker>) -> bool {
+        let seats = self.seats.lock();
+        let light = barrier::available();
+        if light && !barrier::all_threads() {
+            return false;
+        }
+        for &seat in &seats.all {
+            let seen = if light {
+                // ORDERING: Acquire takes in the reads before the Release in `Guard::drop`. That a
+                // reader who entered is seen is the barrier's doing; its partner is `Seat::enter`.
+                seat.count.load(Ordering::Acquire)
+            } else {
+                // ORDERING: AcqRel. Release publishes the unlinking to the swap in `Seat::enter`
+                // that comes next; Acquire takes in the reads before the store in `Guard::drop`.
+                seat.count.fetch_add(0, Ordering::AcqRel)
+            };
             if seen % 2 == 1 {
                 blockers.push(Blocker { seat, seen });
             }
         }
+        true
     }
 }
 
 impl Blocker {
     /// Whether the read that was under way has not ended.
     pub(crate) fn blocks(&self) -> bool {
-        // ORDERING: Acquire takes in the reads before the Release in `Guard::drop`, or before the
-        // swap in `Seat::enter` of a later read.
-        self.seat.turn.load(Ordering::Acquire) == self.seen
+        // ORDERING: Acquire takes in the reads before the Release in `Guard::drop`, or in
+        // `Seat::enter` of a later read.
+        self.seat.count.load(Ordering::Acquire) == self.seen
     }
 }
 
@@ -120,20 +138,29 @@ impl Seat {
     /// Whether this thread is inside a read.
     pub(crate) fn is_reading(&self) -> bool {
         // ORDERING: Relaxed, this thread's own counter.
-        self.turn.turn.load(Ordering::Relaxed) % 2 == 1
+        self.turn.count.load(Ordering::Relaxed) % 2 == 1
     }
 
     /// Begins a read; nests.
     #[inline]
     pub(crate) fn enter(&self) -> Guard<'_> {
         // ORDERING: Relaxed, this thread's own counter.
-        let turn = self.turn.turn.load(Ordering::Relaxed);
+        let turn = self.turn.count.load(Ordering::Relaxed);
         if turn % 2 == 1 {
             return Guard { seat: self, leave: None };
         }
-        // ORDERING: AcqRel. Acquire takes in what a writer unlinked before its look in
-        // `Readers::inside`; Release keeps earlier reads before it for `Blocker::blocks`.
-        self.turn.turn.swap(turn + 1, Ordering::AcqRel);
+        if self.turn.light {
+            // ORDERING: Release keeps earlier reads before it for `Blocker::blocks`. The reads to
+            // come stay behind it by the barrier in `Readers::inside`: the fence keeps the
+            // compiler from moving them, the barrier the processor.
+            self.turn.count.store(turn + 1, Ordering::Release);
+            // ORDERING: SeqCst, see above; no instruction.
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            // ORDERING: AcqRel. Acquire takes in what a writer unlinked before its look in
+            // `Readers::inside`; Release keeps earlier reads before it for `Blocker::blocks`.
+            self.turn.count.swap(turn + 1, Ordering::AcqRel);
+        }
         Guard { seat: self, leave: Some(turn + 2) }
     }
 }
@@ -158,11 +185,11 @@ impl Drop for Guard<'_> {
             // ORDERING: Release puts this read before whatever the writer frees after it saw this
             // value, in `Readers::inside` or `Blocker::blocks`.
             #[cfg(not(loom))]
-            self.seat.turn.turn.store(turn, Ordering::Release);
+            self.seat.turn.count.store(turn, Ordering::Release);
             // Loom 0.7 lets the `fetch_add` of a writer that read the odd value come after this
             // store, which a processor may not; a swap keeps it from that, and adds no ordering.
             #[cfg(loom)]
-            self.seat.turn.turn.swap(turn, Ordering::Release);
+            self.seat.turn.count.swap(turn, Ordering::Release);
         }
     }
 }
@@ -240,7 +267,7 @@ mod tests {
 
     fn blockers(readers: &Readers) -> Vec<super::Blocker> {
         let mut blockers = Vec::new();
-        readers.inside(&mut blockers);
+        assert!(readers.inside(&mut blockers));
         blockers
     }
 

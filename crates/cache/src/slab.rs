@@ -2,16 +2,20 @@
 //!
 //!   chunk c := slot * (64 << c / 4)      four of each length, so at most a fifth is not used yet
 //!
-//! 1. The chunk of every index handed out was made.
+//! The directory holds of each chunk where slot 0 would be, were the chunk to reach down to it: so
+//! that an index need not be taken apart.
+//!
+//! 1. The chunk of every index handed out was made, and is freed with the slab.
 //! 2. A slot is vacant, occupied or retired. Its entry is initialised unless it is vacant.
 //! 3. Only the holder of the shard's lock writes an entry, and only into a vacant slot. A retired
 //!    slot becomes vacant after every reader that could know its index has left.
 #![expect(unsafe_code, reason = "owns the memory that readers see without a lock")]
 
 use crate::policy::{Kind, MARK_MAX, Marks};
-use crate::sync::{AtomicU64, Ordering, UnsafeCell};
+use crate::sync::{AtomicPtr, AtomicU64, Ordering, UnsafeCell};
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
+use std::ptr;
 
 /// Slots of the first four chunks.
 const UNIT: u32 = if cfg!(loom) { 1 } else { 64 };
@@ -55,12 +59,12 @@ fn kind_of(state: u64) -> Kind {
     Kind::ALL[(state >> 4) as usize % Kind::COUNT]
 }
 
-type Chunk<K, V> = Box<[Slot<K, V>]>;
-
 /// The slots of a shard.
 #[derive(Debug)]
 pub(crate) struct Slab<K, V> {
-    chunks: [OnceLock<Chunk<K, V>>; CHUNKS],
+    /// Null: not made.
+    directory: [AtomicPtr<Slot<K, V>>; CHUNKS],
+    owns: PhantomData<Slot<K, V>>,
 }
 
 // SAFETY: entries move between threads with the slab.
@@ -69,37 +73,53 @@ unsafe impl<K: Send, V: Send> Send for Slab<K, V> {}
 // touch which entry when is invariant 3, which callers promise.
 unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Slab<K, V> {}
 
-/// The chunk of slot `index`, its place in it, and the length of the chunk.
+/// The chunk of slot `index`.
 #[inline]
-fn place(index: u32) -> (usize, usize, usize) {
+fn chunk_of(index: u32) -> usize {
     let above = index / UNIT + 4;
     let octave = above.ilog2() - 2;
-    let chunk = octave * 4 + (above >> octave & 3);
-    let at = (above & ((1 << octave) - 1)) * UNIT + index % UNIT;
-    (chunk as usize, at as usize, (UNIT as usize) << octave)
+    // The leading bit of what is shifted counts four.
+    (octave * 4 + (above >> octave) - 4) as usize
+}
+
+/// The first slot of a chunk, and how many it has.
+fn span_of(chunk: usize) -> (usize, usize) {
+    let (octave, quarter) = (chunk / 4, chunk % 4);
+    let unit = UNIT as usize;
+    ((((4 + quarter) << octave) - 4) * unit, unit << octave)
 }
 
 impl<K, V> Slab<K, V> {
     pub(crate) fn new() -> Self {
-        Self { chunks: std::array::from_fn(|_| OnceLock::new()) }
+        let directory = std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut()));
+        Self { directory, owns: PhantomData }
     }
 
-    /// Makes slot `index`, vacant.
+    /// Makes slot `index`, vacant. Called with the shard's lock held.
     pub(crate) fn make(&self, index: u32) {
         assert!(index < SLOTS_MAX, "four thousand million entries in one shard");
-        let (chunk, _, len) = place(index);
-        self.chunks[chunk].get_or_init(|| {
-            let slot =
-                || Slot { entry: UnsafeCell::new(MaybeUninit::uninit()), state: AtomicU64::new(0) };
-            (0..len).map(|_| slot()).collect()
-        });
+        let chunk = chunk_of(index);
+        // ORDERING: Relaxed, only the holder of the lock writes it.
+        if !self.directory[chunk].load(Ordering::Relaxed).is_null() {
+            return;
+        }
+        let (first, count) = span_of(chunk);
+        let slot =
+            || Slot { entry: UnsafeCell::new(MaybeUninit::uninit()), state: AtomicU64::new(0) };
+        let slots: Box<[Slot<K, V>]> = (0..count).map(|_| slot()).collect();
+        let start = Box::into_raw(slots).cast::<Slot<K, V>>();
+        // ORDERING: Release publishes the slots to the Acquire in `slot`.
+        self.directory[chunk].store(start.wrapping_sub(first), Ordering::Release);
     }
 
     #[inline]
     fn slot(&self, index: u32) -> &Slot<K, V> {
-        let (chunk, at, _) = place(index);
-        let slots = self.chunks[chunk].get().expect("indexes name slots that were made");
-        &slots[at]
+        // ORDERING: Acquire sees the slots made before the Release in `make`.
+        let zero = self.directory[chunk_of(index)].load(Ordering::Acquire);
+        debug_assert!(!zero.is_null(), "indexes name slots that were made");
+        // SAFETY: invariant 1: the chunk was made and lives as long as the slab, and `index` lies
+        // within its span, so that the sum is the address of one of its slots.
+        unsafe { &*zero.wrapping_add(index as usize) }
     }
 
     /// Fills a slot.
@@ -195,7 +215,29 @@ impl<K, V> Slab<K, V> {
 
     /// Bytes of the chunks made.
     pub(crate) fn memory_usage(&self) -> usize {
-        self.chunks.iter().filter_map(OnceLock::get).map(|chunk| size_of_val(&**chunk)).sum()
+        let made = |chunk: &usize| {
+            // ORDERING: Relaxed, only whether it is there.
+            !self.directory[*chunk].load(Ordering::Relaxed).is_null()
+        };
+        let slots: usize = (0..CHUNKS).filter(made).map(|chunk| span_of(chunk).1).sum();
+        slots * size_of::<Slot<K, V>>()
+    }
+}
+
+impl<K, V> Drop for Slab<K, V> {
+    /// Frees the slots; entries that are still there are the owner's to take out before.
+    fn drop(&mut self) {
+        for (chunk, zero) in self.directory.iter().enumerate() {
+            // ORDERING: Relaxed, `&mut self` has no rivals.
+            let zero = zero.load(Ordering::Relaxed);
+            if zero.is_null() {
+                continue;
+            }
+            let (first, count) = span_of(chunk);
+            let slots = ptr::slice_from_raw_parts_mut(zero.wrapping_add(first), count);
+            // SAFETY: what `make` took from a box of so many slots, and put in once.
+            drop(unsafe { Box::from_raw(slots) });
+        }
     }
 }
 
@@ -216,18 +258,20 @@ impl<K, V> Marks for Slab<K, V> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use super::{CHUNKS, SLOTS_MAX, UNIT, place};
+    use super::{CHUNKS, SLOTS_MAX, UNIT, chunk_of, span_of};
 
     #[test]
-    fn places_follow_on_one_another() {
-        let mut expected = (0, 0);
-        for index in 0..200_000 {
-            let (chunk, at, len) = place(index);
-            assert_eq!((chunk, at), expected, "slot {index}");
-            expected = if at + 1 == len { (chunk + 1, 0) } else { (chunk, at + 1) };
+    fn spans_follow_on_one_another() {
+        let mut end = 0;
+        for chunk in 0..CHUNKS {
+            let (first, count) = span_of(chunk);
+            assert_eq!(first, end, "chunk {chunk}");
+            end = first + count;
+            for index in [first, first + 1, end - 1] {
+                assert_eq!(chunk_of(u32::try_from(index).unwrap()), chunk, "slot {index}");
+            }
         }
-        assert_eq!(place(UNIT * 4), (4, 0, 128));
-        let (chunk, at, len) = place(SLOTS_MAX - 1);
-        assert_eq!((chunk, at), (CHUNKS - 1, len - 1));
+        assert_eq!(end, SLOTS_MAX as usize);
+        assert_eq!(span_of(4), (4 * UNIT as usize, 2 * UNIT as usize));
     }
 }

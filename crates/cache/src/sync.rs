@@ -3,7 +3,7 @@
 #[cfg(not(loom))]
 mod real {
     pub(crate) use parking_lot::{Mutex, MutexGuard};
-    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, compiler_fence};
     pub(crate) use std::thread;
 
     /// A cell with loom's face.
@@ -54,6 +54,7 @@ mod real {
     pub(crate) use loom::sync::MutexGuard;
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
     pub(crate) use loom::thread;
+    pub(crate) use std::sync::atomic::compiler_fence;
 
     /// A lock without poison.
     #[derive(Debug)]
