@@ -41,6 +41,9 @@ pub struct Cursor<L: Deref<Target = SkipList>> {
     leaf: Leaf,
     /// Rank in the leaf; valid while below its count.
     rank: usize,
+    /// Leaves entered from the one before since the last seek: from the second on it is a walk, and
+    /// the records of the leaf to come are fetched ahead.
+    entered: usize,
 }
 
 /// A sorted copy of what a level 0 node answers for.
@@ -60,7 +63,7 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
         let place = list.first_leaf();
         let words = [Word::NONE; SLOTS];
         let leaf = Leaf { place, next: Word::NONE, free: None, count: 0, words };
-        Self { list, leaf, rank: 0 }
+        Self { list, leaf, rank: 0, entered: 0 }
     }
 
     /// The list.
@@ -113,6 +116,7 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
         let target = Target::before(key, version);
         self.leaf.load_for(&self.list, self.list.descend(&target, 0), &target);
         self.rank = self.leaf.covered(&self.list, &target);
+        self.entered = 0;
         if self.rank == self.leaf.count {
             self.enter_next();
         } else {
@@ -129,6 +133,7 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
     pub fn seek_to_first(&mut self) {
         self.leaf.load(&self.list, self.list.first_leaf());
         self.rank = 0;
+        self.entered = 0;
         self.leaf.prefetch(&self.list, 0);
     }
 
@@ -182,6 +187,7 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
         self.leaf.load_for(&self.list, self.list.descend(target, 0), target);
         let covered = self.leaf.covered(&self.list, target);
         self.rank = covered.checked_sub(1).unwrap_or(usize::MAX);
+        self.entered = 0;
     }
 
     /// From behind the last entry of the leaf to the first of the next one, if there is one.
@@ -192,7 +198,13 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
         }
         self.leaf.load(&self.list, self.leaf.next.node());
         self.rank = 0;
-        self.leaf.prefetch(&self.list, 0);
+        self.entered += 1;
+        if self.entered <= 2 {
+            self.leaf.prefetch(&self.list, 0);
+        }
+        if self.entered >= 2 {
+            self.leaf.prefetch_next(&self.list);
+        }
     }
 
     /// Copies the leaf anew and finds the entry again where the cursor stands.
@@ -302,4 +314,33 @@ impl Leaf {
             list.arena.prefetch_node(self.next.node());
         }
     }
+
+    /// Brings the records of the next node nearer, and the node behind it: for a walk, which is
+    /// busy with this leaf meanwhile.
+    fn prefetch_next(&self, list: &SkipList) {
+        if self.next.is_none() {
+            return;
+        }
+        let node = list.arena.node(self.next.node());
+        for rank in 0..SLOTS {
+            let word = node.slot(rank);
+            if word.is_none() {
+                break;
+            }
+            prefetch_record(list, word);
+        }
+        let behind = node.next();
+        if !behind.is_none() {
+            list.arena.prefetch_node(behind.node());
+        }
+    }
+}
+
+/// Brings a record's header and the beginning of its key nearer, and of its value if that is not
+/// far: most records do not begin on a line.
+#[inline]
+fn prefetch_record(list: &SkipList, word: Word) {
+    let start = list.arena.address(word.place());
+    prefetch(start);
+    prefetch(start.wrapping_add(48));
 }
