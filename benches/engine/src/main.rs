@@ -34,6 +34,9 @@ struct Arguments {
     /// Block cache in MiB.
     #[arg(long, default_value_t = 256)]
     cache_mib: usize,
+    /// fastskip, skipmap, sharded:N or ring:N.
+    #[arg(long, default_value_t)]
+    memtable: lsm::MemtableKind,
     /// sync, buffered or none.
     #[arg(long, default_value = "buffered")]
     durability: String,
@@ -59,6 +62,7 @@ impl Arguments {
         Options {
             write_buffer_bytes: self.buffer_mib << 20,
             block_cache_bytes: self.cache_mib << 20,
+            memtable: self.memtable,
             durability: match self.durability.as_str() {
                 "sync" => Durability::Sync,
                 "none" => Durability::None,

@@ -25,8 +25,8 @@ use crate::batch::{self, Operations, Payload};
 use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::manifest::Edit;
-use crate::memtable::{Arena, ENTRY_OVERHEAD_BYTES, Memtable, Sealed};
-use crate::options::Durability;
+use crate::memtable::{Arena, Memtable, Sealed};
+use crate::options::{Durability, Options};
 use crate::wal::{self, Segment};
 
 /// Bytes of the buffer that a thread keeps for encoding single writes.
@@ -44,6 +44,8 @@ pub(crate) struct Tail {
     touched: Vec<u32>,
     /// Bytes reserved in the memtables.
     pub(crate) memtable_bytes: usize,
+    /// The first sequence number after the last seal.
+    begun_seqno: SeqNo,
     pub(crate) log: Option<Arc<Segment>>,
     /// Counts seals.
     generation: u64,
@@ -88,8 +90,24 @@ impl Tail {
             }
         }
         self.memtable_bytes = 0;
+        self.begun_seqno = self.next_seqno;
         self.generation += 1;
         replaced
+    }
+
+    /// The number of the first write: recovery, before there are writers.
+    pub(crate) fn begin_at(&mut self, seqno: SeqNo) {
+        self.next_seqno = seqno;
+        self.begun_seqno = seqno;
+    }
+
+    /// Whether the memtables have no room for `count` operations in `bytes` more.
+    fn is_full(&self, options: &Options, bytes: usize, count: u32) -> bool {
+        let entries = self.next_seqno - self.begun_seqno + u64::from(count);
+        let entries_max = options.write_buffer_entries as u64;
+        self.memtable_bytes > 0
+            && (self.memtable_bytes + bytes > options.write_buffer_bytes
+                || (entries_max > 0 && entries > entries_max))
     }
 }
 
@@ -141,7 +159,8 @@ pub(crate) fn write_when(
     payload: Payload<'_>,
     condition: impl FnMut(SeqNo) -> Result<bool>,
 ) -> Result<bool> {
-    let memory = payload.bytes.len() + payload.count as usize * ENTRY_OVERHEAD_BYTES;
+    let overhead = payload.count as usize * inner.arena.entry_overhead_bytes();
+    let memory = payload.bytes.len() + overhead;
     admission::admit(inner, memory)?;
     let crc = wal::payload_crc(payload.bytes);
     let Some(place) = take_place(inner, payload, (crc, memory), condition)? else {
@@ -196,9 +215,7 @@ fn take_place(
     let mut tail = inner.tail.lock();
     loop {
         inner.check_writable()?;
-        let full = tail.memtable_bytes > 0
-            && tail.memtable_bytes + memory > inner.options.write_buffer_bytes;
-        if full {
+        if tail.is_full(&inner.options, memory, payload.count) {
             tail = rotate(inner, tail, payload.bytes.len())?;
             continue;
         }

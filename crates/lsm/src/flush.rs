@@ -17,7 +17,6 @@ use crate::memtable::{Memtable, Sealed};
 use crate::output::{Inherited, Outputs};
 use crate::planted::{self, Bug};
 use crate::range_delete::RangeDeletes;
-use crate::source::MemtableCursor;
 use crate::state::FamilyView;
 use crate::version::{TableFile, retire_all};
 
@@ -67,7 +66,7 @@ fn write_tables(
     family: &FamilyView,
     memtable: &Memtable,
 ) -> Result<Vec<Arc<TableFile>>> {
-    let mut cursor = MemtableCursor(memtable.cursor());
+    let mut cursor = memtable.cursor();
     let mut retain = Retain::new(&inner.snapshots.list(), false);
     let inherited =
         Inherited { tombstones_since_us: inner.env.clock.unix_micros(), ranges_applied: 0 };

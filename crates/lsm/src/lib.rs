@@ -60,6 +60,7 @@ pub use crate::family::Family;
 pub use crate::family_options::FamilyOptions;
 pub use crate::filters::FilterSplit;
 pub use crate::memory::MemoryUsage;
+pub use crate::memtable::{MemtableKind, Placement};
 pub use crate::metrics::Stats;
 pub use crate::options::{Durability, Options};
 pub use crate::scan::Scan;

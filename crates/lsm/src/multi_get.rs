@@ -27,7 +27,7 @@ pub(crate) fn get_many<K: AsRef<[u8]>>(
         let found = memtable.get_many(&wanted, newest);
         for (&rank, found) in open.iter().zip(&found) {
             if let Some((trailer, value)) = found {
-                answers[rank] = answer(*trailer, deleted[rank], || Slice::from(*value))?;
+                answers[rank] = answer(*trailer, deleted[rank], || Slice::from(&**value))?;
             }
         }
         let mut found = found.into_iter();

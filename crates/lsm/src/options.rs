@@ -6,6 +6,7 @@ use sstable::Codec;
 use crate::error::{Error, Result};
 use crate::family_options::FamilyOptions;
 use crate::filters::FilterSplit;
+use crate::memtable::MemtableKind;
 use crate::wal::RecoveryMode;
 
 /// When a write counts as done. `docs/durability.md` is the contract in full.
@@ -39,8 +40,13 @@ pub struct Options {
     /// have to read back from the log. Default 64 MiB, 4 KiB to 4 GiB. The database holds at
     /// most `sealed_memtables_max + 1` of them.
     pub write_buffer_bytes: usize,
+    /// Writes collected in memory before they become a table, as a second limit. Default 0: only
+    /// bytes count. A batch is never cut.
+    pub write_buffer_entries: usize,
     /// Full memtables that may wait for their flush before writers wait. Default 2, 1 to 16.
     pub sealed_memtables_max: usize,
+    /// How writes are kept sorted in memory. Default `fastskip`; the others are there to compare.
+    pub memtable: MemtableKind,
     /// Bytes of the block cache. Default 128 MiB. 0 keeps no blocks.
     pub block_cache_bytes: usize,
     /// Bytes of a data block before compression. Default 4,096; 512 to 65,536. Larger blocks
@@ -80,7 +86,9 @@ impl Default for Options {
             create_if_missing: true,
             durability: Durability::default(),
             write_buffer_bytes: 64 << 20,
+            write_buffer_entries: 0,
             sealed_memtables_max: 2,
+            memtable: MemtableKind::default(),
             block_cache_bytes: 128 << 20,
             block_bytes: 4096,
             codec: Codec::Lz4,
@@ -107,6 +115,7 @@ impl Options {
         let buffer = 4096..=4 << 30;
         check("write_buffer_bytes", buffer.contains(&self.write_buffer_bytes), "4 KiB to 4 GiB")?;
         check("sealed_memtables_max", (1..=16).contains(&self.sealed_memtables_max), "1 to 16")?;
+        check("the number of memtable shards", self.memtable.is_valid(), "1 to 1,024")?;
         check("block_bytes", (512..=65_536).contains(&self.block_bytes), "512 to 65,536")?;
         let bits = 0.0..=64.0;
         check("filter_bits_per_key", bits.contains(&self.filter_bits_per_key), "0 to 64")?;
@@ -130,6 +139,7 @@ mod tests {
         let broken = [
             Options { write_buffer_bytes: 1, ..Options::default() },
             Options { sealed_memtables_max: 0, ..Options::default() },
+            Options { memtable: MemtableKind::sharded(0), ..Options::default() },
             Options { block_bytes: 100, ..Options::default() },
             Options { filter_bits_per_key: f64::NAN, ..Options::default() },
             Options { table_bytes: 0, ..Options::default() },

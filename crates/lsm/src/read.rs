@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::metrics::Counters;
 use crate::scan::Bounds;
 use crate::slice::{Slice, Value};
-use crate::source::{MemtableCursor, RunCursor, Source};
+use crate::source::{RunCursor, Source};
 use crate::state::FamilyView;
 
 /// The value of `key` at `at`.
@@ -48,7 +48,7 @@ pub(crate) fn get_with<T>(
     let deleted = view.deleted_at(key, at);
     for memtable in view.memtables() {
         if let Some((trailer, value)) = memtable.get(key, newest) {
-            return answer(trailer, deleted, || read(Bytes::Lent(value)));
+            return answer(trailer, deleted, || read(Bytes::Lent(&value)));
         }
     }
     let hash = bloom::hash_key(key);
@@ -83,8 +83,7 @@ pub(crate) fn answer<T>(
 
 /// A cursor over the entries within `bounds` at `at`.
 pub(crate) fn cursor(view: &Arc<FamilyView>, at: SeqNo, bounds: Bounds) -> DbCursor {
-    let mut sources: Vec<Source> =
-        view.memtables().map(|table| Source::Memtable(MemtableCursor(table.cursor()))).collect();
+    let mut sources: Vec<Source> = view.memtables().map(|table| table.cursor()).collect();
     for run in view.version.runs() {
         let first = match &bounds.0 {
             Bound::Included(low) | Bound::Excluded(low) => {

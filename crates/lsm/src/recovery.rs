@@ -30,7 +30,7 @@ use crate::flush;
 use crate::fs::{Fs, Lock};
 use crate::logs::Logs;
 use crate::manifest::{self, AddedFamily, Edit, Manifest, Presence};
-use crate::memtable::{Arena, ENTRY_OVERHEAD_BYTES, Memtable, Sealed};
+use crate::memtable::{Arena, Memtable, Sealed};
 use crate::names::{self, FileKind};
 use crate::options::{Durability, Options};
 use crate::output;
@@ -148,7 +148,7 @@ fn assemble(
         path: path.to_path_buf(),
         db_id: manifest.database(),
         cache,
-        arena: Arena::new(options.write_buffer_bytes),
+        arena: Arena::new(options.memtable, options.write_buffer_bytes),
         tail: Mutex::new(Tail::default()),
         unsynced: Unsynced::default(),
         logs: Logs::default(),
@@ -261,7 +261,7 @@ impl Replayed<'_> {
             Error::corruption(&self.inner.path.join("*.log"), 0, what)
         };
         let count = Operations::new(payload).map_err(damaged)?.left();
-        let memory = payload.len() + count as usize * ENTRY_OVERHEAD_BYTES;
+        let memory = payload.len() + count as usize * self.inner.arena.entry_overhead_bytes();
         if self.bytes > 0 && self.bytes + memory > self.inner.options.write_buffer_bytes {
             self.seal(None)?;
         }
@@ -326,7 +326,7 @@ fn replay_logs(inner: &Arc<Inner>, logs: &[u64], flushed: SeqNo) -> Result<()> {
     }
     check_last(inner, &report)?;
     inner.visible.recover(report.last_seqno);
-    inner.tail.lock().next_seqno = report.last_seqno + 1;
+    inner.tail.lock().begin_at(report.last_seqno + 1);
     if report.torn.is_some() {
         tracing::warn!(?report.torn, "the log ends in a write that was cut");
         // What lies behind the tear must never meet new operations of the same numbers.

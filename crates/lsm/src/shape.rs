@@ -20,6 +20,8 @@ pub struct MemtableShape {
     pub entries: u64,
     /// Bytes of memory it holds.
     pub memory_bytes: u64,
+    /// The smallest and the largest key of its entries, if there are any.
+    pub key_range: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// A level.
@@ -82,6 +84,7 @@ impl Shape {
         let memtable = |table: &std::sync::Arc<crate::memtable::Memtable>| MemtableShape {
             entries: table.len() as u64,
             memory_bytes: table.memory_bytes() as u64,
+            key_range: table.key_range(),
         };
         let table = |file: &std::sync::Arc<crate::version::TableFile>| {
             let info = file.info();

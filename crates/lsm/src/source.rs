@@ -8,6 +8,7 @@ use std::sync::Arc;
 use fastskip::SkipList;
 use sstable::{Cursor, ReadOptions, Result, TableCursor, Trailer};
 
+use crate::memtable::{ShardedCursor, SkipMapCursor};
 use crate::version::TableFile;
 
 /// A cursor over a memtable or over a run.
@@ -15,6 +16,8 @@ use crate::version::TableFile;
 pub(crate) enum Source {
     Memtable(MemtableCursor),
     Run(RunCursor),
+    SkipMap(SkipMapCursor),
+    Sharded(Box<ShardedCursor>),
 }
 
 /// Calls the same method on whichever cursor it is.
@@ -23,6 +26,8 @@ macro_rules! each {
         match $self {
             Source::Memtable($cursor) => $call,
             Source::Run($cursor) => $call,
+            Source::SkipMap($cursor) => $call,
+            Source::Sharded($cursor) => $call,
         }
     };
 }

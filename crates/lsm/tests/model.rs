@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::path::Path;
 
 use lsm::compaction::Strategy;
-use lsm::{Db, Durability, Options, Scan, Snapshot, Swap, WriteBatch};
+use lsm::{Db, Durability, MemtableKind, Options, Scan, Snapshot, Swap, WriteBatch};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -25,6 +25,8 @@ fn options(random: &mut StdRng) -> Options {
         durability: if random.random_bool(0.1) { Durability::Sync } else { Durability::Buffered },
         write_buffer_bytes: [4096, 16 << 10, 64 << 10][random.random_range(0..3)],
         sealed_memtables_max: random.random_range(1..4),
+        memtable: memtable(random),
+        write_buffer_entries: [0, 0, 0, 300][random.random_range(0..4)],
         block_cache_bytes: [0, 64 << 10, 1 << 20][random.random_range(0..3)],
         block_bytes: [512, 4096][random.random_range(0..2)],
         codec: if random.random_bool(0.5) { lsm::Codec::Lz4 } else { lsm::Codec::None },
@@ -37,6 +39,15 @@ fn options(random: &mut StdRng) -> Options {
         table_bytes: [8 << 10, 64 << 10][random.random_range(0..2)],
         strategy,
         ..Options::default()
+    }
+}
+
+fn memtable(random: &mut StdRng) -> MemtableKind {
+    match random.random_range(0..6) {
+        0 => MemtableKind::SkipMap,
+        1 => MemtableKind::sharded(random.random_range(1..20)),
+        2 => MemtableKind::ring(random.random_range(1..20)),
+        _ => MemtableKind::FastSkip,
     }
 }
 

@@ -5,7 +5,17 @@
 //!    their writes ([`Sealed`]), so a flush frees exactly those logs.
 //! 3. A sealed memtable's contents are complete when the visible sequence number has reached
 //!    the last number of its seal.
+//!
+//! Which sorted buffer it is, is an option ([`MemtableKind`]); all pass `suite.rs`.
 
+mod entry;
+mod kind;
+mod sharded;
+mod skipmap;
+#[cfg(test)]
+mod suite;
+
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,42 +24,90 @@ use fastskip::SkipList;
 use parking_lot::Mutex;
 use sstable::{Kind, SeqNo, Trailer};
 
+pub use self::kind::{MemtableKind, Placement};
+
+use self::entry::Chunks;
+use self::sharded::Placed;
 use crate::batch::Operation;
 use crate::range_delete::{RangeDelete, RangeDeletes};
+use crate::source::{MemtableCursor, Source};
 
-/// Memory that an entry takes beyond its key and value: an estimate for the write buffer's
-/// limit, in bytes.
-pub(crate) const ENTRY_OVERHEAD_BYTES: usize = 48;
+/// What the skip list of `crossbeam-skiplist` and one shard walk over.
+pub(crate) type SkipMapCursor = Chunks<skipmap::Table>;
+pub(crate) type ShardedCursor = sstable::Merge<Chunks<sharded::Shard>>;
 
-/// Where memtables get their memory from: chunks of about a sixteenth of the write buffer, which
-/// those that were flushed leave to those that follow.
-#[derive(Debug, Default)]
+/// What memtables are made of, and where the default kind gets its memory from: chunks of about a
+/// sixteenth of the write buffer, which those that were flushed leave to those that follow.
+#[derive(Debug)]
 pub(crate) struct Arena {
-    options: fastskip::Options,
+    kind: MemtableKind,
+    fastskip: fastskip::Options,
+    placed: Placed,
 }
 
 impl Arena {
-    pub(crate) fn new(write_buffer_bytes: usize) -> Self {
-        let pool = Arc::new(fastskip::ChunkPool::new(write_buffer_bytes));
-        let options = fastskip::Options {
+    pub(crate) fn new(kind: MemtableKind, write_buffer_bytes: usize) -> Self {
+        let pool = (kind == MemtableKind::FastSkip)
+            .then(|| Arc::new(fastskip::ChunkPool::new(write_buffer_bytes)));
+        let fastskip = fastskip::Options {
             chunk_bytes: write_buffer_bytes / 16,
-            pool: Some(pool),
+            pool,
             ..fastskip::Options::default()
         };
-        Self { options }
+        let placed = match kind {
+            MemtableKind::Sharded { shards, placement } => Placed::new(shards, placement),
+            MemtableKind::FastSkip | MemtableKind::SkipMap => Placed::new(1, Placement::Modulo),
+        };
+        Self { kind, fastskip, placed }
+    }
+
+    /// Memory that an entry takes beyond its key and value: an estimate for the write buffer's
+    /// limit, in bytes.
+    #[inline]
+    pub(crate) fn entry_overhead_bytes(&self) -> usize {
+        self.kind.entry_overhead_bytes()
     }
 
     /// Bytes that wait for the next memtable.
     pub(crate) fn idle_bytes(&self) -> usize {
-        self.options.pool.as_ref().map_or(0, |pool| pool.idle_bytes())
+        self.fastskip.pool.as_ref().map_or(0, |pool| pool.idle_bytes())
     }
 }
 
 /// A sorted buffer of writes, many versions a key, newest first.
 #[derive(Debug)]
 pub(crate) struct Memtable {
-    list: Arc<SkipList>,
+    table: Table,
     ranges: Ranges,
+}
+
+/// The sorted buffer.
+#[derive(Debug)]
+enum Table {
+    FastSkip(Arc<SkipList>),
+    SkipMap(Arc<skipmap::Table>),
+    Sharded(sharded::Table),
+}
+
+/// A value found in a memtable.
+#[derive(Debug)]
+pub(crate) enum Found<'a> {
+    /// Lies in the memtable for good.
+    Lent(&'a [u8]),
+    /// Shared with the memtable.
+    Shared(Arc<[u8]>),
+}
+
+impl Deref for Found<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Found::Lent(bytes) => bytes,
+            Found::Shared(bytes) => bytes,
+        }
+    }
 }
 
 /// Range deletes, replaced whole; most memtables have none.
@@ -84,39 +142,73 @@ pub(crate) struct Sealed {
 impl Memtable {
     /// An empty memtable with memory from `arena`.
     pub(crate) fn new(arena: &Arena) -> Self {
-        let list = Arc::new(SkipList::with_options(&arena.options));
-        Self { list, ranges: Ranges::default() }
+        let table = match arena.kind {
+            MemtableKind::FastSkip => {
+                Table::FastSkip(Arc::new(SkipList::with_options(&arena.fastskip)))
+            }
+            MemtableKind::SkipMap => Table::SkipMap(Arc::default()),
+            MemtableKind::Sharded { .. } => Table::Sharded(sharded::Table::new(&arena.placed)),
+        };
+        Self { table, ranges: Ranges::default() }
     }
 
     /// Inserts operation number `seqno`.
+    #[inline]
     pub(crate) fn insert(&self, seqno: SeqNo, operation: &Operation<'_>) {
         if operation.kind == Kind::RangeDelete {
             let (start, end) = (operation.key.to_vec(), operation.value.to_vec());
             return self.ranges.add(RangeDelete { seqno, start, end });
         }
         let version = Trailer::new(seqno, operation.kind).raw();
-        self.list
-            .insert(operation.key, version, operation.value)
-            .unwrap_or_else(|error| panic!("a memtable refused a number of its own: {error}"));
+        match &self.table {
+            Table::FastSkip(list) => list
+                .insert(operation.key, version, operation.value)
+                .unwrap_or_else(|error| panic!("a memtable refused a number of its own: {error}")),
+            Table::SkipMap(table) => table.insert(operation.key, version, operation.value),
+            Table::Sharded(table) => table.insert(operation.key, version, operation.value),
+        }
     }
 
     /// The newest version of `key` at or before `at`, deletions included.
-    pub(crate) fn get(&self, key: &[u8], at: Trailer) -> Option<(Trailer, &[u8])> {
-        let entry = self.list.get(key, at.raw())?;
-        Some((Trailer::from_raw(entry.version), entry.value))
+    #[inline]
+    pub(crate) fn get(&self, key: &[u8], at: Trailer) -> Option<(Trailer, Found<'_>)> {
+        let shared = match &self.table {
+            Table::FastSkip(list) => {
+                let entry = list.get(key, at.raw())?;
+                return Some((Trailer::from_raw(entry.version), Found::Lent(entry.value)));
+            }
+            Table::SkipMap(table) => table.get(key, at.raw()),
+            Table::Sharded(table) => table.get(key, at.raw()),
+        };
+        shared.map(|(trailer, value)| (trailer, Found::Shared(value)))
     }
 
     /// [`Memtable::get`] for many keys, in their order.
-    pub(crate) fn get_many(&self, keys: &[&[u8]], at: Trailer) -> Vec<Option<(Trailer, &[u8])>> {
-        let entries = self.list.get_many(keys, at.raw()).into_iter();
+    pub(crate) fn get_many(
+        &self,
+        keys: &[&[u8]],
+        at: Trailer,
+    ) -> Vec<Option<(Trailer, Found<'_>)>> {
+        let Table::FastSkip(list) = &self.table else {
+            return keys.iter().map(|key| self.get(key, at)).collect();
+        };
+        let entries = list.get_many(keys, at.raw()).into_iter();
         entries
-            .map(|entry| entry.map(|entry| (Trailer::from_raw(entry.version), entry.value)))
+            .map(|entry| {
+                entry.map(|found| (Trailer::from_raw(found.version), Found::Lent(found.value)))
+            })
             .collect()
     }
 
     /// A cursor that keeps the memtable's entries alive.
-    pub(crate) fn cursor(&self) -> fastskip::Cursor<Arc<SkipList>> {
-        fastskip::Cursor::new(Arc::clone(&self.list))
+    pub(crate) fn cursor(&self) -> Source {
+        match &self.table {
+            Table::FastSkip(list) => {
+                Source::Memtable(MemtableCursor(fastskip::Cursor::new(Arc::clone(list))))
+            }
+            Table::SkipMap(table) => Source::SkipMap(Chunks::new(Arc::clone(table))),
+            Table::Sharded(table) => Source::Sharded(Box::new(table.cursor())),
+        }
     }
 
     /// The range deletes in it, if there are any.
@@ -134,11 +226,35 @@ impl Memtable {
 
     /// Number of entries.
     pub(crate) fn len(&self) -> usize {
-        self.list.len()
+        match &self.table {
+            Table::FastSkip(list) => list.len(),
+            Table::SkipMap(table) => table.len(),
+            Table::Sharded(table) => table.len(),
+        }
     }
 
-    /// Bytes of memory it holds.
+    /// Bytes of memory it holds; an estimate where the allocations are not ours.
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.list.memory_reserved()
+        let (kind, data_bytes) = match &self.table {
+            Table::FastSkip(list) => return list.memory_reserved(),
+            Table::SkipMap(table) => (MemtableKind::SkipMap, table.data_bytes()),
+            Table::Sharded(table) => (MemtableKind::sharded(1), table.data_bytes()),
+        };
+        data_bytes + self.len() * kind.entry_overhead_bytes()
+    }
+
+    /// The smallest and the largest key of its entries, if there are any.
+    pub(crate) fn key_range(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        match &self.table {
+            Table::FastSkip(list) => {
+                let mut cursor = fastskip::Cursor::new(&**list);
+                cursor.seek_to_first();
+                let smallest = cursor.valid().then(|| cursor.key().to_vec())?;
+                cursor.seek_to_last();
+                Some((smallest, cursor.key().to_vec()))
+            }
+            Table::SkipMap(table) => table.key_range(),
+            Table::Sharded(table) => table.key_range(),
+        }
     }
 }
