@@ -187,17 +187,20 @@ fn shared_value(seqno: u64) -> Vec<u8> {
 /// Inserts what has a number up to 6000, and says how far it is.
 fn write_shared(memtable: &Memtable, next: &AtomicU64, done: &AtomicU64) {
     loop {
+        // ORDERING: SeqCst, in all of this test: the memtable's orderings are on trial, not its.
         let seqno = next.fetch_add(1, Ordering::SeqCst);
         if seqno > 6000 {
             return;
         }
         insert(memtable, seqno, Kind::Put, &shared_key(seqno), &shared_value(seqno));
+        // ORDERING: as above; pairs with the load in `read_shared`.
         done.store(seqno, Ordering::SeqCst);
     }
 }
 
 fn read_shared(memtable: &Memtable, done: &[AtomicU64; 3]) {
     for round in 0..2000 {
+        // ORDERING: as above; pairs with the store in `write_shared`.
         let seqno = done[round % 3].load(Ordering::SeqCst);
         if seqno > 0 {
             let found = memtable.get(&shared_key(seqno), Trailer::newest_at(seqno));
