@@ -32,7 +32,7 @@ mod held {
             for (rank, word) in HELD.iter().enumerate() {
                 // ORDERING: Relaxed: the number only chooses a shard; nothing is published by it.
                 let taken = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
-                    (bits != u64::MAX).then_some(bits | (bits + 1))
+                    (bits != u64::MAX).then(|| bits | (bits + 1))
                 });
                 if let Ok(bits) = taken {
                     return Self(rank * 64 + bits.trailing_ones() as usize);
@@ -67,6 +67,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn more_than_a_word_of_living_threads_hold_different_numbers() {
+        let barrier = std::sync::Barrier::new(150);
+        let mut held: Vec<usize> = std::thread::scope(|scope| {
+            let hold = || {
+                let token = current();
+                barrier.wait();
+                token
+            };
+            let threads: Vec<_> = (0..150).map(|_| scope.spawn(hold)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        held.sort_unstable();
+        held.dedup();
+        assert_eq!(held.len(), 150);
+    }
+
+    #[test]
     fn living_threads_hold_different_numbers_and_dead_ones_give_them_back() {
         let mine = current();
         assert_eq!(mine, current());
@@ -89,7 +106,7 @@ mod tests {
         assert_eq!(held.len(), 9);
         // Far more threads than numbers, one after the other: numbers are reused.
         for _ in 0..2 * HELD_MAX {
-            assert!(std::thread::spawn(current).join().unwrap() < 512);
+            assert!(std::thread::spawn(current).join().unwrap() < HELD_MAX);
         }
     }
 }

@@ -61,6 +61,12 @@ impl Work {
         self.state.lock().phase = Phase::Closing;
     }
 
+    /// Whether a flush runs, and how many compactions.
+    pub(crate) fn running(&self) -> (bool, usize) {
+        let state = self.state.lock();
+        (state.flushing, state.compactions)
+    }
+
     /// Picks under one lock, so that two jobs never take the same tables.
     pub(crate) fn with_jobs<T>(&self, pick: impl FnOnce(&mut FamilyJobs) -> T) -> T {
         pick(&mut self.state.lock().jobs)

@@ -254,7 +254,7 @@ impl Db {
         Ok(Self { handle: Arc::new(Handle { inner }) })
     }
 
-    fn inner(&self) -> &Arc<Inner> {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.handle.inner
     }
 

@@ -15,6 +15,7 @@ mod family_options;
 mod filters;
 mod flush;
 pub mod fs;
+pub mod inspect;
 mod logs;
 pub mod manifest;
 mod manual;

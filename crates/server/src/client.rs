@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -90,7 +90,7 @@ impl Client {
         let (mut out, mut next) = (Vec::new(), Next::Read);
         loop {
             if next == Next::Read {
-                if self.last || !self.receive().await {
+                if self.last || !self.receive(&mut out).await {
                     return Goodbye::Closed;
                 }
                 next = Next::Line;
@@ -117,33 +117,44 @@ impl Client {
         matches!(written, Ok(Ok(())))
     }
 
-    /// Reads what has come; `false` when nothing will come any more.
-    async fn receive(&mut self) -> bool {
+    /// Reads what has come; `false` when nothing will come any more. While there is nothing to
+    /// read, an idle client holds no buffers.
+    async fn receive(&mut self, out: &mut Vec<u8>) -> bool {
         self.input.drain(..self.taken);
         self.taken = 0;
-        self.input.reserve(IN_BYTES);
-        if *self.ended.borrow() {
-            return self.receive_last();
+        loop {
+            if *self.ended.borrow() {
+                return self.receive_last();
+            }
+            self.input.reserve(IN_BYTES);
+            match self.stream.try_read_buf(&mut self.input) {
+                Ok(bytes) => return bytes > 0,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    tracing::debug!(%error, "reading from a client");
+                    return false;
+                }
+            }
+            self.input.shrink_to_fit();
+            *out = Vec::new();
+            if !self.wait().await {
+                return false;
+            }
         }
-        let idle = self.options.idle;
-        let read = async {
-            let read = self.stream.read_buf(&mut self.input);
-            match idle {
-                Some(idle) => timeout(idle, read).await.unwrap_or(Ok(0)),
-                None => read.await,
+    }
+
+    /// Waits until there may be something to read, or the server ends; `false` if the client has
+    /// been silent for too long.
+    async fn wait(&mut self) -> bool {
+        let readable = async {
+            match self.options.idle {
+                Some(idle) => timeout(idle, self.stream.readable()).await.ok(),
+                None => Some(self.stream.readable().await),
             }
         };
-        let came = tokio::select! {
-            came = read => Some(came),
-            _ = self.ended.changed() => None,
-        };
-        match came {
-            None => self.receive_last(),
-            Some(Ok(bytes)) => bytes > 0,
-            Some(Err(error)) => {
-                tracing::debug!(%error, "reading from a client");
-                false
-            }
+        tokio::select! {
+            ready = readable => ready.is_some(),
+            _ = self.ended.changed() => true,
         }
     }
 
@@ -151,6 +162,7 @@ impl Client {
     fn receive_last(&mut self) -> bool {
         self.last = true;
         while self.input.len() < LAST_BYTES {
+            self.input.reserve(IN_BYTES);
             match self.stream.try_read_buf(&mut self.input) {
                 Ok(0) => break,
                 Ok(_) => {}

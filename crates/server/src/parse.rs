@@ -1,7 +1,7 @@
 //! One line of the language to one command.
 //!
 //! ```text
-//! p KEY VALUE | g KEY | r LO HI | d KEY | l "PATH" | s [N] | i | f | b "PATH" | q
+//! p KEY VALUE | g KEY | r LO HI | d KEY | l "PATH" | s [N] | i | f | b "PATH" | q | json
 //! ```
 //!
 //! Fields are separated by blanks; a CR at the end is ignored. Nothing here touches a database.
@@ -34,6 +34,8 @@ pub enum Command {
     Batch(String),
     /// `q`: quit.
     Quit,
+    /// `json`: what the server does and holds, for `lsm top`; not of the course's language.
+    Report,
 }
 
 /// Why a line is no command.
@@ -64,7 +66,7 @@ impl fmt::Display for ParseError {
         match self {
             ParseError::Empty => write!(f, "empty line"),
             ParseError::Unknown => {
-                write!(f, "unknown command; there are p, g, r, d, l, s, i, f, b and q")
+                write!(f, "unknown command; there are p, g, r, d, l, s, i, f, b, q and json")
             }
             ParseError::Usage(usage) => write!(f, "expected: {usage}"),
             ParseError::Number { field, min, max } => {
@@ -111,6 +113,7 @@ pub fn parse(line: &[u8], width: Width) -> Result<Command, ParseError> {
         b"b" => Ok(Command::Batch(path(rest, "b \"PATH\"")?)),
         b"s" => stats(rest),
         b"i" => alone(rest, Command::Info, "i"),
+        b"json" => alone(rest, Command::Report, "json"),
         b"f" => alone(rest, Command::Flush, "f"),
         b"q" => alone(rest, Command::Quit, "q"),
         _ => Err(ParseError::Unknown),
@@ -233,6 +236,7 @@ mod tests {
         assert_eq!(parsed("i"), Ok(Command::Info));
         assert_eq!(parsed("f"), Ok(Command::Flush));
         assert_eq!(parsed("q"), Ok(Command::Quit));
+        assert_eq!(parsed("json"), Ok(Command::Report));
     }
 
     #[test]

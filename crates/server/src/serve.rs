@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use crate::client::{Client, Goodbye};
 use crate::error::{Error, Result};
+use crate::observe::Observer;
 use crate::session::{Session, SessionOptions};
 
 /// Who may connect.
@@ -128,6 +129,7 @@ pub struct Server {
     listener: TcpListener,
     db: Db,
     options: Arc<ServerOptions>,
+    observer: Arc<Observer>,
 }
 
 impl Server {
@@ -139,7 +141,8 @@ impl Server {
         options.validate()?;
         let listener =
             TcpListener::bind(options.address).await.map_err(Error::io("listen on the address"))?;
-        Ok(Server { listener, db, options: Arc::new(options) })
+        let observer = Arc::new(Observer::new()?);
+        Ok(Server { listener, db, options: Arc::new(options), observer })
     }
 
     /// Returns the address it listens on.
@@ -160,7 +163,6 @@ impl Server {
         let ending = Arc::new(ending);
         let seats = Arc::new(Semaphore::new(self.options.connections_max));
         let mut clients: JoinSet<()> = JoinSet::new();
-        let mut report = ServeReport::default();
         let mut closed = ended.clone();
         tokio::pin!(shutdown);
         loop {
@@ -179,26 +181,33 @@ impl Server {
                 },
             };
             let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else {
-                report.refused += 1;
+                self.observer.clients(|clients| clients.refused += 1);
                 clients.spawn(turn_away(stream, Arc::clone(&self.options)));
                 continue;
             };
-            report.connections += 1;
-            let session = Session::new(self.db.clone(), self.options.session.clone());
+            let observer = Arc::clone(&self.observer);
+            observer.clients(|clients| {
+                clients.served += 1;
+                clients.now += 1;
+            });
+            let (db, options) = (self.db.clone(), self.options.session.clone());
+            let session = Session::observed(db, options, Arc::clone(&observer));
             let client = Client::new(stream, session, Arc::clone(&self.options), ended.clone());
             let ending = Arc::clone(&ending);
             clients.spawn(async move {
                 if client.serve().await == Goodbye::Quit {
                     ending.send_replace(true);
                 }
+                observer.clients(|clients| clients.now -= 1);
                 drop(seat);
             });
         }
         drop(self.listener);
         ending.send_replace(true);
-        report.cut = finish(clients, self.options.grace).await;
+        let cut = finish(clients, self.options.grace).await;
         self.db.sync()?;
-        Ok(report)
+        let clients = self.observer.report();
+        Ok(ServeReport { connections: clients.served, refused: clients.refused, cut })
     }
 }
 

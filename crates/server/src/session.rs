@@ -9,11 +9,14 @@
 //! 4. What is wrong with a command is answered with `Error: ...`, and the session goes on.
 
 use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Instant;
 
 use lsm::{Db, DbCursor, WriteBatch};
 
 use crate::files::{self, LoadFrom};
 use crate::framing::Framing;
+use crate::observe::{Observer, Timed, Watch};
 use crate::pair::{Width, push_number};
 use crate::parse::{Command, ParseError, parse};
 use crate::stats::StatsAnswer;
@@ -65,18 +68,25 @@ pub(crate) struct Session {
     answer: Option<Answer>,
     /// Commands that failed, for quiet runs.
     failures: u64,
+    watch: Watch,
 }
 
 /// An answer that is not complete.
 #[derive(Debug)]
 enum Answer {
-    Range { cursor: Box<DbCursor>, first: bool },
+    Range { cursor: Box<DbCursor>, first: bool, begun: Option<Instant> },
     Stats(Box<StatsAnswer>),
 }
 
 impl Session {
     pub(crate) fn new(db: Db, options: SessionOptions) -> Session {
-        Session { db, options, writes: WriteBatch::new(), answer: None, failures: 0 }
+        let (writes, watch) = (WriteBatch::new(), Watch::default());
+        Session { db, options, writes, answer: None, failures: 0, watch }
+    }
+
+    /// The same, of a server that keeps the times.
+    pub(crate) fn observed(db: Db, options: SessionOptions, observer: Arc<Observer>) -> Session {
+        Session { watch: Watch::new(observer), ..Session::new(db, options) }
     }
 
     pub(crate) fn failures(&self) -> u64 {
@@ -121,6 +131,10 @@ impl Session {
             }
             Command::Info => return self.stats(Some(0), out),
             Command::Stats(limit) => return self.stats(limit, out),
+            Command::Report => {
+                let report = self.watch.report(&self.db, width);
+                self.options.framing.push_text(out, report.as_bytes());
+            }
             Command::Quit => {
                 self.options.framing.push_done(out);
                 return Flow::Quit;
@@ -143,7 +157,9 @@ impl Session {
             return;
         }
         let batch = std::mem::take(&mut self.writes);
+        let begun = self.watch.begin(Timed::Write);
         let written = self.db.write(batch);
+        self.watch.end(Timed::Write, begun);
         for _ in 0..count {
             match &written {
                 Ok(()) => self.options.framing.push_done(out),
@@ -169,7 +185,10 @@ impl Session {
 
     fn get(&mut self, key: i64, out: &mut Vec<u8>) {
         let (width, framing) = (self.options.width, self.options.framing);
-        match self.db.get(width.encode(key)) {
+        let begun = self.watch.begin(Timed::Get);
+        let got = self.db.get(width.encode(key));
+        self.watch.end(Timed::Get, begun);
+        match got {
             Ok(None) => framing.push_nothing(out),
             Ok(Some(value)) => match width.decode(&value) {
                 Some(number) => {
@@ -187,16 +206,18 @@ impl Session {
             self.options.framing.push_nothing(out);
             return Flow::Continue;
         };
+        let begun = self.watch.begin(Timed::Range);
         let opened = self.db.cursor(bounds).and_then(|mut cursor| {
             cursor.seek_to_first()?;
             Ok(cursor)
         });
         match opened {
             Ok(cursor) if cursor.valid() => {
-                self.answer = Some(Answer::Range { cursor: Box::new(cursor), first: true });
+                self.answer = Some(Answer::Range { cursor: Box::new(cursor), first: true, begun });
                 Flow::Answering
             }
             Ok(_) => {
+                self.watch.end(Timed::Range, begun);
                 self.options.framing.push_nothing(out);
                 Flow::Continue
             }
@@ -224,10 +245,14 @@ impl Session {
     pub(crate) fn more(&mut self, out: &mut Vec<u8>, limit: usize) -> Flow {
         let done = match &mut self.answer {
             None => true,
-            Some(Answer::Range { cursor, first }) => {
+            Some(Answer::Range { cursor, first, begun }) => {
                 let (width, framing) = (self.options.width, self.options.framing);
+                let begun = *begun;
                 match push_pairs(cursor, first, (width, framing), out, limit) {
-                    Ok(done) => done,
+                    Ok(done) => {
+                        self.watch.end(Timed::Range, begun.filter(|_| done));
+                        done
+                    }
                     Err(error) => {
                         out.push(b' ');
                         self.fail(&error, out);

@@ -356,3 +356,27 @@ fn other_machines_need_to_be_allowed() {
         assert!(error.to_string().contains(name), "{error}");
     }
 }
+
+/// `json` is not of the course's language: what a viewer needs, on one line.
+#[test]
+fn a_viewer_is_told_what_the_server_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Running::start(folder.path(), framed(Framing::Line));
+    let text = lines(0..200, |n| format!("p {n} {n}")) + &lines(0..160, |n| format!("g {n}"));
+    exchange(server.connect(), &text);
+    let answer = exchange(server.connect(), "f\nr 0 3\njson\n");
+    let answer = String::from_utf8(answer).expect("text");
+    let json = answer.strip_prefix("OK\n0:0 1:1 2:2\n").expect(&answer);
+    assert_eq!(json.matches('\n').count(), 1, "{json}");
+    let report: serde_json::Value = serde_json::from_str(json).expect("JSON");
+    assert_eq!(report["stats"]["operations"], 200);
+    assert_eq!((&report["clients"]["served"], &report["width"]), (&2.into(), &32.into()));
+    let counted = |what: &str| -> u64 {
+        let counts = report["latencies"][what].as_array().expect("a list");
+        counts.iter().map(|pair| pair[1].as_u64().expect("a count")).sum()
+    };
+    assert_eq!((counted("get"), counted("range")), (10, 1));
+    assert!(counted("write") >= 1);
+    let tables = report["shape"]["levels"][0][0].as_array().expect("tables");
+    assert_eq!(tables[0][5], "80000000");
+}

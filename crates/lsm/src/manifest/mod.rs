@@ -173,6 +173,18 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::open`].
     pub fn read(fs: &dyn Fs, dir: &Path) -> Result<Contents> {
+        Self::read_edits(fs, dir, &mut |_, _| {})
+    }
+
+    /// As [`Manifest::read`]; `visit` is shown every edit with its number, in order, before it is
+    /// applied.
+    /// # Errors
+    /// As [`Manifest::open`]; the edits before the damage were shown then.
+    pub fn read_edits(
+        fs: &dyn Fs,
+        dir: &Path,
+        visit: &mut dyn FnMut(u64, &Edit),
+    ) -> Result<Contents> {
         let (number, bytes) = read_current(fs, dir)?;
         let path = manifest_path(dir, number);
         let file = match fs.open_read(&path) {
@@ -181,7 +193,7 @@ impl Manifest {
             }
             file => file.map_err(|error| Error::io("open", &path, error))?,
         };
-        let contents = read(&path, &*file, number)?;
+        let contents = read_each(&path, &*file, number, visit)?;
         if contents.end < bytes {
             let expected = format!("whole records up to byte {bytes}, as CURRENT says");
             return Err(Error::corruption(&path, contents.end, expected));
@@ -389,6 +401,16 @@ fn read_current(fs: &dyn Fs, dir: &Path) -> Result<(u64, u64)> {
 
 /// Reads manifest `number` out of `file`.
 fn read(path: &Path, file: &dyn ReadAt, number: u64) -> Result<Contents> {
+    read_each(path, file, number, &mut |_, _| {})
+}
+
+/// The same, and shows every edit with its number.
+fn read_each(
+    path: &Path,
+    file: &dyn ReadAt,
+    number: u64,
+    visit: &mut dyn FnMut(u64, &Edit),
+) -> Result<Contents> {
     let failed = |error| Error::io("read", path, error);
     let mut bytes = [0; FILE_HEADER_BYTES];
     match file.read_exact_at(&mut bytes, 0) {
@@ -417,6 +439,7 @@ fn read(path: &Path, file: &dyn ReadAt, number: u64) -> Result<Contents> {
             RecordKind::Data if first || header.tag == contents.edit + 1 => {
                 contents.edit = header.tag;
                 let edit = decode(path, offset, record.payload)?;
+                visit(header.tag, &edit);
                 contents.state.apply(&edit).map_err(damaged)?;
             }
             RecordKind::Vouch if header.tag == contents.edit => {}
