@@ -166,6 +166,7 @@ pub(crate) fn write_when(
     let Some(place) = take_place(inner, payload, (crc, memory), condition)? else {
         return Ok(false);
     };
+    let _gap = Gap { inner };
     if let Some((log, end)) = &place.log {
         if inner.logs.used(log, *end) {
             crate::background::schedule(inner);
@@ -184,6 +185,20 @@ pub(crate) fn write_when(
     }
     inner.counters.wrote(payload.count, payload.bytes.len());
     Ok(true)
+}
+
+/// A place in the order whose writes are not published yet. If its writer panics, nobody behind it
+/// could ever be published: they are let go with an error instead of waiting for ever.
+struct Gap<'a> {
+    inner: &'a Inner,
+}
+
+impl Drop for Gap<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.inner.stop_writes(&Error::InternalPanic { job: "a write".into() });
+        }
+    }
 }
 
 /// Inserts a batch whose first operation has number `first`; operations on families that are not
@@ -361,5 +376,26 @@ impl Inner {
             Err(error) => error,
             Ok(()) => Error::Closed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Db, Options};
+
+    #[test]
+    fn a_writer_that_panics_stops_the_others_instead_of_holding_them_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(folder.path(), Options::default()).unwrap();
+        db.put(b"before", b"v").unwrap();
+        let inner = Arc::clone(db.inner());
+        let panicked = std::thread::spawn(move || {
+            let _gap = Gap { inner: &inner };
+            panic!("as a memtable would");
+        });
+        assert!(panicked.join().is_err());
+        assert!(matches!(db.put(b"after", b"v"), Err(Error::WritesStopped { .. })));
+        assert_eq!(db.get(b"before").unwrap().as_deref(), Some(&b"v"[..]), "reads go on");
     }
 }

@@ -50,6 +50,11 @@ pub(crate) struct Jobs {
 pub(crate) type FamilyJobs = HashMap<u32, Jobs>;
 
 impl Jobs {
+    /// Whether a running job takes the table of this number.
+    pub(crate) fn holds(&self, table: u64) -> bool {
+        self.busy.holds(table)
+    }
+
     /// Claims a plan's tables.
     fn start(&mut self, plan: &Plan, shape: &Levels) -> JobId {
         let mut context =

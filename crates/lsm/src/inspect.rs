@@ -46,10 +46,10 @@ impl Activity {
             stopped: inner.is_stopped(),
             ..Self::default()
         };
-        let taken: Vec<(u32, u64, u64)> = inner.work.with_busy(|busy| {
+        let taken: Vec<(u32, u64, u64)> = inner.work.with_jobs(|jobs| {
             let tables = view.families().flat_map(|family| {
-                let busy = busy.get(&family.core.id);
-                let held = move |id| busy.is_some_and(|busy| busy.holds(id));
+                let jobs = jobs.get(&family.core.id);
+                let held = move |id| jobs.is_some_and(|jobs| jobs.holds(id));
                 let infos = family.version.tables().map(|file| file.info());
                 infos.filter(move |info| held(info.id)).map(|i| (family.core.id, i.id, i.bytes))
             });
