@@ -1,0 +1,281 @@
+//! Amplification and speed of each strategy: a load in random order, then as many uniform updates,
+//! compaction kept up, so that what is measured is the strategy and not how far it fell behind.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use compaction::simulate::{Setup, Workload, simulate};
+use lsm::compaction::Strategy;
+use lsm::{Codec, Db, Durability, Options, Stats};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use serde::Serialize;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Bytes of a key and its value.
+const ENTRY_BYTES: f64 = 116.0;
+
+/// Gets and scans per strategy.
+const READS: u32 = 200_000;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Records, and as many updates.
+    #[arg(long, default_value_t = 1_000_000)]
+    entries: u32,
+    /// Ratio between the sizes of neighbouring levels.
+    #[arg(long, default_value_t = 4)]
+    size_ratio: u32,
+    /// Write buffer in KiB; also the size of tables.
+    #[arg(long, default_value_t = 1024)]
+    buffer_kib: usize,
+    /// Block cache in MiB.
+    #[arg(long, default_value_t = 128)]
+    cache_mib: usize,
+    /// Names, separated by commas; all without it.
+    #[arg(long, value_delimiter = ',', value_parser = crate::strategy)]
+    strategies: Vec<(&'static str, Strategy)>,
+    /// The folder for the databases; a temporary one without it.
+    #[arg(long)]
+    dir: Option<std::path::PathBuf>,
+    /// One JSON list instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one strategy cost.
+#[derive(Debug, Serialize)]
+struct Row {
+    strategy: &'static str,
+    /// Bytes written for each byte of keys and values: in the load, and in the updates.
+    load: f64,
+    updates: f64,
+    /// Bytes of tables for each byte of live keys and values: on average, and at most.
+    space: f64,
+    space_max: f64,
+    forecast_load: f64,
+    forecast_updates: f64,
+    forecast_space: f64,
+    /// Sorted runs, on average.
+    runs: f64,
+    /// Blocks looked at by a get of a key that is there.
+    blocks_per_get: f64,
+    puts_per_s: f64,
+    gets_per_s: f64,
+    /// Milliseconds of a merge.
+    merge_ms: f64,
+    /// Processor time beside the writer's own, for each second of writing.
+    background_cpu: f64,
+}
+
+struct Bench {
+    db: Db,
+    rng: StdRng,
+    entries: u32,
+    /// Puts between two looks whether compaction has caught up.
+    stride: usize,
+}
+
+impl Bench {
+    fn put(&mut self, key: u32) -> lsm::Result<()> {
+        let mut value = [0u8; 100];
+        self.rng.fill(&mut value);
+        self.db.put(format!("{key:016}"), value)
+    }
+
+    /// Writes `keys`, compaction kept up, and says what `look` sees along the way.
+    fn write(
+        &mut self,
+        keys: impl Iterator<Item = u32>,
+        mut look: impl FnMut(&Stats),
+    ) -> lsm::Result<Duration> {
+        let begun = Instant::now();
+        for (step, key) in keys.enumerate() {
+            self.put(key)?;
+            if step % self.stride == 0 {
+                self.db.wait_idle()?;
+                if step % (self.stride * 8) == 0 {
+                    look(&self.db.stats());
+                }
+            }
+        }
+        self.db.wait_idle()?;
+        Ok(begun.elapsed())
+    }
+
+    fn read(&mut self) -> lsm::Result<(f64, f64)> {
+        let look = |stats: &Stats| stats.cache_hits + stats.cache_misses;
+        let (before, begun) = (look(&self.db.stats()), Instant::now());
+        for _ in 0..READS {
+            let key = self.rng.random_range(0..self.entries);
+            let found = self.db.get(format!("{key:016}"))?;
+            assert!(found.is_some_and(|value| value.len() == 100), "key {key} is lost");
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        let blocks = (look(&self.db.stats()) - before) as f64 / f64::from(READS);
+        Ok((f64::from(READS) / seconds, blocks))
+    }
+}
+
+fn written(stats: &Stats) -> f64 {
+    (stats.flush_bytes + stats.compaction_write_bytes) as f64
+}
+
+fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) -> Result<Row> {
+    let folder = match &arguments.dir {
+        Some(parent) => tempfile::tempdir_in(parent)?,
+        None => tempfile::tempdir()?,
+    };
+    let buffer_bytes = arguments.buffer_kib << 10;
+    let options = Options {
+        strategy,
+        size_ratio: arguments.size_ratio,
+        write_buffer_bytes: buffer_bytes,
+        table_bytes: buffer_bytes as u64,
+        block_cache_bytes: arguments.cache_mib << 20,
+        codec: Codec::None,
+        durability: Durability::None,
+        ..Options::default()
+    };
+    let db = Db::open(folder.path().join("db"), options)?;
+    let entries = arguments.entries;
+    let stride = (buffer_bytes / 600).max(1);
+    let rng = StdRng::seed_from_u64(5);
+    let mut bench = Bench { db, rng, entries, stride };
+    let mut order: Vec<u32> = (0..entries).collect();
+    order.shuffle(&mut bench.rng);
+    let user = f64::from(entries) * ENTRY_BYTES;
+    let cpu = cpu_seconds();
+    let mut took = bench.write(order.into_iter(), |_| ())?;
+    let loaded = bench.db.stats();
+    let (mut space, mut space_max, mut runs, mut samples) = (0.0, 0.0f64, 0.0, 0.0);
+    let mut keys = StdRng::seed_from_u64(6);
+    let updates = (0..entries).map(move |_| keys.random_range(0..entries));
+    took += bench.write(updates, |stats| {
+        space += stats.table_bytes as f64;
+        space_max = space_max.max(stats.table_bytes as f64);
+        runs += stats.runs as f64;
+        samples += 1.0;
+    })?;
+    let end = bench.db.stats();
+    let used = cpu_seconds() - cpu;
+    let (gets_per_s, blocks_per_get) = bench.read()?;
+    let forecast = forecast(arguments, strategy, (&loaded, &end))?;
+    let seconds = took.as_secs_f64();
+    Ok(Row {
+        strategy: name,
+        load: written(&loaded) / user,
+        updates: (written(&end) - written(&loaded)) / user,
+        space: space / samples / user,
+        space_max: space_max / user,
+        forecast_load: forecast.load_write_amplification,
+        forecast_updates: forecast.write_amplification,
+        forecast_space: forecast.space_amplification,
+        runs: runs / samples,
+        blocks_per_get,
+        puts_per_s: 2.0 * f64::from(entries) / seconds,
+        gets_per_s,
+        merge_ms: end.compaction_us as f64 / 1e3 / end.compactions.max(1) as f64,
+        background_cpu: used / seconds,
+    })
+}
+
+/// The simulator's answer for what was run.
+fn forecast(
+    arguments: &Arguments,
+    strategy: Strategy,
+    (loaded, end): (&Stats, &Stats),
+) -> Result<compaction::simulate::Report> {
+    let buffer = (arguments.buffer_kib << 10) as u64;
+    let stored = end.table_bytes as f64 / end.table_entries as f64;
+    // A memtable holds less than its bytes: the engine counts its own structure too.
+    let flushed = loaded.flush_bytes as f64 / loaded.flushes as f64;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
+    let write_buffer_bytes = (flushed * ENTRY_BYTES / stored) as u64;
+    let setup = Setup {
+        options: compaction::Options {
+            size_ratio: arguments.size_ratio,
+            base_bytes: 4 * buffer,
+            target_table_bytes: buffer,
+            max_job_bytes: (16 * buffer).max(16 << 20),
+            ..compaction::Options::new(strategy)
+        },
+        write_buffer_bytes,
+        overhead_bytes: stored - ENTRY_BYTES,
+        ..Setup::default()
+    };
+    let workload = Workload { entries: arguments.entries.into(), ..Workload::default() };
+    Ok(simulate(&workload, &setup)?)
+}
+
+/// Processor time of this process, all threads, in seconds.
+fn cpu_seconds() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    #[expect(unsafe_code, reason = "the one way to a process's processor time")]
+    // SAFETY: `time` is a timespec that lives through the call.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) } != 0;
+    assert!(!failed, "every Linux has this clock");
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<String> {
+    let mut strategies = arguments.strategies.clone();
+    if strategies.is_empty() {
+        strategies = crate::STRATEGIES.to_vec();
+    }
+    let mut rows = Vec::new();
+    for strategy in strategies {
+        rows.push(measure(arguments, strategy)?);
+    }
+    if arguments.json {
+        return Ok(serde_json::to_string_pretty(&rows)?);
+    }
+    let mut text = String::new();
+    let (entries, buffer) = (arguments.entries, arguments.buffer_kib);
+    writeln!(
+        text,
+        "{entries} records, as many updates, T = {}, buffer {buffer} KiB\n",
+        arguments.size_ratio
+    )?;
+    writeln!(
+        text,
+        "Bytes for a byte of user data, in brackets the forecast and how far it is off:\n"
+    )?;
+    writeln!(text, "| strategy | load | updates | space | most space |")?;
+    writeln!(text, "|---|---:|---:|---:|---:|")?;
+    for row in &rows {
+        let beside = |real: f64, forecast: f64| {
+            format!("{real:.2} ({forecast:.2}, {:+.1} %)", (forecast / real - 1.0) * 100.0)
+        };
+        writeln!(
+            text,
+            "| {} | {} | {} | {} | {:.2} |",
+            row.strategy,
+            beside(row.load, row.forecast_load),
+            beside(row.updates, row.forecast_updates),
+            beside(row.space, row.forecast_space),
+            row.space_max,
+        )?;
+    }
+    writeln!(
+        text,
+        "\n| strategy | puts/s | gets/s | runs | blocks a get | ms a merge | CPU, cores |"
+    )?;
+    writeln!(text, "|---|---:|---:|---:|---:|---:|---:|")?;
+    for row in &rows {
+        writeln!(
+            text,
+            "| {} | {:.0} k | {:.0} k | {:.1} | {:.2} | {:.1} | {:.2} |",
+            row.strategy,
+            row.puts_per_s / 1e3,
+            row.gets_per_s / 1e3,
+            row.runs,
+            row.blocks_per_get,
+            row.merge_ms,
+            row.background_cpu,
+        )?;
+    }
+    Ok(text)
+}
