@@ -34,6 +34,9 @@ pub(crate) struct Arguments {
     /// Block cache in MiB.
     #[arg(long, default_value_t = 128)]
     cache_mib: usize,
+    /// Threads for compactions.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
     /// Names, separated by commas; all without it.
     #[arg(long, value_delimiter = ',', value_parser = crate::strategy)]
     strategies: Vec<(&'static str, Strategy)>,
@@ -136,6 +139,7 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
         table_bytes: buffer_bytes as u64,
         block_cache_bytes: arguments.cache_mib << 20,
         codec: Codec::None,
+        background_threads: arguments.threads,
         durability: Durability::None,
         ..Options::default()
     };

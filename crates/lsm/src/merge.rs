@@ -23,8 +23,9 @@ use crate::version::{TableFile, Version, retire_all};
 /// Entries between two looks at whether the database is closing.
 const ENTRIES_PER_LOOK: u64 = 1024;
 
-/// A part is worth a thread from this many output tables on.
-const TABLES_PER_PART: u64 = 2;
+/// A part is worth a thread from this many output tables on: the last table of a part is cut
+/// short, and short tables make later merges dearer.
+const TABLES_PER_PART: u64 = 8;
 
 /// What all parts of a merge share.
 struct Job<'a> {
