@@ -112,22 +112,22 @@ impl Cursor {
 
     #[inline]
     fn load(&self) -> Span {
-        // ORDERING: Acquire: the chunk of the span was entered in the table before (invariant 2);
-        // pairs with the Release in `replace` and `swap`.
-        Span::from_word(self.0.load(Ordering::Acquire))
+        // ORDERING: Relaxed: a span is used only after `replace` took it.
+        Span::from_word(self.0.load(Ordering::Relaxed))
     }
 
     /// Puts `to` in the place of `from`, if that is still there.
     #[inline]
     fn replace(&self, from: Span, to: Span) -> bool {
-        // ORDERING: AcqRel: as in `load`, both ways.
+        // ORDERING: AcqRel: the chunk of a span was entered in the table before the span came here
+        // (invariant 2), and that is seen by who takes of it; pairs with itself and `swap`.
         let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
         self.0.compare_exchange(from.to_word(), to.to_word(), success, failure).is_ok()
     }
 
     fn swap(&self, to: Span) -> Span {
-        // ORDERING: AcqRel: as in `load`, both ways.
-        Span::from_word(self.0.swap(to.to_word(), Ordering::AcqRel))
+        // ORDERING: Release: see `replace`; what comes out is not used, only counted.
+        Span::from_word(self.0.swap(to.to_word(), Ordering::Release))
     }
 
     /// Takes `granules` from the front, if there are so many.

@@ -89,9 +89,10 @@ impl SkipList {
     /// # Errors
     /// [`BatchStopped`] at the first entry that is refused, for the reasons of `insert`.
     pub fn insert_batch(&self, entries: &[Entry<'_>]) -> Result<(), BatchStopped> {
-        let shard = token::current() % self.fingers.len();
+        let token = token::current();
+        let shard = token % self.fingers.len();
         let stopped = |inserted| move |error| BatchStopped { inserted, error };
-        let pass = self.gate.enter(shard).ok_or(InsertError::Sealed);
+        let pass = self.gate.enter(token).ok_or(InsertError::Sealed);
         let mut pass = pass.map_err(stopped(0))?;
         let mut inserted = 0;
         for group in entries.chunks(LANES) {

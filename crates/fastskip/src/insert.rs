@@ -66,8 +66,9 @@ impl SkipList {
     /// holds this key at this version; [`InsertError::OutOfMemory`] if the arena is full;
     /// [`InsertError::TooLarge`] for a key or value beyond 4 GiB - 1.
     pub fn insert(&self, key: &[u8], version: u64, value: &[u8]) -> Result<(), InsertError> {
-        let shard = token::current() % self.fingers.len();
-        let mut pass = self.gate.enter(shard).ok_or(InsertError::Sealed)?;
+        let token = token::current();
+        let shard = token % self.fingers.len();
+        let mut pass = self.gate.enter(token).ok_or(InsertError::Sealed)?;
         let target = Target::at(key, version);
         let mut path = Path::new(shard);
         let start = self.start_of_insert(&target, &mut path);

@@ -40,3 +40,17 @@ pub(crate) fn prefetch(address: *const u8) {
     #[cfg(not(all(target_arch = "x86_64", not(loom))))]
     let _ = address;
 }
+
+/// As [`prefetch`], for a line that will be written.
+#[inline]
+pub(crate) fn prefetch_write(address: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    #[expect(unsafe_code, reason = "the prefetch instruction is an intrinsic")]
+    // SAFETY: as in `prefetch`.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_ET0>(address.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(loom))))]
+    let _ = address;
+}

@@ -1,16 +1,32 @@
 //! Which shard a thread uses: a small number that the thread holds while it lives.
 //!
-//! A number goes back when its thread ends, so that it does not matter how many threads come and
-//! go. Two threads may hold the same number (when more than [`HELD_MAX`] live, or while a thread's
-//! locals are being destroyed): shards are safe to share, so that costs time and nothing else.
+//! Invariants
+//! 1. A number below [`HELD_MAX`] is held by one thread at a time. It goes back when its thread
+//!    ends, so that it does not matter how many threads come and go, and what the thread did comes
+//!    before what the next holder does.
+//! 2. `HELD_MAX` itself stands for all other threads (when more than that many live, or while a
+//!    thread's locals are being destroyed): what it chooses must be safe to share.
 
 #[cfg(not(loom))]
 pub(crate) use held::current;
 
-/// Under loom all threads share one shard: the case with the most interleavings.
+/// Under loom the first thread to ask holds 0 and all others are 1, so that a list with one shard
+/// has an owner of a lane of its gate and others that share one. (The arena and the fingers of
+/// such a list are shared by all: the case with the most interleavings.)
 #[cfg(loom)]
 pub(crate) fn current() -> usize {
-    0
+    TOKEN.with(|token| *token)
+}
+
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref TAKEN: crate::sync::AtomicUsize = crate::sync::AtomicUsize::new(0);
+}
+
+#[cfg(loom)]
+loom::thread_local! {
+    // ORDERING: Relaxed: only tells the first from the others.
+    static TOKEN: usize = TAKEN.fetch_add(1, crate::sync::Ordering::Relaxed).min(1);
 }
 
 /// Numbers handed out at one time.
@@ -30,8 +46,9 @@ mod held {
     impl Token {
         fn take() -> Self {
             for (rank, word) in HELD.iter().enumerate() {
-                // ORDERING: Relaxed: the number only chooses a shard; nothing is published by it.
-                let taken = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
+                // ORDERING: Acquire: what the former holder did alone comes before; pairs with the
+                // Release in `drop`.
+                let taken = word.fetch_update(Ordering::Acquire, Ordering::Relaxed, |bits| {
                     (bits != u64::MAX).then(|| bits | (bits + 1))
                 });
                 if let Ok(bits) = taken {
@@ -45,8 +62,8 @@ mod held {
     impl Drop for Token {
         fn drop(&mut self) {
             if let Some(word) = HELD.get(self.0 / 64) {
-                // ORDERING: Relaxed, as in `take`.
-                word.fetch_and(!(1 << (self.0 % 64)), Ordering::Relaxed);
+                // ORDERING: Release: see `take`.
+                word.fetch_and(!(1 << (self.0 % 64)), Ordering::Release);
             }
         }
     }

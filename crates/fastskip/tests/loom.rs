@@ -143,10 +143,50 @@ fn a_counted_entry_is_there() {
         let other = Arc::clone(&list);
         let thread = thread::spawn(move || other.insert(b"k", 1, b"v").unwrap());
         if list.len() == 1 {
-            assert_eq!(list.key_bytes(), 1);
             assert!(list.get(b"k", 1).is_some());
         }
         thread.join().unwrap();
+    });
+}
+
+/// The bytes of a counted entry are counted.
+#[test]
+fn bytes_are_counted_before_entries() {
+    for warm in [false, true] {
+        explore(move || {
+            let list = Arc::new(list());
+            if warm {
+                // The first thread to insert owns a lane of the gate; now the other shares one.
+                list.insert(b"a", 1, b"v").unwrap();
+            }
+            let other = Arc::clone(&list);
+            let thread = thread::spawn(move || other.insert(b"k", 1, b"v").unwrap());
+            let count = list.len();
+            let bytes = list.key_bytes();
+            assert!(bytes >= count as u64, "{bytes} bytes of {count} keys");
+            thread.join().unwrap();
+            let count = list.len() as u64;
+            assert_eq!((list.key_bytes(), list.value_bytes()), (count, count));
+        });
+    }
+}
+
+/// Two threads share a lane of the gate: none of them is taken for gone while it inserts.
+#[test]
+fn two_inserts_and_seal() {
+    explore(|| {
+        let list = Arc::new(list());
+        list.insert(b"a", 1, b"v").unwrap(); // takes the lane with an owner
+        let spawn = |key: &'static [u8]| {
+            let other = Arc::clone(&list);
+            thread::spawn(move || other.insert(key, 1, b"v").is_ok())
+        };
+        let threads = [spawn(b"b"), spawn(b"c")];
+        list.seal();
+        let at_seal = contents(&list);
+        let inserted = threads.into_iter().map(|thread| usize::from(thread.join().unwrap()));
+        assert_eq!(at_seal.len(), 1 + inserted.sum::<usize>());
+        assert_eq!(contents(&list), at_seal);
     });
 }
 

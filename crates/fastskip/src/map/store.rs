@@ -99,7 +99,8 @@ impl Store {
         key: &[u8],
         rule: Rule,
     ) -> Result<Written<'_>, InsertError> {
-        let shard = token::current() % self.counts.len();
+        let token = token::current();
+        let shard = token % self.counts.len();
         let (value, first_stamp, counts) = match wish {
             Wish::Value(value) => (value, 0, &self.counts[shard].0),
             Wish::Tombstone => (&[][..], TOMBSTONE, &self.counts[shard].0),
@@ -108,7 +109,7 @@ impl Store {
             // ORDERING: Relaxed: a statistic.
             counts.attempts.fetch_add(1, Ordering::Relaxed);
         }
-        let mut pass = self.list.gate.enter(shard).ok_or(InsertError::Sealed)?;
+        let mut pass = self.list.gate.enter(token).ok_or(InsertError::Sealed)?;
         let newest = Target::at(key, u64::MAX);
         loop {
             let mut path = Path::new(shard);
