@@ -41,6 +41,11 @@ impl Row {
         }
     }
 
+    /// The faster of two runs.
+    pub(crate) fn better(self, other: Self) -> Self {
+        if other.per_second > self.per_second { other } else { self }
+    }
+
     pub(crate) fn heading() -> String {
         format!(
             "{:<22} {:>12} {:>9} {:>9} {:>9} {:>9} {:>10}",

@@ -66,6 +66,9 @@ pub struct Context {
     pub cursors: HashMap<usize, Vec<u8>>,
     /// For coldest-first: reads of each table, in any unit.
     pub reads: HashMap<u64, u64>,
+    /// Whether all that was written is in tables, and nobody writes: then what is in L0 may go
+    /// down early, where reads want one run (leveled, partial).
+    pub quiet: bool,
 }
 
 impl Context {

@@ -234,6 +234,7 @@ impl World {
 
     fn step(&mut self) {
         self.ctx.now_us += 1;
+        self.ctx.quiet = self.rng.random_bool(0.1);
         match self.rng.random_range(0..100) {
             0..30 => self.flush(),
             30..65 => {
@@ -335,4 +336,36 @@ fn every_policy_keeps_every_reader_right() {
             assert!(result.is_ok(), "failed: {strategy:?} with seed {seed}");
         }
     }
+}
+
+/// A run of one table over all keys.
+fn run_of(id: u64, bytes: u64) -> Run {
+    let (smallest, largest, max_seqno) = (vec![0], vec![9], id);
+    let info =
+        TableInfo { id, bytes, entries: 1, smallest, largest, max_seqno, ..TableInfo::default() };
+    Run::new(id, vec![Arc::new(info)])
+}
+
+#[test]
+fn when_nobody_writes_l0_goes_down_if_that_costs_no_more_than_leveling_does() {
+    let quiet = Context { quiet: true, ..Context::default() };
+    let pick = |strategy, l0: &[u64], under: u64, ctx: &Context| {
+        let options = Options { strategy, size_ratio: 10, l0_runs: 4, ..Options::default() };
+        let mut levels = Levels::new();
+        if under > 0 {
+            levels = levels.with_run(6, run_of(1, under));
+        }
+        for (rank, bytes) in (2..).zip(l0) {
+            levels = levels.with_run(0, run_of(rank, *bytes));
+        }
+        options.build().expect("valid").pick(&levels, &Busy::new(), ctx)
+    };
+    let leveled = Strategy::Leveled;
+    let plan = pick(leveled, &[10], 100, &quiet).expect("a tenth is enough");
+    assert_eq!(plan.inputs.len(), 2, "{plan}");
+    assert!(pick(leveled, &[10], 101, &quiet).is_none(), "less is not");
+    assert!(pick(leveled, &[10], 100, &Context::default()).is_none(), "writers come first");
+    assert!(pick(Strategy::Tiered, &[10], 100, &quiet).is_none(), "tiers are meant to rest");
+    let all = pick(leveled, &[5, 5, 5], 0, &quiet).expect("three runs become one");
+    assert_eq!(all.inputs.len(), 3, "{all}");
 }

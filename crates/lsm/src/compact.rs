@@ -144,6 +144,7 @@ fn context(inner: &Inner, snapshots: &[SeqNo], family: &FamilyView, jobs: &Jobs)
         oldest_snapshot: snapshots.first().copied(),
         cursors: jobs.cursors.clone(),
         reads: if by_reads { tables().collect() } else { HashMap::new() },
+        quiet: inner.state.peek().is_quiet() && inner.counters.has_flushed(),
     }
 }
 

@@ -105,6 +105,11 @@ impl Counters {
         add(&self.flush_us, micros(took));
     }
 
+    /// Whether something was flushed since the database was opened.
+    pub(crate) fn has_flushed(&self) -> bool {
+        read(&self.flushes) > 0
+    }
+
     pub(crate) fn compacted(&self, read: u64, written: u64, took: Duration) {
         add(&self.compactions, 1);
         add(&self.compaction_read_bytes, read);

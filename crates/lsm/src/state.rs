@@ -77,6 +77,11 @@ impl View {
         }
     }
 
+    /// Whether all that was written is in tables.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.sealed.is_empty() && self.families().all(|family| family.active.is_empty())
+    }
+
     /// Runs in level 0, of the family that has most.
     pub(crate) fn l0_runs_max(&self) -> usize {
         self.families().map(|family| family.version.shape.level(0).runs.len()).max().unwrap_or(0)

@@ -9,6 +9,7 @@
 //! 3. Levels above their limit, the fullest first.
 //! 4. L0 within itself, when it is long and its way down is blocked.
 //! 5. Tables that are mostly tombstones, when nothing else is to do.
+//! 6. L0 although it holds few runs, when nobody writes: what reads gain costs no writer time.
 
 use crate::busy::Busy;
 use crate::draft::{Scene, Seed, Target};
@@ -216,6 +217,27 @@ impl Fluid {
         scene.draft(&[seed], target, reason).filter(|plan| plan.kind == Kind::Move)
     }
 
+    /// Sends L0 down before it is full, while nobody writes, so that reads find one run a level.
+    ///
+    /// Only where one run rests, and only if what is rewritten for it is at most `size_ratio` times
+    /// as much: so the write amplification stays within what leveling costs anyway, however often
+    /// a writer flushes and pauses.
+    fn pick_quiet(&self, scene: &Scene<'_>, geometry: &Geometry) -> Option<Plan> {
+        let l0 = scene.levels.level(0);
+        let mut hull = l0.runs.first()?.range();
+        l0.runs.iter().for_each(|run| hull.include(&run.range()));
+        let below = scene.levels.level(geometry.below(0)).runs.first();
+        let tables = below.map_or(&[][..], |run| &run.tables[run.overlapping(&hull)]);
+        let under: u64 = tables.iter().map(|table| table.bytes).sum();
+        let merges = l0.runs.len() + usize::from(under > 0) > 1;
+        let pays = l0.bytes().saturating_mul(self.options.size_ratio.into()) >= under;
+        let one_run = self.shape.inner_runs == 1 && self.shape.last_runs == 1;
+        if !scene.ctx.quiet || !one_run || !merges || !pays {
+            return None;
+        }
+        self.pick_runs(scene, geometry, 0)
+    }
+
     /// Merges the free runs of a long L0 with each other when their way down is blocked.
     fn pick_within_l0(&self, scene: &Scene<'_>) -> Option<Plan> {
         let runs = &scene.levels.level(0).runs;
@@ -283,6 +305,7 @@ impl Policy for Fluid {
             .or_else(|| level(deeper))
             .or_else(|| self.pick_within_l0(&scene))
             .or_else(|| tombstones::pick_dense(&scene, &self.options, &|l| geometry.below(l)))
+            .or_else(|| self.pick_quiet(&scene, &geometry))
     }
 
     fn pick_range(&self, levels: &Levels, busy: &Busy, ctx: &Context, manual: &Manual) -> Picked {
