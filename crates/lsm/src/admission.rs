@@ -22,6 +22,7 @@ use std::time::Duration;
 use crate::background;
 use crate::db::Inner;
 use crate::error::Result;
+use crate::events::Event;
 use crate::options::Options;
 use crate::state::View;
 
@@ -227,13 +228,15 @@ pub(crate) fn admit(inner: &Arc<Inner>, bytes: usize) -> Result<()> {
 fn hold_back(inner: &Arc<Inner>, delay: u64, bytes: usize) -> Result<()> {
     if delay == STOP {
         // The signal's lock orders the look after the update.
-        return wait_until(inner, |inner| inner.admission.delay_us_per_mib() != STOP);
+        return stall(inner, Pressure::Level0, |inner| inner.admission.delay_us_per_mib() != STOP);
     }
     if let Some(pause) = inner.admission.charge(delay, bytes) {
         let begun = inner.env.clock.now();
         inner.env.clock.sleep(pause);
         let slept = inner.env.clock.now().saturating_sub(begun);
         inner.counters.slowed(slept);
+        let reason = inner.admission.reason();
+        inner.events.tell(&Event::Slowed { reason, times: 1, took: slept });
         inner.admission.overslept(slept.saturating_sub(pause));
     }
     Ok(())
@@ -245,17 +248,27 @@ pub(crate) fn wait_for_room(inner: &Arc<Inner>) -> Result<()> {
     if inner.state.peek().sealed.len() < max {
         return Ok(());
     }
-    wait_until(inner, |inner| inner.state.peek().sealed.len() < max)
+    stall(inner, Pressure::Memtables, |inner| inner.state.peek().sealed.len() < max)
+}
+
+/// Makes a writer, which holds no lock, wait for background work until `ready`.
+fn stall(inner: &Arc<Inner>, reason: Pressure, ready: impl Fn(&Inner) -> bool) -> Result<()> {
+    let begun = inner.env.clock.now();
+    inner.events.tell(&Event::StallBegan { reason });
+    let result = wait_until(inner, ready);
+    let took = inner.env.clock.now().saturating_sub(begun);
+    inner.counters.stalled(took);
+    inner.timings.stall.add(took);
+    inner.events.tell(&Event::StallEnded { reason, took });
+    result
 }
 
 /// Waits for background work until `ready`; fails as soon as that work fails.
 pub(crate) fn wait_until(inner: &Arc<Inner>, ready: impl Fn(&Inner) -> bool) -> Result<()> {
-    let begun = inner.env.clock.now();
     background::retry(inner);
     loop {
         let seen = inner.progress.epoch();
         if ready(inner) {
-            inner.counters.stalled(inner.env.clock.now().saturating_sub(begun));
             return Ok(());
         }
         inner.check_writable()?;

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::compact::{self, FamilyJobs};
 use crate::db::Inner;
 use crate::error::{Error, Result};
+use crate::events::Event;
 use crate::flush;
 use crate::scheduler::Class;
 
@@ -160,8 +161,9 @@ impl Drop for Finish<'_> {
             None => Some(Error::InternalPanic { job: format!("{:?}", self.kind) }),
         };
         if let Some(error) = &failure {
-            tracing::error!(job = ?self.kind, %error, "background work failed");
             self.inner.counters.background_failed();
+            let job = format!("{:?}", self.kind);
+            self.inner.events.tell(&Event::BackgroundFailed { job, error: error.clone() });
         }
         let mut work = self.inner.work.state.lock();
         match self.kind {

@@ -161,6 +161,7 @@ pub(crate) fn write_when(
 ) -> Result<bool> {
     let overhead = payload.count as usize * inner.arena.entry_overhead_bytes();
     let memory = payload.bytes.len() + overhead;
+    let begun = inner.timer(inner.counters.writes_here());
     admission::admit(inner, memory)?;
     let crc = wal::payload_crc(payload.bytes);
     let Some(place) = take_place(inner, payload, (crc, memory), condition)? else {
@@ -184,6 +185,7 @@ pub(crate) fn write_when(
         return Err(inner.writes_stopped());
     }
     inner.counters.wrote(payload.count, payload.bytes.len());
+    inner.timed(&inner.timings.write, begun);
     Ok(true)
 }
 

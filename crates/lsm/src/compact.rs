@@ -15,6 +15,7 @@ use sstable::SeqNo;
 
 use crate::db::Inner;
 use crate::error::Result;
+use crate::events::Event;
 use crate::manifest::Edit;
 use crate::merge;
 use crate::range_delete::RangeDeletes;
@@ -205,23 +206,56 @@ impl Drop for Release<'_> {
     }
 }
 
+/// Runs a plan, and tells of it.
 fn run(inner: &Arc<Inner>, family: &FamilyView, plan: &Plan) -> Result<()> {
     let begun = inner.env.clock.now();
-    tracing::debug!(family = family.core.name, %plan, reason = %plan.reason, "compaction");
-    let inputs = plan.input_totals(&family.version.shape);
+    let (name, words, reason) = (family.core.name.clone(), plan.to_string(), plan.reason.clone());
+    inner.events.tell(&Event::CompactionBegan {
+        family: name.clone(),
+        plan: words.clone(),
+        reason: reason.clone(),
+    });
+    let result = run_quietly(inner, family, plan);
+    let took = inner.env.clock.now().saturating_sub(begun);
+    let files = || result.iter().flatten();
+    for file in files() {
+        inner.events.tell(&file.created(plan.output_level));
+    }
+    let merged = plan.kind == PlanKind::Merge;
+    let input_bytes = plan.input_totals(&family.version.shape).bytes;
+    let read_bytes = if merged { input_bytes } else { 0 };
+    let written_bytes = files().map(|file| file.info().bytes).sum();
+    let error = result.as_ref().err().cloned();
+    if error.is_none() && merged {
+        inner.counters.compacted(read_bytes, written_bytes, took);
+        inner.timings.compaction.add(took);
+    } else if error.is_none() {
+        inner.counters.moved(input_bytes);
+    }
+    inner.events.tell(&Event::CompactionEnded {
+        family: name,
+        plan: words,
+        reason,
+        read_bytes,
+        written_bytes,
+        took,
+        error,
+    });
+    result.map(|_| ())
+}
+
+/// Runs a plan and returns the tables it has made.
+fn run_quietly(
+    inner: &Arc<Inner>,
+    family: &FamilyView,
+    plan: &Plan,
+) -> Result<Vec<Arc<TableFile>>> {
     let files = match plan.kind {
         PlanKind::Merge => merge::run(inner, family, plan)?,
         PlanKind::Move | PlanKind::Drop | PlanKind::Excise => Vec::new(),
     };
     install(inner, family.core.id, plan, &files)?;
-    if plan.kind == PlanKind::Merge {
-        let written = files.iter().map(|file| file.info().bytes).sum();
-        let took = inner.env.clock.now().saturating_sub(begun);
-        inner.counters.compacted(inputs.bytes, written, took);
-    } else {
-        inner.counters.moved(inputs.bytes);
-    }
-    Ok(())
+    Ok(files)
 }
 
 /// Enters the change in the manifest and installs it.
@@ -247,6 +281,7 @@ fn install(inner: &Arc<Inner>, family: u32, plan: &Plan, files: &[Arc<TableFile>
     drop(tree);
     for file in version.tables().filter(|file| !kept.contains_key(&file.info().id)) {
         file.retire();
+        inner.events.tell(&file.deleted());
     }
     inner.progress.notify();
     Ok(())

@@ -4,6 +4,7 @@ use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sstable::{BlockCache, Kind, SeqNo};
@@ -16,9 +17,11 @@ use crate::commit::{self, Tail, Unsynced};
 use crate::conditional::{self, Swap};
 use crate::cursor::DbCursor;
 use crate::error::{Error, Result};
+use crate::events::{Event, Events, Past};
 use crate::family::{self, DEFAULT_FAMILY, Family};
 use crate::family_options::FamilyOptions;
 use crate::fs::{Fs, Lock, StdFs};
+use crate::latencies::{Latencies, Lines, Timings};
 use crate::logs::Logs;
 use crate::manual;
 use crate::memory::MemoryUsage;
@@ -88,6 +91,8 @@ pub(crate) struct Inner {
     pub(crate) work: Work,
     pub(crate) progress: Signal,
     pub(crate) counters: Counters,
+    pub(crate) timings: Timings,
+    pub(crate) events: Arc<Events>,
     pub(crate) stopped: OnceLock<Arc<str>>,
     pub(crate) closed: AtomicBool,
     /// The folder's lock; let go when the database closes.
@@ -119,11 +124,28 @@ impl Inner {
 
     /// Takes no more writes; `cause` is what every later write is told.
     pub(crate) fn stop_writes(&self, cause: &Error) -> Error {
-        let why = self.stopped.get_or_init(|| Arc::from(cause.to_string()));
-        tracing::error!(%why, "writes stopped");
+        let why = self.stopped.get_or_init(|| {
+            let why: Arc<str> = Arc::from(cause.to_string());
+            self.events.tell_later(Event::WritesStopped { why: Arc::clone(&why) });
+            why
+        });
         self.visible.stop();
         self.progress.notify();
         Error::WritesStopped { why: Arc::clone(why) }
+    }
+
+    /// The time now, if the operation of this number is to be timed.
+    #[inline]
+    pub(crate) fn timer(&self, number: u64) -> Option<Duration> {
+        self.timings.sampled(number).then(|| self.env.clock.now())
+    }
+
+    /// Adds the time since `begun`.
+    #[inline]
+    pub(crate) fn timed(&self, lines: &Lines, begun: Option<Duration>) {
+        if let Some(begun) = begun {
+            lines.add(self.env.clock.now().saturating_sub(begun));
+        }
     }
 
     pub(crate) fn get_at(
@@ -133,10 +155,12 @@ impl Inner {
         at: Option<SeqNo>,
     ) -> Result<Option<Value>> {
         self.check_open()?;
+        let begun = self.timer(self.counters.gets_here());
         let view = self.state.peek();
         let at = at.unwrap_or_else(|| self.visible.get());
         let value = read::get(view.family(family)?, &self.counters, key, at)?;
         self.counters.got(value.is_some());
+        self.timed(&self.timings.get, begun);
         Ok(value)
     }
 
@@ -149,6 +173,7 @@ impl Inner {
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>> {
         self.check_open()?;
+        let begun = self.timer(self.counters.gets_here());
         let view = self.state.peek();
         let at = at.unwrap_or_else(|| self.visible.get());
         let view = view.family(family)?;
@@ -157,6 +182,7 @@ impl Inner {
             Bytes::Pinned(value) => read(&value),
         })?;
         self.counters.got(found.is_some());
+        self.timed(&self.timings.get, begun);
         Ok(found)
     }
 
@@ -451,6 +477,7 @@ impl Db {
         let inner = self.inner();
         let view = inner.state.view();
         let mut stats = inner.counters.stats();
+        stats.listener_panics = inner.events.panics();
         for memtable in view.families().flat_map(|family| family.memtables()) {
             stats.memtable_memory_bytes += memtable.memory_bytes() as u64;
             stats.memtable_entries += memtable.len() as u64;
@@ -479,6 +506,49 @@ impl Db {
         stats.snapshots = inner.snapshots.list().len() as u64;
         stats.seqno = inner.visible.get();
         stats
+    }
+
+    /// How long reads, writes and background work took, as histograms. Reads, writes and cursor
+    /// steps are a sample, see [`Options::latency_sampling`].
+    ///
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// let options = lsm::Options { latency_sampling: 1, ..lsm::Options::default() };
+    /// let db = lsm::Db::open(folder.path().join("db"), options)?;
+    /// for n in 0..100u32 {
+    ///     db.put(n.to_le_bytes(), b"value")?;
+    /// }
+    /// let write = db.latencies().write;
+    /// assert_eq!(write.count(), 100);
+    /// println!("half took at most {:?}, all but 1 of 1,000 {:?}", write.percentile(50.0),
+    ///     write.percentile(99.9));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn latencies(&self) -> Latencies {
+        self.inner().timings.latencies()
+    }
+
+    /// What was decided lately, and why: flushes, compactions, stalls, delays, failures; the last
+    /// 256 of them, oldest first.
+    ///
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let db = lsm::Db::open(folder.path().join("db"), lsm::Options::default())?;
+    /// db.put(b"apple", b"red")?;
+    /// db.compact()?;
+    /// for past in db.history() {
+    ///     if let lsm::Event::CompactionEnded { plan, reason, took, .. } = past.event {
+    ///         println!("{plan} in {took:?} because {reason}");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn history(&self) -> Vec<Past> {
+        self.inner().events.history()
     }
 
     /// Where the database's memory is.
@@ -552,6 +622,7 @@ fn close(inner: &Arc<Inner>) -> Result<()> {
     inner.env.scheduler.join();
     let result = if inner.is_stopped() { Ok(()) } else { commit::end_log(inner) };
     inner.logs.clear(inner);
+    inner.events.close();
     *inner.lock.lock() = None;
     result
 }

@@ -293,6 +293,7 @@ pub(crate) fn drop_family(inner: &Arc<Inner>, name: &str) -> Result<()> {
     inner.state.change(|view| view.set_family(id, None));
     for file in family.version.tables() {
         file.retire();
+        inner.events.tell_later(file.deleted());
     }
     Ok(())
 }

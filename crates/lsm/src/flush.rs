@@ -11,13 +11,14 @@ use sstable::Cursor as _;
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
+use crate::events::Event;
 use crate::filters;
 use crate::manifest::Edit;
 use crate::memtable::{Memtable, Sealed};
 use crate::output::{Inherited, Outputs};
 use crate::planted::{self, Bug};
 use crate::range_delete::RangeDeletes;
-use crate::state::FamilyView;
+use crate::state::{FamilyView, View};
 use crate::version::{TableFile, retire_all};
 
 /// The tables that one family's memtable became.
@@ -39,25 +40,46 @@ pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
         if inner.work.closing() {
             return Err(Error::Closed);
         }
-        let begun = inner.env.clock.now();
-        let mut flushed = Vec::with_capacity(sealed.memtables.len());
-        for (family, memtable) in &sealed.memtables {
-            if let Ok(view) = view.family(*family) {
-                let files = write_tables(inner, view, memtable)?;
-                let ranges = memtable.range_deletes().unwrap_or_default();
-                flushed.push(Flushed { family: *family, files, ranges });
-            }
-        }
-        install(inner, sealed, &flushed)?;
-        let files = flushed.iter().flat_map(|flushed| &flushed.files);
-        let bytes = files.map(|file| file.info().bytes).sum();
-        let took = inner.env.clock.now().saturating_sub(begun);
-        inner.counters.flushed(bytes, took);
-        let memory = sealed.memtables.iter().map(|(_, memtable)| memtable.memory_bytes()).sum();
-        inner.admission.flushed(memory, took);
+        flush(inner, &view, sealed)?;
         inner.progress.notify();
         crate::background::schedule(inner);
     }
+}
+
+/// Flushes one generation of memtables, and tells of it.
+fn flush(inner: &Arc<Inner>, view: &View, sealed: &Arc<Sealed>) -> Result<()> {
+    let begun = inner.env.clock.now();
+    let memtables = || sealed.memtables.iter().map(|(_, memtable)| memtable);
+    let memory = memtables().map(|memtable| memtable.memory_bytes()).sum();
+    let entries = memtables().map(|memtable| memtable.len() as u64).sum();
+    inner.events.tell(&Event::FlushBegan { entries, memory_bytes: memory as u64 });
+    let result = write_all(inner, view, sealed);
+    let took = inner.env.clock.now().saturating_sub(begun);
+    let bytes = result.as_ref().map_or(0, |files| files.iter().map(|file| file.info().bytes).sum());
+    let error = result.as_ref().err().cloned();
+    for file in result.iter().flatten() {
+        inner.events.tell(&file.created(0));
+    }
+    inner.events.tell(&Event::FlushEnded { bytes, took, error });
+    result?;
+    inner.counters.flushed(bytes, took);
+    inner.timings.flush.add(took);
+    inner.admission.flushed(memory, took);
+    Ok(())
+}
+
+/// Writes one generation of memtables, and installs the tables that it returns.
+fn write_all(inner: &Arc<Inner>, view: &View, sealed: &Arc<Sealed>) -> Result<Vec<Arc<TableFile>>> {
+    let mut flushed = Vec::with_capacity(sealed.memtables.len());
+    for (family, memtable) in &sealed.memtables {
+        if let Ok(view) = view.family(*family) {
+            let files = write_tables(inner, view, memtable)?;
+            let ranges = memtable.range_deletes().unwrap_or_default();
+            flushed.push(Flushed { family: *family, files, ranges });
+        }
+    }
+    install(inner, sealed, &flushed)?;
+    Ok(flushed.into_iter().flat_map(|flushed| flushed.files).collect())
 }
 
 /// Writes what a memtable holds, without versions that nobody can see.

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use crate::db::Inner;
 use crate::error::Result;
+use crate::events::Event;
 use crate::manifest::Edit;
 use crate::names;
 use crate::options::Durability;
@@ -84,10 +85,13 @@ impl Logs {
         self.gave_up.store(false, Ordering::Relaxed);
         // One too small for a giant batch stays empty in the manifest, until it is dropped with
         // the memtable that comes next.
-        if let Some(segment) = taken.filter(|segment| segment.capacity() >= capacity) {
-            return Ok(segment);
-        }
-        self.make(inner, self.capacity_bytes(inner, batch_bytes))
+        let segment = match taken.filter(|segment| segment.capacity() >= capacity) {
+            Some(segment) => segment,
+            None => self.make(inner, self.capacity_bytes(inner, batch_bytes))?,
+        };
+        let (number, capacity_bytes) = (segment.number(), segment.capacity());
+        inner.events.tell_later(Event::LogRotated { number, capacity_bytes });
+        Ok(segment)
     }
 
     /// Bytes of the next segment: twice the last one's, within limits, and a batch's at least.

@@ -20,6 +20,11 @@ thread_local! {
     };
 }
 
+/// A number that few threads share; the same for a thread each time.
+pub(crate) fn line() -> usize {
+    LINE.try_with(|line| *line).unwrap_or(0)
+}
+
 /// The counters of one line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -70,8 +75,19 @@ fn micros(time: Duration) -> u64 {
 impl Counters {
     #[inline]
     fn line(&self) -> &Line {
-        let line = LINE.try_with(|line| *line).unwrap_or(0);
-        &self.lines[line % LINES]
+        &self.lines[line() % LINES]
+    }
+
+    /// Point reads so far by the threads that share this one's line: what sampling goes by.
+    #[inline]
+    pub(crate) fn gets_here(&self) -> u64 {
+        read(&self.line().gets)
+    }
+
+    /// Writes so far, likewise.
+    #[inline]
+    pub(crate) fn writes_here(&self) -> u64 {
+        read(&self.line().writes)
     }
 
     #[inline]
@@ -231,6 +247,8 @@ pub struct Stats {
     pub pressure: Pressure,
     /// Background jobs that failed.
     pub background_failures: u64,
+    /// Calls of listeners that panicked.
+    pub listener_panics: u64,
     /// Bytes of memory that memtables hold.
     pub memtable_memory_bytes: u64,
     /// Entries in memtables.

@@ -4,6 +4,7 @@ use compaction::Strategy;
 use sstable::Codec;
 
 use crate::error::{Error, Result};
+use crate::events::Listeners;
 use crate::family_options::FamilyOptions;
 use crate::filters::FilterSplit;
 use crate::memtable::MemtableKind;
@@ -75,6 +76,12 @@ pub struct Options {
     pub table_bytes: u64,
     /// Threads for compactions; one more runs only flushes. Default 2, 1 to 64.
     pub background_threads: usize,
+    /// One of so many reads, writes and cursor steps is timed for
+    /// [`Db::latencies`](crate::Db::latencies), rounded up to a power of two; 1 times all, 0 none.
+    /// Default 64: timing one costs about 50 ns.
+    pub latency_sampling: u32,
+    /// Who is told of flushes, compactions, stalls and failures. Default nobody.
+    pub listeners: Listeners,
     /// What recovery makes of a log that it cannot read to the end. Default
     /// [`RecoveryMode::TolerateTornTail`].
     pub recovery: RecoveryMode,
@@ -101,6 +108,8 @@ impl Default for Options {
             size_ratio: 10,
             table_bytes: 64 << 20,
             background_threads: 2,
+            latency_sampling: 64,
+            listeners: Listeners::default(),
             recovery: RecoveryMode::default(),
         }
     }

@@ -24,10 +24,12 @@ use crate::batch::Operations;
 use crate::commit::{self, Memtables, Tail, Unsynced};
 use crate::db::{Env, Inner};
 use crate::error::{Error, Result};
+use crate::events::Events;
 use crate::family::{Core, DEFAULT_FAMILY, DEFAULT_FAMILY_NAME};
 use crate::family_options::FamilyOptions;
 use crate::flush;
 use crate::fs::{Fs, Lock};
+use crate::latencies::Timings;
 use crate::logs::Logs;
 use crate::manifest::{self, AddedFamily, Edit, Manifest, Presence};
 use crate::memtable::{Arena, Memtable, Sealed};
@@ -144,8 +146,12 @@ fn assemble(
 ) -> Arc<Inner> {
     let cache = (options.block_cache_bytes > 0)
         .then(|| Arc::new(sstable::BlockCache::new(options.block_cache_bytes)));
+    let clock = Arc::clone(&env.clock);
+    let events = Events::new(options.listeners.clone(), clock, Arc::clone(&env.scheduler));
     Arc::new(Inner {
         path: path.to_path_buf(),
+        events,
+        timings: Timings::new(options.latency_sampling),
         db_id: manifest.database(),
         cache,
         arena: Arena::new(options.memtable, options.write_buffer_bytes),

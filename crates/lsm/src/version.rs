@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use compaction::{Levels, TableInfo};
 use sstable::{BlockCache, Table};
 
+use crate::events::Event;
 use crate::fs::Fs;
 use crate::manifest::Edit;
 use crate::range_delete::RangeDeletes;
@@ -84,6 +85,17 @@ impl TableFile {
     pub(crate) fn reads(&self) -> u64 {
         // ORDERING: Relaxed; as for `note_read`.
         self.reads.load(Ordering::Relaxed)
+    }
+
+    /// The event that it has become part of a level.
+    pub(crate) fn created(&self, level: usize) -> Event {
+        let (number, bytes, entries) = (self.info.id, self.info.bytes, self.info.entries);
+        Event::TableCreated { number, level, bytes, entries }
+    }
+
+    /// The event that it is no longer part of the tree.
+    pub(crate) fn deleted(&self) -> Event {
+        Event::TableDeleted { number: self.info.id }
     }
 
     /// Says that the manifest no longer names the file.

@@ -1,0 +1,422 @@
+//! [`Event`]: what the database does on its own, told to [`Listeners`] and kept as a short history.
+//!
+//! 1. A listener is called while no lock of the database is held. What happens under a lock is
+//!    queued, and told by a background job soon after.
+//! 2. A listener that panics is passed over for that event and counted; nothing else suffers.
+//! 3. The history keeps the last [`KEPT`] events that say what was decided, with their reasons,
+//!    whether anybody listens or not.
+//!
+//! Every event is also a `tracing` event of target `lsm::events`: failures as errors, the rest as
+//! debug. None is on the path of a single read or write, except where a write is held back.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::admission::Pressure;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::scheduler::{Class, Scheduler};
+
+/// Events in the history at most.
+const KEPT: usize = 256;
+
+/// Something that the database did, or that happened to it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// Sealed memtables are about to become tables.
+    FlushBegan {
+        /// Entries in them.
+        entries: u64,
+        /// Bytes of memory they hold.
+        memory_bytes: u64,
+    },
+    /// They are tables now, or it failed.
+    FlushEnded {
+        /// Bytes of the tables.
+        bytes: u64,
+        /// How long it took.
+        took: Duration,
+        /// Why it failed; the memtables are still there then.
+        error: Option<Error>,
+    },
+    /// A compaction is about to run.
+    CompactionBegan {
+        /// The family's name.
+        family: String,
+        /// Which tables, into which level.
+        plan: String,
+        /// Why the policy wants it.
+        reason: String,
+    },
+    /// A compaction has ended.
+    CompactionEnded {
+        /// The family's name.
+        family: String,
+        /// Which tables, into which level.
+        plan: String,
+        /// Why the policy wanted it.
+        reason: String,
+        /// Bytes of the tables it read; nothing where tables only changed their level.
+        read_bytes: u64,
+        /// Bytes of the tables it wrote.
+        written_bytes: u64,
+        /// How long it took.
+        took: Duration,
+        /// Why it failed; the tree is as before then.
+        error: Option<Error>,
+    },
+    /// A writer must wait for background work.
+    StallBegan {
+        /// What it waits for.
+        reason: Pressure,
+    },
+    /// The writer goes on, or gets an error.
+    StallEnded {
+        /// What it waited for.
+        reason: Pressure,
+        /// For how long.
+        took: Duration,
+    },
+    /// Writers were slowed down by short delays.
+    Slowed {
+        /// What background work is behind with.
+        reason: Pressure,
+        /// Delays in a row; always 1 for listeners, more in the history.
+        times: u64,
+        /// Their sum.
+        took: Duration,
+    },
+    /// A table became part of the tree.
+    TableCreated {
+        /// The number in its file's name.
+        number: u64,
+        /// Its level.
+        level: usize,
+        /// Bytes of its file.
+        bytes: u64,
+        /// Entries in it, deletions included.
+        entries: u64,
+    },
+    /// A table is no longer part of the tree; its file goes when the last reader has left it.
+    TableDeleted {
+        /// The number in its file's name.
+        number: u64,
+    },
+    /// Writes go to a new log segment from now on.
+    LogRotated {
+        /// The number in its file's name.
+        number: u64,
+        /// Bytes of its file.
+        capacity_bytes: u64,
+    },
+    /// A background job failed. It is tried again when somebody needs its result.
+    BackgroundFailed {
+        /// The kind of job.
+        job: String,
+        /// Why.
+        error: Error,
+    },
+    /// A failure left the log in doubt: no more writes are taken until the database is opened
+    /// again.
+    WritesStopped {
+        /// The failure, in words.
+        why: Arc<str>,
+    },
+}
+
+impl Event {
+    /// Whether the history keeps it.
+    fn is_decision(&self) -> bool {
+        match self {
+            Self::FlushEnded { .. }
+            | Self::CompactionEnded { .. }
+            | Self::StallEnded { .. }
+            | Self::Slowed { .. }
+            | Self::BackgroundFailed { .. }
+            | Self::WritesStopped { .. } => true,
+            Self::FlushBegan { .. }
+            | Self::CompactionBegan { .. }
+            | Self::StallBegan { .. }
+            | Self::TableCreated { .. }
+            | Self::TableDeleted { .. }
+            | Self::LogRotated { .. } => false,
+        }
+    }
+
+    /// Whether something went wrong.
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::BackgroundFailed { .. } | Self::WritesStopped { .. } => true,
+            // Background jobs tell their failures themselves.
+            _ => false,
+        }
+    }
+}
+
+/// Is told what happens. Any `Fn(&Event)` is one.
+///
+/// It is called by the thread that did it, with no lock held, and holds that thread up: be quick.
+/// It may read the database; it must not write to it, nor wait for it.
+pub trait Listener: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: &Event);
+}
+
+impl<F: Fn(&Event) + Send + Sync> Listener for F {
+    fn event(&self, event: &Event) {
+        self(event);
+    }
+}
+
+/// Who is told what happens; nobody by default.
+///
+/// ```
+/// # fn main() -> lsm::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// use std::sync::mpsc;
+/// use lsm::{Db, Event, Listeners, Options};
+///
+/// let (sender, receiver) = mpsc::channel();
+/// let listeners = Listeners::new().with(move |event: &Event| {
+///     if let Event::TableCreated { level, entries, .. } = event {
+///         sender.send((*level, *entries)).unwrap();
+///     }
+/// });
+/// let db = Db::open(folder.path().join("db"), Options { listeners, ..Options::default() })?;
+/// db.put(b"apple", b"red")?;
+/// db.flush()?;
+/// assert_eq!(receiver.recv().unwrap(), (0, 1));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Listeners {
+    all: Vec<Arc<dyn Listener>>,
+}
+
+impl Listeners {
+    /// Nobody.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One more.
+    pub fn with(mut self, listener: impl Listener + 'static) -> Self {
+        self.all.push(Arc::new(listener));
+        self
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} listeners", self.all.len())
+    }
+}
+
+/// An event of the past.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Past {
+    /// When it was told, in microseconds since 1970; of delays in a row, the last.
+    pub at_us: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Tells listeners, and remembers.
+pub(crate) struct Events {
+    listeners: Listeners,
+    clock: Arc<dyn Clock>,
+    scheduler: Arc<dyn Scheduler>,
+    queue: Mutex<VecDeque<Event>>,
+    /// One thread at a time tells what is queued, so that it is told in order.
+    telling: Mutex<()>,
+    history: Mutex<VecDeque<Past>>,
+    panics: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("listeners", &self.listeners).finish_non_exhaustive()
+    }
+}
+
+impl Events {
+    pub(crate) fn new(
+        listeners: Listeners,
+        clock: Arc<dyn Clock>,
+        scheduler: Arc<dyn Scheduler>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            listeners,
+            clock,
+            scheduler,
+            queue: Mutex::default(),
+            telling: Mutex::default(),
+            history: Mutex::default(),
+            panics: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Tells an event at once. The caller holds no lock.
+    pub(crate) fn tell(&self, event: &Event) {
+        self.note(event);
+        self.call(event);
+    }
+
+    /// Tells an event soon; for callers that hold locks.
+    pub(crate) fn tell_later(self: &Arc<Self>, event: Event) {
+        self.note(&event);
+        if self.listeners.all.is_empty() {
+            return;
+        }
+        self.queue.lock().push_back(event);
+        // ORDERING: Acquire; pairs with the Release in `close`, which tells what is queued.
+        if !self.closed.load(Ordering::Acquire) {
+            let events = Arc::clone(self);
+            self.scheduler.submit(Class::Low, Box::new(move || events.tell_queued()));
+        }
+    }
+
+    /// Tells what is queued.
+    fn tell_queued(&self) {
+        // Held while listeners run, but by nobody who holds or wants a lock of the database.
+        let _in_order = self.telling.lock();
+        loop {
+            let Some(event) = self.queue.lock().pop_front() else { return };
+            self.call(&event);
+        }
+    }
+
+    /// Tells what is left; the scheduler takes no more jobs.
+    pub(crate) fn close(&self) {
+        // ORDERING: Release; pairs with the Acquire in `tell_later`.
+        self.closed.store(true, Ordering::Release);
+        self.tell_queued();
+    }
+
+    /// Calls of listeners that panicked.
+    pub(crate) fn panics(&self) -> u64 {
+        // ORDERING: Relaxed; a statistic publishes nothing.
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// What was decided lately, oldest first.
+    pub(crate) fn history(&self) -> Vec<Past> {
+        self.history.lock().iter().cloned().collect()
+    }
+
+    fn call(&self, event: &Event) {
+        for listener in &self.listeners.all {
+            if catch_unwind(AssertUnwindSafe(|| listener.event(event))).is_err() {
+                // ORDERING: Relaxed; a statistic publishes nothing.
+                self.panics.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(?event, "a listener panicked");
+            }
+        }
+    }
+
+    fn note(&self, event: &Event) {
+        if event.is_failure() {
+            tracing::error!(target: "lsm::events", ?event);
+        } else {
+            tracing::debug!(target: "lsm::events", ?event);
+        }
+        if event.is_decision() {
+            let at_us = self.clock.unix_micros();
+            let mut history = self.history.lock();
+            if let Some(past) = history.back_mut()
+                && joined(&mut past.event, event)
+            {
+                past.at_us = at_us;
+                return;
+            }
+            if history.len() == KEPT {
+                history.pop_front();
+            }
+            history.push_back(Past { at_us, event: event.clone() });
+        }
+    }
+}
+
+/// Adds a delay to one just before it for the same reason.
+fn joined(last: &mut Event, event: &Event) -> bool {
+    match (last, event) {
+        (
+            Event::Slowed { reason, times, took },
+            Event::Slowed { reason: again, times: more, took: longer },
+        ) if reason == again => {
+            *times += more;
+            *took += *longer;
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::scheduler::ThreadScheduler;
+
+    fn events(listeners: Listeners) -> Arc<Events> {
+        let scheduler = Arc::new(ThreadScheduler::new(1).unwrap());
+        Events::new(listeners, Arc::new(ManualClock::new()), scheduler)
+    }
+
+    fn slowed(ms: u64, reason: Pressure) -> Event {
+        Event::Slowed { reason, times: 1, took: Duration::from_millis(ms) }
+    }
+
+    #[test]
+    fn the_history_is_bounded_and_delays_in_a_row_are_one() {
+        let events = events(Listeners::new());
+        for n in 0..1000 {
+            events.tell(&slowed(1, Pressure::Debt));
+            events.tell(&Event::TableDeleted { number: n });
+        }
+        let history = events.history();
+        assert_eq!(history.len(), 1);
+        let total = Duration::from_secs(1);
+        assert!(
+            matches!(history[0].event, Event::Slowed { times: 1000, took, .. } if took == total)
+        );
+        for n in 0..600 {
+            let reason = if n % 2 == 0 { Pressure::Level0 } else { Pressure::Debt };
+            events.tell(&slowed(n, reason));
+        }
+        assert_eq!(events.history().len(), KEPT);
+        let last = events.history().pop().unwrap().event;
+        assert!(matches!(last, Event::Slowed { took, .. } if took == Duration::from_millis(599)));
+    }
+
+    #[test]
+    fn a_panicking_listener_is_passed_over_and_the_queue_keeps_its_order() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&heard);
+        let listeners =
+            Listeners::new().with(|_: &Event| panic!("on purpose")).with(move |event: &Event| {
+                if let Event::TableDeleted { number } = event {
+                    hears.lock().push(*number);
+                }
+            });
+        let events = events(listeners);
+        for number in 0..50 {
+            events.tell_later(Event::TableDeleted { number });
+        }
+        events.close();
+        events.tell_later(Event::TableDeleted { number: 50 });
+        assert_eq!(heard.lock().clone(), (0..50).collect::<Vec<_>>(), "nothing after the close");
+        assert_eq!(events.panics(), 50);
+    }
+}

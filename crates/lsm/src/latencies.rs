@@ -1,0 +1,98 @@
+//! [`Latencies`]: how long reads, writes and background work took.
+//!
+//! Reads, writes and cursor steps are sampled: one of [`Options::latency_sampling`] is timed, by
+//! the counter that its thread's line counts anyway, so the others pay a comparison. Each line of
+//! threads has its own recorders, made when first used.
+//!
+//! [`Options::latency_sampling`]: crate::Options::latency_sampling
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::histogram::{Histogram, Recorder};
+use crate::metrics::line;
+
+/// Recorders of what is done by many threads; a power of two.
+const LINES: usize = 8;
+
+/// How long everything took since the database was opened. Of reads, writes and cursor steps only
+/// a sample, see [`Options::latency_sampling`](crate::Options::latency_sampling).
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Latencies {
+    /// Point reads, also those in conditional writes.
+    pub get: Histogram,
+    /// Writes, single and batched, waiting included.
+    pub write: Histogram,
+    /// Seeks of cursors and scans, the first step of a scan included.
+    pub seek: Histogram,
+    /// Steps of cursors and scans.
+    pub next: Histogram,
+    /// Flushes, all of them.
+    pub flush: Histogram,
+    /// Compactions that merged, all of them.
+    pub compaction: Histogram,
+    /// Waits of writers for background work, all of them; delays are not among them.
+    pub stall: Histogram,
+}
+
+/// Recorders of an operation, one a line of threads.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    lines: [OnceLock<Box<Recorder>>; LINES],
+}
+
+impl Lines {
+    #[cold]
+    pub(crate) fn add(&self, time: Duration) {
+        self.lines[line() % LINES].get_or_init(Recorder::new).add(time);
+    }
+
+    fn histogram(&self) -> Histogram {
+        let mut histogram = Histogram::default();
+        for recorder in self.lines.iter().filter_map(OnceLock::get) {
+            recorder.add_to(&mut histogram);
+        }
+        histogram
+    }
+}
+
+/// All recorders.
+#[derive(Debug, Default)]
+pub(crate) struct Timings {
+    /// Bits of a counter that are zero when it is time to look at the clock; `None` for never.
+    mask: Option<u64>,
+    pub(crate) get: Lines,
+    pub(crate) write: Lines,
+    pub(crate) seek: Lines,
+    pub(crate) next: Lines,
+    pub(crate) flush: Lines,
+    pub(crate) compaction: Lines,
+    pub(crate) stall: Lines,
+}
+
+impl Timings {
+    /// Times one of `sampling` operations, rounded up to a power of two; none for 0.
+    pub(crate) fn new(sampling: u32) -> Self {
+        let mask = (sampling > 0).then(|| u64::from(sampling).next_power_of_two() - 1);
+        Self { mask, ..Self::default() }
+    }
+
+    /// Whether the operation of this number is timed.
+    #[inline]
+    pub(crate) fn sampled(&self, number: u64) -> bool {
+        self.mask.is_some_and(|mask| number & mask == 0)
+    }
+
+    pub(crate) fn latencies(&self) -> Latencies {
+        Latencies {
+            get: self.get.histogram(),
+            write: self.write.histogram(),
+            seek: self.seek.histogram(),
+            next: self.next.histogram(),
+            flush: self.flush.histogram(),
+            compaction: self.compaction.histogram(),
+            stall: self.stall.histogram(),
+        }
+    }
+}
