@@ -176,7 +176,7 @@ impl Drop for Alarm<'_> {
 }
 
 fn history(strategy: Strategy, durability: Durability) {
-    let limit = std::env::var("LSM_HISTORY_OPS").map_or(60_000, |n| n.parse().expect("a number"));
+    let limit = std::env::var("LSM_HISTORY_OPS").map_or(500_000, |n| n.parse().expect("a number"));
     let options = Options {
         durability,
         strategy,

@@ -157,7 +157,7 @@ impl Victim {
 }
 
 fn kills(mode: &str) {
-    let count: u64 = std::env::var("LSM_KILLS").map_or(12, |n| n.parse().expect("a number"));
+    let count: u64 = std::env::var("LSM_KILLS").map_or(334, |n| n.parse().expect("a number"));
     let seed: u64 = std::env::var("LSM_KILL_SEED").map_or(1, |n| n.parse().expect("a number"));
     let mut random = StdRng::seed_from_u64(seed);
     let root = tempfile::tempdir().expect("a folder");
@@ -168,7 +168,7 @@ fn kills(mode: &str) {
         let victim = Victim::start(folder, mode);
         // Some die while they open, most while they write.
         let millis =
-            if kill % 4 == 0 { random.random_range(0..15) } else { random.random_range(15..120) };
+            if kill % 4 == 0 { random.random_range(0..10) } else { random.random_range(10..60) };
         std::thread::sleep(Duration::from_millis(millis));
         victim.kill();
         let db = Db::open(folder.join("db"), options(durability(mode))).expect("reopen");

@@ -75,6 +75,9 @@ pub enum Effect {
     Half,
     /// It does its work, and then says that it failed.
     Done,
+    /// A write stores half of its bytes, says so and succeeds, as any write may; a read fills half
+    /// of its buffer and answers that the file has ended. Other calls are not affected.
+    Short,
     /// A sync says that it succeeded and does nothing: a lying disk, or a forgotten sync. Other
     /// calls are not affected.
     Skipped,
@@ -205,7 +208,7 @@ impl FaultFs {
     /// Makes a call that either does its work or does not.
     fn call<T>(&self, call: Call, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         match self.fate(call) {
-            None | Some((_, Effect::Skipped)) => work(),
+            None | Some((_, Effect::Skipped | Effect::Short)) => work(),
             Some((error, Effect::Done)) => work().and(Err(error)),
             Some((error, _)) => Err(error),
         }
@@ -214,7 +217,7 @@ impl FaultFs {
     /// Makes a sync.
     fn sync(&self, call: Call, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         match self.fate(call) {
-            None => work(),
+            None | Some((_, Effect::Short)) => work(),
             Some((_, Effect::Skipped)) => Ok(()),
             Some((error, Effect::Done)) => work().and(Err(error)),
             Some((error, _)) => Err(error),
@@ -330,7 +333,16 @@ struct FaultReader {
 
 impl ReadAt for FaultReader {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.fs.call(Call::Read, || self.file.read_exact_at(buf, offset))
+        match self.fs.fate(Call::Read) {
+            None | Some((_, Effect::Skipped)) => self.file.read_exact_at(buf, offset),
+            Some((error, Effect::Done)) => self.file.read_exact_at(buf, offset).and(Err(error)),
+            Some((_, Effect::Short)) => {
+                let half = buf.len() / 2;
+                self.file.read_exact_at(buf.get_mut(..half).unwrap_or_default(), offset)?;
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            Some((error, _)) => Err(error),
+        }
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -353,7 +365,12 @@ impl Write for FaultWriter {
             }
             Some((error, Effect::Done)) => self.file.write_all(bytes).and(Err(error)),
             Some((error, Effect::Nothing)) => Err(error),
-            None | Some((_, Effect::Skipped)) => {
+            Some((_, Effect::Short)) if bytes.len() > 1 => {
+                let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+                self.fs.take_space(half.len() as u64)?;
+                self.file.write(half)
+            }
+            None | Some((_, Effect::Skipped | Effect::Short)) => {
                 self.fs.take_space(bytes.len() as u64)?;
                 self.file.write(bytes)
             }
@@ -370,7 +387,7 @@ impl WriteFile for FaultWriter {
     fn sync(&mut self) -> io::Result<()> {
         let file = &mut self.file;
         match self.fs.fate(Call::Sync) {
-            None => file.sync(),
+            None | Some((_, Effect::Short)) => file.sync(),
             Some((_, Effect::Skipped)) => file.flush(), // the medium lies, the system does not
             Some((error, Effect::Done)) => file.sync().and(Err(error)),
             Some((error, _)) => file.flush().and(Err(error)),
@@ -402,7 +419,7 @@ impl LogFile for FaultLog {
             }
             Some((error, Effect::Done)) => self.log.write_at(offset, bytes).and(Err(error)),
             Some((error, Effect::Nothing)) => Err(error),
-            None | Some((_, Effect::Skipped)) => self.log.write_at(offset, bytes),
+            None | Some((_, Effect::Skipped | Effect::Short)) => self.log.write_at(offset, bytes),
         }
     }
 

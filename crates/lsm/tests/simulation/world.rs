@@ -12,7 +12,9 @@ use lsm::clock::ManualClock;
 use lsm::compaction::Strategy;
 use lsm::fs::{Call, CrashMode, Effect, Fault, FaultFs, MemFs};
 use lsm::scheduler::InlineScheduler;
-use lsm::{Db, Durability, Env, Error, Family, FamilyOptions, Options, Snapshot, WriteBatch};
+use lsm::{
+    Db, Durability, Env, Error, Family, FamilyOptions, Options, RecoveryMode, Snapshot, WriteBatch,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -89,6 +91,8 @@ struct World {
     history: History,
     /// A fault was planned since the last reopening: errors are no surprise.
     faulty: bool,
+    /// A power cut or a fault may have torn a log since the last opening.
+    torn: bool,
     /// No more disturbance.
     ending: bool,
     written: u64,
@@ -120,6 +124,7 @@ impl World {
             snapshots: Vec::new(),
             history: History::default(),
             faulty: false,
+            torn: false,
             ending: false,
             written: 0,
             step: 0,
@@ -156,6 +161,7 @@ impl World {
             if self.fs.is_dead() {
                 let image = self.image.lock().expect("no panic").take().expect("taken by the hook");
                 self.tally.power_cuts += 1;
+                self.torn = true;
                 self.restart(image, CrashMode::POWER_CUTS[0])?;
             }
         }
@@ -219,7 +225,7 @@ impl World {
     }
 
     fn plan_fault(&mut self) {
-        self.faulty = true;
+        (self.faulty, self.torn) = (true, true);
         self.tally.faults += 1;
         match self.below(8) {
             0 => {
@@ -240,7 +246,8 @@ impl World {
                     after: self.below(12) as u64,
                     times: [1, 1, 3, u64::MAX][self.below(4)],
                     error,
-                    effect: [Effect::Nothing, Effect::Half, Effect::Done][self.below(3)],
+                    effect: [Effect::Nothing, Effect::Half, Effect::Done, Effect::Short]
+                        [self.below(4)],
                 };
                 self.note(|| format!("{fault:?}"));
                 self.fs.add(fault);
@@ -546,23 +553,27 @@ impl World {
                 clock: Arc::clone(&self.clock) as Arc<_>,
                 scheduler: Arc::clone(&self.scheduler) as Arc<_>,
             };
-            let opened = Db::open_with(PATH, self.options(), env);
+            let options = Options { recovery: self.recovery(), ..self.options() };
+            let strict = options.recovery == RecoveryMode::Strict;
+            let opened = Db::open_with(PATH, options, env);
             self.note(|| format!("open: {}", told(&opened)));
             let image = self.image.lock().expect("no panic").take();
             match (opened, image) {
                 (Ok(db), None) => {
                     self.db = Some(db);
+                    self.torn = self.faulty;
                     self.find_family()?;
                     return self.compare(mode);
                 }
                 (opened, Some(image)) => {
                     drop(opened);
                     self.tally.cuts_in_recovery += 1;
+                    self.torn = true;
                     self.power_off();
                     mode = CrashMode::POWER_CUTS[0];
                     self.disk = image;
                 }
-                (Err(_), None) if self.faulty => {
+                (Err(_), None) if self.faulty || (strict && self.torn) => {
                     // The same disk, in a process of its own.
                     let disk = self.disk.crash(0, CrashMode::KILL);
                     self.power_off();
@@ -574,6 +585,17 @@ impl World {
         unreachable!("the loop ends by returning")
     }
 
+    /// How a log is read that does not end as it should. Salvage shows states that never were,
+    /// so only where nothing is torn.
+    fn recovery(&mut self) -> RecoveryMode {
+        match self.below(12) {
+            0 => RecoveryMode::Strict,
+            1 | 2 => RecoveryMode::PointInTime,
+            3 if !self.torn => RecoveryMode::Salvage,
+            _ => RecoveryMode::TolerateTornTail,
+        }
+    }
+
     /// The state after opening is one that may be.
     fn compare(&mut self, mode: CrashMode) -> Outcome {
         let found = self.everything();
@@ -582,6 +604,7 @@ impl World {
             Err(_) if self.excused() => {
                 // Nothing was seen. Once more, without faults.
                 self.calm();
+                self.torn = true;
                 let image = self.image.lock().expect("no panic").take();
                 let disk = image.unwrap_or_else(|| self.disk.crash(0, CrashMode::KILL));
                 let mode = if self.fs.is_dead() { CrashMode::POWER_CUTS[0] } else { mode };
