@@ -5,7 +5,7 @@
 //! writer's barrier falls before the store, and the reader's loads see what the writer did before
 //! it; or after, and the writer sees the store. It costs the writer a few microseconds.
 //!
-//! Elsewhere, and where the kernel refuses, [`available`] is false and readers use atomic exchanges.
+//! Elsewhere, and where the kernel refuses, [`available`] is false and readers exchange atomically.
 #![cfg_attr(
     all(target_os = "linux", not(loom), not(miri)),
     expect(unsafe_code, reason = "a system call")

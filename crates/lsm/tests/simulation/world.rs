@@ -74,6 +74,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Tally, String> {
     outcome.map(|()| world.tally).map_err(|why| format!("step {}: {why}", world.step))
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts about one world")]
 struct World {
     plan: Plan,
     random: StdRng,
