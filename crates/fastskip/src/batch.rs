@@ -14,13 +14,14 @@ use crate::sync::prefetch;
 use crate::token;
 
 /// Searches side by side: about as many lines as a core fetches at a time.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// The search of one insert of a group.
-struct Lane<'a> {
-    target: Target<'a>,
-    place: NodePlace,
-    path: Path,
+#[derive(Debug)]
+pub(crate) struct Lane<'a> {
+    pub(crate) target: Target<'a>,
+    pub(crate) place: NodePlace,
+    pub(crate) path: Path,
 }
 
 /// Brings the first bytes of a key nearer: the caller's keys may be as cold as the list.
@@ -108,8 +109,8 @@ impl SkipList {
         Ok(())
     }
 
-    /// As [`descend_together`](Self::descend_together), for inserts.
-    fn descend_all<'a>(
+    /// As [`descend_together`](Self::descend_together), for at most [`LANES`] inserts.
+    pub(crate) fn descend_all<'a>(
         &self,
         shard: usize,
         targets: impl Iterator<Item = Target<'a>>,
@@ -117,7 +118,7 @@ impl SkipList {
         let root = self.root();
         let lane = |target| Lane { target, place: root, path: Path::new(shard) };
         let mut lanes: Vec<Lane<'a>> = targets.map(lane).collect();
-        let mut running = u32::MAX >> (32 - lanes.len());
+        let mut running = (1_u32 << lanes.len()) - 1;
         while running != 0 {
             let mut ranks = running;
             while ranks != 0 {
@@ -134,7 +135,7 @@ impl SkipList {
 
     /// Brings nearer what `find_in_leaf` will read.
     #[inline]
-    fn prefetch_record(&self, leaf: NodePlace, target: &Target<'_>) {
+    pub(crate) fn prefetch_record(&self, leaf: NodePlace, target: &Target<'_>) {
         let node = self.arena.node(leaf);
         let ranks = node.tied_ranks(self.hint(node, target));
         if ranks != 0 {

@@ -10,6 +10,8 @@ use crate::sync::{AtomicPtr, Ordering};
 use std::alloc::{Layout, alloc, dealloc};
 use std::fmt;
 use std::ptr::NonNull;
+#[cfg(not(loom))]
+use std::sync::{Arc, LazyLock};
 
 /// Chunks start on a cache line, and their sizes are whole lines.
 pub(crate) const LINE: usize = 64;
@@ -94,6 +96,18 @@ unsafe fn unmap_full(start: NonNull<u8>) {
     debug_assert_eq!(result, 0, "unmapping our own mapping");
 }
 
+/// Lets the system take the pages of a full chunk, whose content nobody needs, when it is short of
+/// them. Until then they stay as they are, and are written again without a fault.
+#[cfg(all(target_os = "linux", not(loom)))]
+fn offer_pages(start: NonNull<u8>) {
+    // SAFETY: the content of a chunk in a pool is not read again before it is written; a page that
+    // was taken reads as zeros. If the system does not know the advice, the pages stay.
+    unsafe { libc::madvise(start.as_ptr().cast(), FULL_BYTES, libc::MADV_FREE) };
+}
+
+#[cfg(not(any(target_os = "linux", loom)))]
+fn offer_pages(_start: NonNull<u8>) {}
+
 #[cfg(not(all(target_os = "linux", not(loom))))]
 const FULL_LAYOUT: Layout = match Layout::from_size_align(FULL_BYTES, FULL_BYTES) {
     Ok(layout) => layout,
@@ -119,13 +133,48 @@ unsafe fn unmap_full(start: NonNull<u8>) {
 pub struct ChunkPool {
     /// Starts of full chunks, or null.
     slots: Box<[AtomicPtr<u8>]>,
+    keeping: Keeping,
 }
+
+/// What the system may do with chunks that wait in a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeping {
+    /// Nothing: they are there when they are needed.
+    Firm,
+    /// Take their pages when it runs short of memory.
+    #[cfg(not(loom))]
+    Lazy,
+}
+
+/// Bytes that [`ChunkPool::shared`] keeps.
+#[cfg(not(loom))]
+const SHARED_BYTES: usize = 256 << 20;
 
 impl ChunkPool {
     /// A pool that keeps at most `max_idle_bytes` (whole chunks of 2 MiB) for later use.
     pub fn new(max_idle_bytes: usize) -> Self {
+        Self::keeping(max_idle_bytes, Keeping::Firm)
+    }
+
+    fn keeping(max_idle_bytes: usize, keeping: Keeping) -> Self {
         let slot = |_| AtomicPtr::new(std::ptr::null_mut());
-        Self { slots: (0..max_idle_bytes / FULL_BYTES).map(slot).collect() }
+        Self { slots: (0..max_idle_bytes / FULL_BYTES).map(slot).collect(), keeping }
+    }
+
+    /// The pool of the process, used by lists that were given no other. It keeps at most 256 MiB,
+    /// and on Linux the system may take the pages of what waits in it when memory runs short.
+    #[cfg(not(loom))]
+    pub fn shared() -> &'static Arc<Self> {
+        static SHARED: LazyLock<Arc<ChunkPool>> =
+            LazyLock::new(|| Arc::new(ChunkPool::keeping(SHARED_BYTES, Keeping::Lazy)));
+        &SHARED
+    }
+
+    /// Gives all that waits in the pool to the system.
+    pub fn clear(&self) {
+        while let Some(chunk) = self.take() {
+            drop(chunk);
+        }
     }
 
     /// Bytes kept for later use.
@@ -154,7 +203,15 @@ impl ChunkPool {
             return;
         }
         let start = chunk.start.as_ptr();
+        #[cfg(not(loom))]
+        if self.keeping == Keeping::Lazy {
+            offer_pages(chunk.start);
+        }
         for slot in &self.slots {
+            // ORDERING: Relaxed: a look before the exchange, which decides.
+            if !slot.load(Ordering::Relaxed).is_null() {
+                continue;
+            }
             // ORDERING: Release: see `take`.
             let (success, failure) = (Ordering::Release, Ordering::Relaxed);
             if slot.compare_exchange(std::ptr::null_mut(), start, success, failure).is_ok() {
@@ -167,9 +224,7 @@ impl ChunkPool {
 
 impl Drop for ChunkPool {
     fn drop(&mut self) {
-        while let Some(chunk) = self.take() {
-            drop(chunk);
-        }
+        self.clear();
     }
 }
 
@@ -178,6 +233,7 @@ impl fmt::Debug for ChunkPool {
         let slots = self.slots.len();
         f.debug_struct("ChunkPool")
             .field("slots", &slots)
+            .field("keeping", &self.keeping)
             .field("idle", &self.idle_bytes())
             .finish()
     }
@@ -186,6 +242,23 @@ impl fmt::Debug for ChunkPool {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_shared_pool_keeps_chunks_that_may_be_written_again() {
+        let pool = ChunkPool::keeping(FULL_BYTES, Keeping::Lazy);
+        for round in 0..3 {
+            let chunk = pool.take().or_else(|| Chunk::new(FULL_BYTES)).unwrap();
+            // SAFETY: the chunk is ours, and so long.
+            unsafe { chunk.start().write_bytes(round, FULL_BYTES) };
+            let last = chunk.start().as_ptr().wrapping_add(FULL_BYTES - 1);
+            // SAFETY: the last byte of it, written the line before.
+            assert_eq!(unsafe { last.read() }, round);
+            pool.give(chunk);
+            assert_eq!(pool.idle_bytes(), FULL_BYTES);
+        }
+        pool.clear();
+        assert_eq!(pool.idle_bytes(), 0);
+    }
 
     #[test]
     fn chunks_are_aligned_and_go_round() {

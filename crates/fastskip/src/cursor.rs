@@ -114,7 +114,7 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
     /// not newer than `version`.
     pub fn seek(&mut self, key: &[u8], version: u64) {
         let target = Target::before(key, version);
-        self.leaf.load_for(&self.list, self.list.descend(&target, 0), &target);
+        self.move_to_leaf_of(&target);
         self.rank = self.leaf.covered(&self.list, &target);
         self.entered = 0;
         if self.rank == self.leaf.count {
@@ -184,10 +184,21 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
     }
 
     fn seek_last_of(&mut self, target: &Target<'_>) {
-        self.leaf.load_for(&self.list, self.list.descend(target, 0), target);
+        self.move_to_leaf_of(target);
         let covered = self.leaf.covered(&self.list, target);
         self.rank = covered.checked_sub(1).unwrap_or(usize::MAX);
         self.entered = 0;
+    }
+
+    /// Copies the leaf that answers for `target`, unless it is this one.
+    fn move_to_leaf_of(&mut self, target: &Target<'_>) {
+        let here = self.leaf.place;
+        let stays = self.leaf.count > 0 && self.list.holds(here, target);
+        if stays && self.leaf.is_current(&self.list) {
+            return;
+        }
+        let start = if stays { here } else { self.list.descend(target, 0) };
+        self.leaf.load_for(&self.list, start, target);
     }
 
     /// From behind the last entry of the leaf to the first of the next one, if there is one.

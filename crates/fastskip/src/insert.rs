@@ -15,7 +15,7 @@ const LEVELS_MAX: usize = 16;
 /// What an insert carries along: its shard, and the nodes its search came through, by level.
 #[derive(Debug)]
 pub(crate) struct Path {
-    shard: usize,
+    pub(crate) shard: usize,
     /// The first stamp of the record, if records have stamps.
     pub(crate) stamp: u32,
     nodes: [u32; LEVELS_MAX],
@@ -108,7 +108,7 @@ impl SkipList {
         };
         // ORDERING: Release: the leaf is whole for who starts from it; pairs with the Acquire in
         // `start_of_insert`.
-        self.fingers[shard].0.store(leaf.0, Ordering::Release);
+        self.fingers[shard].0.inserted.store(leaf.0, Ordering::Release);
         if let Some(node) = path.unlinked.take() {
             // Losing a link costs time only: the entry itself is in.
             let _linked = self.link(node, path).is_ok();
@@ -149,15 +149,9 @@ impl SkipList {
 
     /// Where to begin: at the shard's finger if the target is there, else down from the root.
     pub(crate) fn start_of_insert(&self, target: &Target<'_>, path: &mut Path) -> NodePlace {
-        // ORDERING: Acquire: the node is whole; pairs with the Release in `insert`.
-        let finger = NodePlace(self.fingers[path.shard].0.load(Ordering::Acquire));
-        let node = self.arena.node(finger);
-        let hint = self.hint(node, target);
-        let next = node.next();
-        let within = hint != 0
-            && (next.is_none() && hint != u32::MAX || hint < next.hint())
-            && self.covers_low(finger, target);
-        if within { finger } else { self.descend_along(target, path) }
+        // ORDERING: Acquire: the node is whole; pairs with the Release in `insert_from`.
+        let finger = NodePlace(self.fingers[path.shard].0.inserted.load(Ordering::Acquire));
+        if self.holds(finger, target) { finger } else { self.descend_along(target, path) }
     }
 
     /// Puts a link into the node that answers for `target`, from `place` on to the right. `make`

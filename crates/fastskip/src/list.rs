@@ -18,7 +18,7 @@ use crate::key::{Lens, Target};
 use crate::node::{NewNode, NodePlace, Word};
 use crate::options::Options;
 use crate::record::{Entry, Record, Stamps};
-use crate::sync::{AtomicU32, Padded};
+use crate::sync::{AtomicU32, AtomicU64, Padded};
 
 /// An ordered map from (key, version) to value, with the versions of a key newest first: lock-free
 /// to insert and to read, nothing is ever removed or moved.
@@ -41,8 +41,16 @@ pub struct SkipList {
     pub(crate) root: AtomicU32,
     /// The first node of level 0; it never changes.
     first: NodePlace,
-    /// Where each shard inserted last.
-    pub(crate) fingers: Box<[Padded<AtomicU32>]>,
+    /// Where each shard was last.
+    pub(crate) fingers: Box<[Padded<Fingers>]>,
+}
+
+/// The leaves of a shard's last insert and get: the next ones are often near.
+#[derive(Debug)]
+pub(crate) struct Fingers {
+    pub(crate) inserted: AtomicU32,
+    /// Leaf, and above it the credit: misses it may have before it is no more looked at.
+    pub(crate) got: AtomicU64,
 }
 
 impl Default for SkipList {
@@ -77,7 +85,10 @@ impl SkipList {
         let Ok(first) = arena.add_node(0, &leaf) else {
             panic!("no memory for an empty list: limit {:?}", options.max_bytes)
         };
-        let finger = |_| Padded(AtomicU32::new(first.0));
+        let finger = |_| {
+            let (inserted, got) = (AtomicU32::new(first.0), AtomicU64::new(u64::from(first.0)));
+            Padded(Fingers { inserted, got })
+        };
         Self {
             arena,
             gate: Gate::new(shard_count),
@@ -91,8 +102,7 @@ impl SkipList {
     #[inline]
     pub fn get(&self, key: &[u8], at: u64) -> Option<Entry<'_>> {
         let target = Target::at(key, at);
-        let leaf = self.descend(&target, 0);
-        self.find_in_leaf(leaf, &target).map(Record::entry)
+        self.find_in_leaf(self.leaf_of(&target), &target).map(Record::entry)
     }
 
     /// Takes no more entries, and returns when no insert is in flight any more. What the list then

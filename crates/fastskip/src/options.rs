@@ -16,13 +16,18 @@ pub struct Options {
     /// The most memory the list may reserve, in bytes; inserts that would need more fail with
     /// [`OutOfMemory`](crate::InsertError::OutOfMemory). Default `None`: up to 16 GiB.
     pub max_bytes: Option<usize>,
-    /// Where chunks of 2 MiB come from and go to, before the system is asked. Default `None`.
+    /// Where chunks of 2 MiB come from and go to, before the system is asked. Default: the pool
+    /// of the process, [`ChunkPool::shared`]. `None`: all memory is fresh, and goes back at once.
     pub pool: Option<Arc<ChunkPool>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let shards = std::thread::available_parallelism().map_or(4, std::num::NonZero::get);
-        Self { chunk_bytes: 2 << 20, shards, max_bytes: None, pool: None }
+        #[cfg(not(loom))]
+        let pool = Some(Arc::clone(ChunkPool::shared()));
+        #[cfg(loom)] // a pool of one model cannot serve the next
+        let pool = None;
+        Self { chunk_bytes: 2 << 20, shards, max_bytes: None, pool }
     }
 }

@@ -1,7 +1,7 @@
 //! `ConcurrentSkipList` against a `BTreeMap`, with snapshots kept as copies of it.
 
 use fastskip::map::Entry;
-use fastskip::{ConcurrentSkipList, InsertError, Snapshot};
+use fastskip::{BatchError, ConcurrentSkipList, InsertError, Snapshot};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -127,6 +127,58 @@ fn apply(list: &ConcurrentSkipList, model: &mut Model, step: u32, rng: &mut StdR
             *entry = Some(entry.take().unwrap_or(value));
         }
     }
+}
+
+/// A batch does what its inserts would do one after the other, keys named twice included.
+#[test]
+fn batches_match_single_inserts() {
+    for seed in 0..4 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let (list, mut model) = (ConcurrentSkipList::with_shards(2), Model::new());
+        for round in 0..60_u32 {
+            let mut pair = |_| (random_key(&mut rng), round.to_le_bytes().to_vec());
+            let batch: Vec<_> = (0..round % 50).map(&mut pair).collect();
+            let mut succeeded = 0;
+            for (key, value) in &batch {
+                let slot = model.entry(key.clone()).or_insert(None);
+                succeeded += usize::from(slot.is_none());
+                slot.get_or_insert_with(|| value.clone());
+            }
+            let failed = batch.len() - succeeded;
+            let answer = match failed {
+                0 => Ok(succeeded),
+                _ => Err(BatchError::PartialFailure { succeeded, failed }),
+            };
+            assert_eq!(list.insert_batch(&batch), answer);
+            let deleted = random_key(&mut rng);
+            list.delete(&deleted);
+            model.insert(deleted, None);
+            compare(&list, &model, &mut rng);
+        }
+    }
+}
+
+/// Of several batches with the same keys, one inserts each key, whoever writes beside them.
+#[test]
+fn of_equal_batches_one_inserts_each_key() {
+    let keys: Vec<_> = (0..4_000_u32).map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+    let list = &ConcurrentSkipList::with_shards(1);
+    let keys = &keys;
+    let insert_all = move |thread: u8| {
+        let entries: Vec<_> = keys.iter().map(|key| (key, [thread])).collect();
+        let count = |batch| match list.insert_batch(batch) {
+            Ok(count) => count,
+            Err(BatchError::PartialFailure { succeeded, .. }) => succeeded,
+        };
+        entries.chunks(100).map(count).sum::<usize>()
+    };
+    let inserted: usize = std::thread::scope(|scope| {
+        let threads = (0..4).map(|thread| scope.spawn(move || insert_all(thread)));
+        let threads: Vec<_> = threads.collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!((inserted, list.len()), (keys.len(), keys.len()));
+    assert!(keys.iter().all(|key| list.contains_key(key)));
 }
 
 #[test]

@@ -5,9 +5,6 @@ use crate::chunk::ChunkPool;
 use crate::options::Options;
 use std::sync::Arc;
 
-/// Memory kept for the lists that follow a sealed one, if no pool is given.
-const POOL_BYTES: usize = 64 << 20;
-
 /// Settings of a [`ConcurrentSkipList`], kept by the fresh lists that follow it.
 ///
 /// ```
@@ -24,13 +21,12 @@ pub struct Builder {
     shards: usize,
     max_memory_bytes: usize,
     max_entries: usize,
-    pool: Arc<ChunkPool>,
+    pool: Option<Arc<ChunkPool>>,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        let Options { chunk_bytes, shards, .. } = Options::default();
-        let pool = Arc::new(ChunkPool::new(POOL_BYTES));
+        let Options { chunk_bytes, shards, pool, .. } = Options::default();
         Self { arena_bytes: chunk_bytes, shards, max_memory_bytes: 0, max_entries: 0, pool }
     }
 }
@@ -64,11 +60,11 @@ impl Builder {
         Self { max_entries, ..self }
     }
 
-    /// Where memory of dropped lists is kept for the next ones. Default: a pool of 64 MiB, shared
-    /// by the lists that follow each other through `seal`.
+    /// Where memory of dropped lists is kept for the next ones. Default: the pool of the process,
+    /// [`ChunkPool::shared`].
     #[must_use]
     pub fn pool(self, pool: Arc<ChunkPool>) -> Self {
-        Self { pool, ..self }
+        Self { pool: Some(pool), ..self }
     }
 
     /// The list.
@@ -80,8 +76,8 @@ impl Builder {
     }
 
     pub(super) fn options(&self) -> Options {
-        let pool = Some(Arc::clone(&self.pool));
-        Options { chunk_bytes: self.arena_bytes, shards: self.shards, max_bytes: None, pool }
+        let (chunk_bytes, shards, pool) = (self.arena_bytes, self.shards, self.pool.clone());
+        Options { chunk_bytes, shards, max_bytes: None, pool }
     }
 
     /// The limits on bytes and on entries; 0 is none.

@@ -1,8 +1,8 @@
 //! The list as it was at one moment.
 
 use super::iter::Iter;
-use super::live;
-use super::store::{Store, is_tombstone};
+use super::read::{get_at, live};
+use super::store::Store;
 use std::fmt;
 use std::ops::RangeBounds;
 
@@ -25,8 +25,7 @@ impl<'a> Snapshot<'a> {
     /// The key's value and `false`, or nothing and `true` if it was deleted; `None` if the list
     /// knew nothing about it.
     pub fn get(&self, key: &[u8]) -> Option<(&'a [u8], bool)> {
-        let record = self.store.find(key, self.epoch)?;
-        Some((record.value(), is_tombstone(record)))
+        get_at(self.store, key, self.epoch)
     }
 
     /// The key's value, if it was there and not deleted.

@@ -1,15 +1,16 @@
 //! What a `ConcurrentSkipList`, its frozen form and its snapshots share: versions, stamps, limits.
 
 use super::builder::Builder;
+use crate::batch::{LANES, Lane};
 use crate::error::{InsertError, SealError};
+use crate::gate::Pass;
 use crate::insert::Path;
 use crate::key::Target;
 use crate::list::SkipList;
 use crate::node::NODE_BYTES;
 use crate::record::{Record, Stamps};
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, Padded};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, Padded, fence};
 use crate::token;
-use std::sync::atomic::{AtomicBool, fence};
 
 /// In a stamp: the entry is a tombstone.
 const TOMBSTONE: u32 = 1 << 31;
@@ -101,20 +102,63 @@ impl Store {
     ) -> Result<Written<'_>, InsertError> {
         let token = token::current();
         let shard = token % self.counts.len();
-        let (value, first_stamp, counts) = match wish {
-            Wish::Value(value) => (value, 0, &self.counts[shard].0),
-            Wish::Tombstone => (&[][..], TOMBSTONE, &self.counts[shard].0),
-        };
-        if first_stamp == 0 {
-            // ORDERING: Relaxed: a statistic.
-            counts.attempts.fetch_add(1, Ordering::Relaxed);
+        if matches!(wish, Wish::Value(_)) {
+            self.count_attempts(shard, 1);
         }
         let mut pass = self.list.gate.enter(token).ok_or(InsertError::Sealed)?;
-        let newest = Target::at(key, u64::MAX);
+        let target = Target::at(key, u64::MAX);
+        let mut path = Path::new(shard);
+        let place = self.list.start_of_insert(&target, &mut path);
+        self.write_from(Lane { target, place, path }, wish, rule, &mut pass)
+    }
+
+    /// Inserts each entry whose key is not live, and goes on after one that is refused. How many
+    /// were inserted. The searches go down side by side, see `batch`.
+    pub(super) fn insert_batch<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, entries: &[(K, V)]) -> usize {
+        let token = token::current();
+        let shard = token % self.counts.len();
+        let mut inserted = 0;
+        for group in entries.chunks(LANES) {
+            self.count_attempts(shard, group.len() as u64);
+            // The caller's code runs here, outside of the gate: it may seal the list.
+            let pairs = group.iter().map(|(key, value)| (key.as_ref(), value.as_ref()));
+            let pairs: Vec<_> = pairs.collect();
+            let Some(mut pass) = self.list.gate.enter(token) else { continue };
+            let targets = pairs.iter().map(|(key, _)| Target::at(key, u64::MAX));
+            let lanes = self.list.descend_all(shard, targets);
+            for lane in &lanes {
+                self.list.prefetch_record(lane.place, &lane.target);
+            }
+            for (lane, (_, value)) in lanes.into_iter().zip(&pairs) {
+                // An entry of this group may have been the last that the limits allow.
+                if self.list.is_sealed() {
+                    break;
+                }
+                let wish = Wish::Value(value);
+                let written = self.write_from(lane, wish, Rule::UnlessLive, &mut pass);
+                inserted += usize::from(written.is_ok_and(|written| written.done));
+            }
+        }
+        inserted
+    }
+
+    /// Writes the next version of the lane's key, whose leaf is at the lane's place or to the right
+    /// of it.
+    fn write_from(
+        &self,
+        lane: Lane<'_>,
+        wish: Wish<'_>,
+        rule: Rule,
+        pass: &mut Pass<'_>,
+    ) -> Result<Written<'_>, InsertError> {
+        let (value, first_stamp) = match wish {
+            Wish::Value(value) => (value, 0),
+            Wish::Tombstone => (&[][..], TOMBSTONE),
+        };
+        let Lane { target: newest, place: mut leaf, mut path } = lane;
+        let (key, shard) = (newest.key, path.shard);
         loop {
-            let mut path = Path::new(shard);
             path.stamp = first_stamp;
-            let leaf = self.list.start_of_insert(&newest, &mut path);
             let before = self.list.find_in_leaf(leaf, &newest);
             let was_live = before.is_some_and(|record| !is_tombstone(record));
             let version = match before {
@@ -138,10 +182,13 @@ impl Store {
                 Ok(place) => place,
                 Err(error) => {
                     self.discharge();
-                    if error == InsertError::Duplicate {
-                        continue; // somebody else wrote this version
+                    if error != InsertError::Duplicate {
+                        return Err(error);
                     }
-                    return Err(error);
+                    // Somebody else wrote this version: look again.
+                    path = Path::new(shard);
+                    leaf = self.list.start_of_insert(&newest, &mut path);
+                    continue;
                 }
             };
             let record = self.list.arena.record(place);
@@ -150,10 +197,15 @@ impl Store {
             let change = u64::from(first_stamp == 0).wrapping_sub(u64::from(was_live));
             if change != 0 {
                 // ORDERING: Relaxed: a statistic.
-                counts.live.fetch_add(change, Ordering::Relaxed);
+                self.counts[shard].0.live.fetch_add(change, Ordering::Relaxed);
             }
             return Ok(Written { done: true, was_live, record });
         }
+    }
+
+    fn count_attempts(&self, shard: usize, count: u64) {
+        // ORDERING: Relaxed: a statistic.
+        self.counts[shard].0.attempts.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Stamps the record with the epoch, unless that is done.
@@ -193,19 +245,13 @@ impl Store {
         epoch
     }
 
-    /// The newest entry of the key.
-    #[inline]
-    pub(super) fn get(&self, key: &[u8]) -> Option<(&[u8], bool)> {
-        self.find(key, LIVE).map(|record| (record.value(), is_tombstone(record)))
-    }
-
     /// The newest entry of the key that a reader of `epoch` sees.
     #[inline]
     pub(super) fn find(&self, key: &[u8], epoch: u32) -> Option<Record<'_>> {
         let mut at = u64::MAX;
         loop {
             let target = Target::at(key, at);
-            let record = self.list.find_in_leaf(self.list.descend(&target, 0), &target)?;
+            let record = self.list.find_in_leaf(self.list.leaf_of(&target), &target)?;
             if self.sees(epoch, record) {
                 return Some(record);
             }
