@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Crashes, at length: simulated power cuts and faults, rot, planted bugs, killed processes, a full
-# file system. Usage: scripts/crash.sh [SECONDS A SUITE, default 60]. A failing suite prints the
+# Crashes, at length: simulated power cuts and faults, rot, planted bugs, killed processes, power
+# cuts on real files, a full file system. Usage: scripts/crash.sh [SECONDS A SUITE, default 60]. A failing suite prints the
 # command that replays it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,6 +29,10 @@ unset LSM_SIM_SEEDS
 
 step "killed processes: $kills in each mode"
 LSM_KILLS=$kills LSM_KILL_SEED=$first suite --test kills -- --nocapture --test-threads=1
+
+images=$((seconds * 10))
+step "power cuts on real files: $images images in each mode"
+LSM_IMAGES=$images LSM_IMAGE_SEED=$first suite --test power_cuts -- --nocapture --test-threads=1
 
 step "a full file system"
 if [ "$(id -u)" = 0 ]; then

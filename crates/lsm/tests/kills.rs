@@ -5,21 +5,20 @@
 
 #![expect(clippy::print_stderr, reason = "figures for docs/testing.md")]
 
-use std::collections::BTreeMap;
+mod batches;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lsm::{Db, Durability, Options, WriteBatch};
+use batches::{expected, found, last, writes};
+use lsm::{Db, Durability, Options};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 const THREADS: usize = 2;
-
-/// Every key is written again after so many batches of its thread.
-const CYCLE: u64 = 300;
 
 fn options(durability: Durability) -> Options {
     Options {
@@ -37,59 +36,6 @@ fn durability(name: &str) -> Durability {
         "none" => Durability::None,
         other => panic!("{other} is no mode"),
     }
-}
-
-fn last_key(thread: usize) -> Vec<u8> {
-    format!("{thread}/last").into_bytes()
-}
-
-fn key(thread: usize, kind: char, n: u64) -> Vec<u8> {
-    format!("{thread}/{kind}{:04}", n % CYCLE).into_bytes()
-}
-
-fn value(n: u64) -> Vec<u8> {
-    format!("{n:020}{}", "v".repeat(usize::try_from(n % 150).expect("small"))).into_bytes()
-}
-
-/// Batch `n` of a thread: two puts of one value, now and then a deletion, and its own number.
-fn batch(thread: usize, n: u64) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
-    let mut batch =
-        vec![(key(thread, 'a', n), Some(value(n))), (key(thread, 'b', n), Some(value(n)))];
-    if n.is_multiple_of(3) {
-        batch.push((key(thread, 'a', n + CYCLE / 2), None));
-    }
-    batch.push((last_key(thread), Some(n.to_string().into_bytes())));
-    batch
-}
-
-fn writes(thread: usize, n: u64) -> WriteBatch {
-    let mut writes = WriteBatch::new();
-    for (key, value) in batch(thread, n) {
-        match value {
-            Some(value) => writes.put(key, value),
-            None => writes.delete(key),
-        };
-    }
-    writes
-}
-
-fn last(db: &Db, thread: usize) -> u64 {
-    let value = db.get(last_key(thread)).expect("get");
-    value.map_or(0, |value| String::from_utf8_lossy(&value).parse().expect("a number"))
-}
-
-/// All entries of a thread after its batch `last`.
-fn expected(thread: usize, last: u64) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    let mut entries = BTreeMap::new();
-    for n in last.saturating_sub(3 * CYCLE).max(1)..=last {
-        for (key, value) in batch(thread, n) {
-            match value {
-                Some(value) => entries.insert(key, value),
-                None => entries.remove(&key),
-            };
-        }
-    }
-    entries
 }
 
 fn progress_file(folder: &Path, thread: usize) -> File {
@@ -178,9 +124,7 @@ fn kills(mode: &str) {
             let least = if mode == "none" { *opened } else { told };
             assert!(last >= least && last <= told + 1, "{context}");
             write_progress(&progress_file(folder, thread), last);
-            let scan = db.scan_prefix(format!("{thread}/")).expect("scan");
-            let found: BTreeMap<Vec<u8>, Vec<u8>> =
-                scan.map(|e| e.map(|(k, v)| (k.to_vec(), v.to_vec())).expect("entry")).collect();
+            let found = found(&db, thread);
             assert!(found == expected(thread, last), "{context}: not a prefix of whole batches");
             batches += last - *opened;
             *opened = last;
@@ -189,6 +133,46 @@ fn kills(mode: &str) {
     }
     assert!(batches > 0, "the children wrote nothing");
     eprintln!("{mode}: {count} kills, {batches} batches, none lost");
+}
+
+/// The newest log of a database.
+fn newest_log(folder: &Path) -> Option<PathBuf> {
+    let files = std::fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    files.filter(|path| path.extension().is_some_and(|e| e == "log")).max()
+}
+
+/// Somebody shortens a log while a process has it mapped: its next store there ends the process,
+/// and what is opened then is a prefix, or refused by name. Nothing hangs.
+#[test]
+fn a_log_shortened_under_its_process() {
+    for round in 0..6_u64 {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = root.path();
+        let mut victim = Victim::start(folder, "buffered");
+        std::thread::sleep(Duration::from_millis(40 + round * 15));
+        if let Some(log) = newest_log(&folder.join("db")) {
+            let log = File::options().write(true).open(log).expect("a log");
+            log.set_len(round * 4096).expect("shorter");
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        if let Some(status) = victim.0.try_wait().expect("a child") {
+            let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+            assert_eq!(signal, Some(7), "SIGBUS, or alive in the next log: {status}");
+            eprintln!("round {round}: ended by SIGBUS");
+        } else {
+            victim.kill();
+        }
+        match Db::open(folder.join("db"), options(Durability::Buffered)) {
+            Err(error) => assert!(error.to_string().contains(".log"), "{error}"),
+            Ok(db) => {
+                for thread in 0..THREADS {
+                    let last = last(&db, thread);
+                    assert!(last <= read_progress(folder, thread) + 1, "more than was written");
+                    assert!(found(&db, thread) == expected(thread, last), "not a prefix");
+                }
+            }
+        }
+    }
 }
 
 #[test]
