@@ -95,6 +95,10 @@ impl Family {
         self.core.id
     }
 
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     /// Sets `key` to `value`.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod cursor;
 mod db;
 mod error;
 mod events;
+mod explain;
 mod family;
 mod family_options;
 mod filters;
@@ -40,6 +41,7 @@ mod recovery;
 mod scan;
 pub mod scheduler;
 mod shape;
+mod sizes;
 mod slice;
 mod snapshot;
 mod source;
@@ -61,6 +63,10 @@ pub use crate::cursor::DbCursor;
 pub use crate::db::{Db, Env};
 pub use crate::error::{Error, Result};
 pub use crate::events::{Event, Listener, Listeners, Past};
+pub use crate::explain::{
+    BlockProbe, FenceProbe, FilterVerdict, FoundVersion, GetPath, GetStep, Probe, ScanPath,
+    ScanSource,
+};
 pub use crate::family::Family;
 pub use crate::family_options::FamilyOptions;
 pub use crate::filters::FilterSplit;
@@ -72,6 +78,7 @@ pub use crate::metrics::Stats;
 pub use crate::options::{Durability, Options};
 pub use crate::scan::Scan;
 pub use crate::shape::{LevelShape, MemtableShape, RunShape, Shape, TableShape};
+pub use crate::sizes::RangeSize;
 pub use crate::slice::{Key, Slice, Value};
 pub use crate::snapshot::Snapshot;
 pub use crate::verify::VerifyReport;

@@ -2,7 +2,6 @@
 //!
 //! The first answer wins, and a deletion is an answer.
 
-use std::ops::Bound;
 use std::sync::Arc;
 
 use sstable::{Kind, ReadOptions, SeqNo, Trailer, ValueRef};
@@ -85,21 +84,8 @@ pub(crate) fn answer<T>(
 pub(crate) fn cursor(view: &Arc<FamilyView>, at: SeqNo, bounds: Bounds) -> DbCursor {
     let mut sources: Vec<Source> = view.memtables().map(|table| table.cursor()).collect();
     for run in view.version.runs() {
-        let first = match &bounds.0 {
-            Bound::Included(low) | Bound::Excluded(low) => {
-                run.tables.partition_point(|file| file.largest() < low.as_slice())
-            }
-            Bound::Unbounded => 0,
-        };
-        let last = match &bounds.1 {
-            Bound::Included(high) | Bound::Excluded(high) => {
-                run.tables.partition_point(|file| file.smallest() <= high.as_slice())
-            }
-            Bound::Unbounded => run.tables.len(),
-        };
-        if let Some(tables) = run.tables.get(first..last)
-            && !tables.is_empty()
-        {
+        let tables = run.within(&bounds);
+        if !tables.is_empty() {
             sources.push(Source::Run(RunCursor::new(tables.to_vec(), ReadOptions::default())));
         }
     }

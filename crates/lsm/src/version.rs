@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use crate::events::Event;
 use crate::fs::Fs;
 use crate::manifest::Edit;
 use crate::range_delete::RangeDeletes;
+use crate::scan::Bounds;
 use crate::tree;
 
 /// Of so many point reads of tables, a thread counts one.
@@ -143,6 +145,25 @@ impl Run {
         };
         let file = self.tables.get(rank)?;
         (file.smallest() <= key && key <= file.largest()).then_some(file)
+    }
+}
+
+impl Run {
+    /// The tables that may hold keys within `bounds`.
+    pub(crate) fn within(&self, (low, high): &Bounds) -> &[Arc<TableFile>] {
+        let first = match low {
+            Bound::Included(low) | Bound::Excluded(low) => {
+                self.tables.partition_point(|file| file.largest() < low.as_slice())
+            }
+            Bound::Unbounded => 0,
+        };
+        let last = match high {
+            Bound::Included(high) | Bound::Excluded(high) => {
+                self.tables.partition_point(|file| file.smallest() <= high.as_slice())
+            }
+            Bound::Unbounded => self.tables.len(),
+        };
+        self.tables.get(first..last).unwrap_or_default()
     }
 }
 

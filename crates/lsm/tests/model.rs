@@ -284,10 +284,17 @@ impl Run {
                 let key = key(&mut self.random);
                 let found = self.db().get(&key).expect("get");
                 assert_eq!(found.as_deref(), self.model.get(&key).map(|v| &v[..]), "{key:?}");
+                let path = self.db().explain_get(&key).expect("explain");
+                assert_eq!(path.value.as_deref(), found.as_deref(), "{path}");
             }
             860..900 => {
                 let bounds = range(&mut self.random);
                 let expected = model_range(&self.model, &bounds);
+                let path = self.db().explain_scan(bounds.clone(), u64::MAX).expect("explain");
+                let bytes: usize = expected.iter().map(|(k, v)| k.len() + v.len()).sum();
+                let told = (path.entries, path.entry_bytes);
+                assert_eq!(told, (expected.len() as u64, bytes as u64), "{path}");
+                self.db().approximate_sizes(&[bounds.clone()]).expect("sizes");
                 let scan = self.db().scan(bounds).expect("scan");
                 check_scan(scan, &expected, &mut self.random);
             }

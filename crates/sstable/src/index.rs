@@ -142,6 +142,10 @@ impl Index {
         self.fence.len()
     }
 
+    pub(crate) fn layout(&self) -> fence::Layout {
+        self.fence.layout()
+    }
+
     /// Returns the rank of the first block that may hold an entry at or after `(key, trailer)`.
     #[inline]
     pub(crate) fn find(&self, key: &[u8], trailer: Trailer) -> Option<usize> {

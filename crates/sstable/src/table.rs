@@ -289,11 +289,17 @@ impl Table {
             return Ok(None);
         }
         let found = self.search(part, key, hash, at)?;
+        Ok(self.count_miss(found))
+    }
+
+    /// Takes note of a read that the filter let through in vain.
+    #[inline]
+    pub(crate) fn count_miss(&self, found: Option<Found>) -> Option<Found> {
         if found.is_none() {
             // ORDERING: Relaxed; a statistic. Rare, as long as the filter is worth having.
             self.false_positives.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(found)
+        found
     }
 
     /// Count of point reads that the filter let through, or would have without a filter, and that
@@ -333,7 +339,7 @@ impl Table {
     }
 
     #[inline]
-    fn filter_allows(&self, part: usize, hash: u64) -> Result<bool> {
+    pub(crate) fn filter_allows(&self, part: usize, hash: u64) -> Result<bool> {
         let (Some(handles), Some(pins)) = (self.top.parts.get(part), self.parts.get(part)) else {
             return Ok(false);
         };
@@ -410,6 +416,12 @@ impl Table {
     /// Returns a data block if it is in the cache.
     pub(crate) fn cached(&self, handle: Handle) -> Option<Arc<Block>> {
         self.cache.as_ref()?.get(&self.key(handle))
+    }
+
+    /// Whether a data block is in the cache.
+    pub(crate) fn is_cached(&self, handle: Handle) -> bool {
+        let cache = self.cache.as_ref();
+        cache.is_some_and(|cache| cache.read(&self.key(handle), |_| ()).is_some())
     }
 
     /// Puts a data block into the cache.
