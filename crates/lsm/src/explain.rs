@@ -540,7 +540,7 @@ impl fmt::Display for ScanPath {
                         f,
                         "  level {level}, run {run}: {versions} versions from {tables} tables \
                      ({pruned} outside), {blocks} blocks ({cached_blocks} in the cache)"
-                    )?
+                    )?;
                 }
             }
         }

@@ -224,7 +224,7 @@ fn scaled(whole: u64, share: f64) -> u64 {
     (whole as f64 * share.clamp(0.0, 1.0)).round() as u64
 }
 
-fn key_of<'a>(bound: Bound<&'a [u8]>) -> Option<&'a [u8]> {
+fn key_of(bound: Bound<&[u8]>) -> Option<&[u8]> {
     match bound {
         Bound::Included(key) | Bound::Excluded(key) => Some(key),
         Bound::Unbounded => None,
