@@ -253,6 +253,14 @@ impl Run {
         }
     }
 
+    fn get(&mut self) {
+        let key = key(&mut self.random);
+        let found = self.db().get(&key).expect("get");
+        assert_eq!(found.as_deref(), self.model.get(&key).map(|v| &v[..]), "{key:?}");
+        let path = self.db().explain_get(&key).expect("explain");
+        assert_eq!(path.value.as_deref(), found.as_deref(), "{path}");
+    }
+
     fn step(&mut self, path: &Path) {
         match self.random.random_range(0..1000) {
             0..5 => {
@@ -280,13 +288,7 @@ impl Run {
                     assert_eq!(found.as_deref(), self.model.get(key).map(|v| &v[..]), "{key:?}");
                 }
             }
-            720..860 => {
-                let key = key(&mut self.random);
-                let found = self.db().get(&key).expect("get");
-                assert_eq!(found.as_deref(), self.model.get(&key).map(|v| &v[..]), "{key:?}");
-                let path = self.db().explain_get(&key).expect("explain");
-                assert_eq!(path.value.as_deref(), found.as_deref(), "{path}");
-            }
+            720..860 => self.get(),
             860..900 => {
                 let bounds = range(&mut self.random);
                 let expected = model_range(&self.model, &bounds);
@@ -294,7 +296,7 @@ impl Run {
                 let bytes: usize = expected.iter().map(|(k, v)| k.len() + v.len()).sum();
                 let told = (path.entries, path.entry_bytes);
                 assert_eq!(told, (expected.len() as u64, bytes as u64), "{path}");
-                self.db().approximate_sizes(&[bounds.clone()]).expect("sizes");
+                self.db().approximate_sizes(std::slice::from_ref(&bounds)).expect("sizes");
                 let scan = self.db().scan(bounds).expect("scan");
                 check_scan(scan, &expected, &mut self.random);
             }
