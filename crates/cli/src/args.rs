@@ -2,6 +2,7 @@
 
 mod forecast;
 mod language;
+mod tools;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -56,6 +57,7 @@ Exit codes:
 
 pub(crate) use self::forecast::{AdviseArgs, SimulateArgs, WorkloadArgs};
 pub(crate) use self::language::{ClientArgs, DslArgs, QuitEnds, ServeArgs, SessionArgs};
+pub(crate) use self::tools::{ManArgs, TopArgs};
 
 /// `lsm`, taken apart.
 #[derive(Debug, Parser)]
@@ -119,49 +121,89 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Options for opening the database")]
 pub(crate) struct OpenArgs {
     /// When a write counts as done
-    #[arg(long, value_name = "MODE", global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "MODE",
+        global = true,
+        hide_short_help = true,
+        env = "LSM_DURABILITY",
+        hide_env_values = true
+    )]
     pub(crate) durability: Option<DurabilityArg>,
 
     /// Memory for writes before they become a table, such as 64MiB
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, global = true,
-          hide_short_help = true)]
+          hide_short_help = true, env = "LSM_WRITE_BUFFER",
+          hide_env_values = true)]
     pub(crate) write_buffer: Option<u64>,
 
     /// Memory for blocks read from tables
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, global = true,
-          hide_short_help = true)]
+          hide_short_help = true, env = "LSM_CACHE",
+          hide_env_values = true)]
     pub(crate) cache: Option<u64>,
 
     /// Bytes of a data block before compression, 512 to 64KiB
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, global = true,
-          hide_short_help = true)]
+          hide_short_help = true, env = "LSM_BLOCK",
+          hide_env_values = true)]
     pub(crate) block: Option<u64>,
 
     /// Size at which a compaction starts its next table
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, global = true,
-          hide_short_help = true)]
+          hide_short_help = true, env = "LSM_TABLE",
+          hide_env_values = true)]
     pub(crate) table: Option<u64>,
 
     /// How data blocks are compressed
     #[arg(long, value_name = "CODEC", value_parser = codec_parser(), global = true,
-          hide_short_help = true)]
+          hide_short_help = true, env = "LSM_CODEC",
+          hide_env_values = true)]
     pub(crate) codec: Option<Codec>,
 
     /// Filter bits for each key, 0 for no filter
-    #[arg(long, value_name = "BITS", global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "BITS",
+        global = true,
+        hide_short_help = true,
+        env = "LSM_FILTER_BITS",
+        hide_env_values = true
+    )]
     pub(crate) filter_bits: Option<f64>,
 
     /// When tables are merged, and into what: leveled (reads and space first), lazy-leveled, tiered
     /// (writes first), lazy-l0, partial:SELECTION, fluid:INNER:LAST:SELECTION, fifo:BYTES:TTL_US
-    #[arg(long, value_name = "STRATEGY", global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "STRATEGY",
+        global = true,
+        hide_short_help = true,
+        env = "LSM_STRATEGY",
+        hide_env_values = true
+    )]
     pub(crate) strategy: Option<Strategy>,
 
     /// How much larger each level is than the one above it, 2 to 32
-    #[arg(long, value_name = "RATIO", global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "RATIO",
+        global = true,
+        hide_short_help = true,
+        env = "LSM_SIZE_RATIO",
+        hide_env_values = true
+    )]
     pub(crate) size_ratio: Option<u32>,
 
     /// Threads for flushes and compactions
-    #[arg(long, value_name = "COUNT", global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        global = true,
+        hide_short_help = true,
+        env = "LSM_THREADS",
+        hide_env_values = true
+    )]
     pub(crate) threads: Option<usize>,
 }
 
@@ -250,6 +292,8 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Print what the database has done and holds, in numbers
     Stats,
+    /// Watch a server or a folder: throughput, latencies, cache, jobs, the tree
+    Top(TopArgs),
     /// List the families, or drop one
     Families(FamiliesArgs),
     /// Draw the tree: levels, runs and tables over the keys
@@ -275,6 +319,8 @@ pub(crate) enum Command {
     Advise(AdviseArgs),
     /// Print a script that completes `lsm` commands in a shell
     Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(ManArgs),
     /// The child of `demo` that is killed.
     #[command(hide = true)]
     DemoWriter(DemoWriterArgs),
@@ -290,12 +336,13 @@ Examples:
   lsm dump table words/000012.sst
   lsm dump table --entries words/000012.sst | head
   lsm -d words dump manifest
-  lsm -d words dump log")]
+  lsm -d words dump manifest --edits
+  lsm -d words dump log --operations")]
 pub(crate) enum Dump {
     /// A table: its properties, or its entries
     Table(DumpTableArgs),
-    /// The manifest: which tables and logs are live
-    Manifest,
+    /// The manifest: which tables and logs are live, or how it came to that
+    Manifest(DumpManifestArgs),
     /// The log: the batches that are not yet in tables
     Log(DumpLogArgs),
 }
@@ -311,10 +358,21 @@ pub(crate) struct DumpTableArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DumpManifestArgs {
+    /// Every edit instead of what they add up to: a step of the database's history each
+    #[arg(long)]
+    pub(crate) edits: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DumpLogArgs {
     /// Numbers of logs, if not all that are live
     #[arg(value_name = "NUMBER")]
     pub(crate) numbers: Vec<u64>,
+
+    /// Every operation of the batches: sequence number, family, kind, key, value
+    #[arg(long)]
+    pub(crate) operations: bool,
 }
 
 const LOAD_HELP: &str = "\
@@ -323,11 +381,17 @@ written \\t \\n \\r \\0 \\\\, any byte \\xHH. A key that comes again replaces th
 The database is made if there is none.
 
 Records are written in batches: a load that is killed leaves a prefix of the file, in whole \
-batches. When `load` ends well, everything is in tables and on the medium.
+batches. When `load` ends well, everything is in tables and on the medium. With --resume the same
+command goes on where it was killed, each record once: how far it came is written with each batch.
+
+The formats `pairs` and `pairs64` are those of the CS265 tools: little-endian signed numbers of 32
+or 64 bits, key then value; they are stored as `lsm serve` stores them.
 
 Examples:
   lsm -d words load wordnet.tsv
   lsm -d words load --on-error skip dirty.tsv
+  lsm -d words load --resume huge.tsv
+  lsm -d numbers load --format pairs data.bin
   zcat dump.tsv.gz | lsm -d words load -";
 
 #[derive(Debug, Args)]
@@ -349,7 +413,11 @@ pub(crate) struct LoadArgs {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch: u32,
 
-    /// Start at this line, counted from 1: go on where a load stopped
+    /// Go on where a load of this file was stopped or killed
+    #[arg(long)]
+    pub(crate) resume: bool,
+
+    /// Start at this line or pair, counted from 1
     #[arg(long, value_name = "LINE", default_value_t = 1,
           value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) from_line: u64,
@@ -366,6 +434,20 @@ pub(crate) enum FormatArg {
     Tsv,
     /// {"key": "...", "value": "..."}, as `scan --json` prints
     Json,
+    /// Pairs of 32-bit numbers, binary
+    Pairs,
+    /// Pairs of 64-bit numbers, binary
+    Pairs64,
+}
+
+impl FormatArg {
+    /// What a record is in the file.
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::Tsv | Self::Json => "line",
+            Self::Pairs | Self::Pairs64 => "pair",
+        }
+    }
 }
 
 /// What to do at a malformed line.

@@ -5,7 +5,7 @@ pub(crate) use lsm::{
     Codec, Db, Durability, Error, Family, FamilyOptions, Key, LevelShape, MemtableShape, Options,
     Result, RunShape, Scan, Shape, Stats, TableShape, Value, WriteBatch,
 };
-pub(crate) use lsm::{RecoveryMode, compaction, fs, manifest, wal};
+pub(crate) use lsm::{RecoveryMode, compaction, fs, inspect, manifest, wal};
 pub(crate) use sstable::{
     Cursor, Expect, KEY_BYTES_MAX, Kind, ReadAt, ReadOptions, Table, TableCursor, TableMeta,
     VALUE_BYTES_MAX,

@@ -30,12 +30,33 @@ const FIGURES_WIDE: usize = FIGURES + 20;
 /// Columns that a key on the axis may take, its tick and the space after it included.
 const KEY_COLUMNS: usize = 20;
 
+/// What is said of tables and keys beside the shape.
+#[derive(Clone, Copy)]
+pub(crate) struct Marks<'a> {
+    /// Numbers of tables that are being merged, ascending; they are drawn `▓`.
+    pub(crate) compacting: &'a [u64],
+    /// How a key is written.
+    pub(crate) label: &'a dyn Fn(&[u8]) -> String,
+}
+
 /// Draws `shape` in `columns` columns; `write_buffer_bytes` is what a full memtable holds.
 pub(crate) fn draw(shape: &Shape, write_buffer_bytes: u64, columns: usize, paint: Paint) -> String {
+    let marks = Marks { compacting: &[], label: &|key| Escaped(key).to_string() };
+    draw_marked(shape, write_buffer_bytes, columns, paint, marks)
+}
+
+/// The same, with marks.
+pub(crate) fn draw_marked(
+    shape: &Shape,
+    write_buffer_bytes: u64,
+    columns: usize,
+    paint: Paint,
+    marks: Marks<'_>,
+) -> String {
     let wide = columns >= WIDE;
     let figures = if wide { FIGURES_WIDE } else { FIGURES };
     let bar = columns.saturating_sub(LABEL + figures).max(8);
-    let mut canvas = Canvas { paint, bar, wide, lines: Vec::new(), hatched: false };
+    let mut canvas = Canvas { paint, marks, bar, wide, lines: Vec::new(), hatched: false };
     let axis = Axis::new(shape);
     for (rank, memtable) in shape.memtables.iter().enumerate() {
         canvas.memtable(rank, memtable, write_buffer_bytes);
@@ -64,8 +85,9 @@ fn tables(shape: &Shape) -> impl Iterator<Item = &TableShape> + Clone {
 }
 
 /// Lines drawn so far, and what they are drawn with.
-struct Canvas {
+struct Canvas<'m> {
     paint: Paint,
+    marks: Marks<'m>,
     /// Columns of the bars.
     bar: usize,
     /// Whether the counts of entries are shown.
@@ -95,7 +117,7 @@ impl<'a> FromIterator<&'a TableShape> for Sum {
     }
 }
 
-impl Canvas {
+impl Canvas<'_> {
     /// One line: `bar` has [`Canvas::bar`] columns, colours not counted.
     fn row(&mut self, label: &str, style: Style, bar: &str, figures: &str) {
         let label = self.paint.style(style, format_args!("{label:<LABEL$}"));
@@ -138,7 +160,7 @@ impl Canvas {
                 1 => format!("{} runs", runs.len()),
                 _ => String::new(),
             };
-            let cells = run_cells(&run.tables, axis, self.bar);
+            let cells = run_cells(&run.tables, axis, self.bar, self.marks.compacting);
             self.hatched |= cells.contains('▒');
             let bar = self.paint.style(style, cells);
             let figures = self.figures(run.tables.iter().collect());
@@ -176,7 +198,7 @@ impl Canvas {
         let mut line = String::new();
         for label in 0..labels {
             let place = (label * columns) as f64 / self.bar as f64;
-            let key = axis.key_at(place).map(|key| Escaped(key).to_string()).unwrap_or_default();
+            let key = axis.key_at(place).map(self.marks.label).unwrap_or_default();
             let key = console::truncate_str(&key, columns.saturating_sub(3), "…").into_owned();
             let used = console::measure_text_width(&key) + 1;
             line.push('╵');
@@ -212,7 +234,7 @@ fn meter(share: f64, columns: usize) -> String {
 }
 
 /// The tables of a run as `columns` cells.
-fn run_cells(tables: &[TableShape], axis: &Axis<'_>, columns: usize) -> String {
+fn run_cells(tables: &[TableShape], axis: &Axis<'_>, columns: usize, compacting: &[u64]) -> String {
     let mut cells = vec![' '; columns];
     let mut free = 0;
     let mut crowded = false;
@@ -221,10 +243,15 @@ fn run_cells(tables: &[TableShape], axis: &Axis<'_>, columns: usize) -> String {
         let first = at(&table.smallest).max(free);
         let end = at(&table.largest).max(first + 1).min(columns);
         let hatched = table.tombstones as f64 >= HATCHED_FROM * table.entries.max(1) as f64;
+        let (fill, last) = match (compacting.binary_search(&table.number), hatched) {
+            (Ok(_), _) => ('▓', '▓'),
+            (Err(_), true) => ('▒', '▒'),
+            (Err(_), false) => ('█', '▌'),
+        };
         match cells.get_mut(first..end) {
             Some([body @ .., edge]) => {
-                body.fill(if hatched { '▒' } else { '█' });
-                *edge = if hatched { '▒' } else { '▌' };
+                body.fill(fill);
+                *edge = last;
                 free = end;
             }
             // No cell is left for it: it shares the last one.

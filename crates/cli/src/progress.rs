@@ -49,7 +49,7 @@ impl Progress {
     }
 
     /// Says what is being done.
-    pub(crate) fn doing(&self, what: &'static str) {
+    pub(crate) fn doing(&self, what: impl Into<std::borrow::Cow<'static, str>>) {
         self.bar.set_message(what);
     }
 

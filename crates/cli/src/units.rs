@@ -89,13 +89,18 @@ pub fn per_second(count: u64, elapsed: Duration) -> Count {
     if seconds <= 0.0 {
         return Count(0);
     }
+    Count(whole(count as f64 / seconds))
+}
+
+/// The nearest whole number; zero for what is negative or no number, and no more than fits.
+pub fn whole(number: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "a quotient of non-negative numbers; `as` saturates"
+        reason = "`as` saturates, which is what is said above"
     )]
-    let rate = (count as f64 / seconds).round() as u64;
-    Count(rate)
+    let whole = number.round() as u64;
+    whole
 }
 
 /// The most memory this process has had in RAM so far, in bytes; `None` where the system does not

@@ -81,6 +81,11 @@ fn dumps_say_what_is_in_the_files_without_opening_the_database() {
     place.lsm(["put", r"new\tkey", "new value"]).ok();
     let log = place.lsm(["dump", "log"]).ok();
     assert!(log.contains(" 1 operations"), "{log}");
+    // What the log holds, operation by operation.
+    let logged = place.lsm(["dump", "log", "--operations"]).ok();
+    assert!(logged.contains("\tput\tnew\\tkey\tnew value\n"), "{logged}");
+    let logged = place.lsm(["--json", "dump", "log", "--operations"]).json();
+    assert_eq!((&logged["kind"], &logged["value"]), (&"put".into(), &"new value".into()));
     let held = place.command(["load", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
     let mut held = Killed(held);
 
@@ -103,6 +108,27 @@ fn dumps_say_what_is_in_the_files_without_opening_the_database() {
     let manifest = place.lsm(["--json", "dump", "manifest"]).json();
     assert!(manifest["tables"].as_array().unwrap().len() > 1, "{manifest}");
     assert!(place.lsm(["dump", "manifest"]).ok().contains("L6 run"));
+
+    // How it came to that: the edits add up to the state.
+    let edits = place.lsm(["--json", "dump", "manifest", "--edits"]).ok();
+    let edits: Vec<serde_json::Value> =
+        edits.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut live = std::collections::BTreeSet::new();
+    for edit in &edits {
+        let numbers = |name: &str| edit[name].as_array().unwrap().clone();
+        live.extend(numbers("added").iter().map(|table| table["number"].as_u64().unwrap()));
+        for number in numbers("removed") {
+            assert!(live.remove(&number.as_u64().unwrap()), "{edit}");
+        }
+    }
+    let tables = manifest["tables"].as_array().unwrap();
+    let named: std::collections::BTreeSet<u64> =
+        tables.iter().map(|table| table["number"].as_u64().unwrap()).collect();
+    assert_eq!(named, live);
+    assert_eq!(edits.last().unwrap()["edit"], manifest["edits"]);
+    let text = place.lsm(["dump", "manifest", "--edits"]).ok();
+    assert_eq!(text.matches("edit ").count(), edits.len(), "{text}");
+    assert!(text.contains("  + "), "{text}");
     held.0.kill().unwrap();
 }
 

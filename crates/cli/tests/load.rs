@@ -178,3 +178,62 @@ fn a_killed_load_leaves_a_prefix_of_whole_batches() {
     }
     assert!(partial >= 1, "no load was caught in the middle");
 }
+
+/// Killed again and again, a load that is resumed ends with each record once, and leaves no trace.
+#[test]
+fn a_killed_load_is_resumed_by_the_same_command() {
+    const RECORDS: u32 = 60_000;
+    let place = Place::new();
+    let file = place.file("n.tsv", numbered(RECORDS));
+    let args = ["--write-buffer", "64KiB", "load", "--resume", "--batch", "64", arg(&file)];
+    let mut resumed = 0;
+    for round in 0..12u64 {
+        let mut child =
+            place.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(20 + 15 * round));
+        child.kill().unwrap();
+        let said = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        resumed += u32::from(said.contains("going on from line"));
+    }
+    let said = place.lsm(["--json"].iter().chain(&args));
+    let said: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    place.lsm(["compare", arg(&file)]).ok();
+    let first = said["resumed_at"].as_u64().unwrap_or(1);
+    assert_eq!(said["records"].as_u64().unwrap(), u64::from(RECORDS) - (first - 1), "{said}");
+    assert!(resumed > 0, "no kill came in time");
+    assert_eq!(place.lsm(["families"]).ok(), "default\n", "no mark is left");
+    let error = place.lsm_with_input(["load", "--resume", "-"], b"").failed(2);
+    assert!(error.contains("--resume needs a file"), "{error}");
+}
+
+#[test]
+fn a_mended_line_is_where_a_resumed_load_goes_on() {
+    let place = Place::new();
+    let file = place.file("n.tsv", "a\t1\nb\t2\nbad\nd\t4\n");
+    place.lsm(["load", "--resume", arg(&file)]).failed(2);
+    std::fs::write(&file, "A\tnot read again\nB\t\nc\t3\nd\t4\n").unwrap();
+    let ran = place.lsm(["load", "--resume", arg(&file)]);
+    assert_eq!((ran.code, ran.err.contains("going on from line 3")), (0, true), "{ran:?}");
+    assert_eq!(place.lsm(["scan"]).ok(), "a\t1\nb\t2\nc\t3\nd\t4\n");
+}
+
+#[test]
+fn binary_pairs_are_stored_as_the_server_stores_them() {
+    for (format, wide, bytes) in [("pairs", None, 4), ("pairs64", Some("--wide"), 8)] {
+        let place = Place::new();
+        let numbers = [(5i64, 1i64), (-7, 2), (i64::from(i32::MIN), -1), (5, 3)];
+        let raw = |n: i64| n.to_le_bytes()[..bytes].to_vec();
+        let mut file: Vec<u8> =
+            numbers.iter().flat_map(|&(k, v)| [raw(k), raw(v)].concat()).collect();
+        file.push(9);
+        let file = place.file("n.bin", file);
+        let ran = place.lsm(["load", "--format", format, arg(&file)]);
+        assert!(ran.out.starts_with("loaded 4 records ("), "{ran:?}");
+        assert!(ran.err.contains("left out 1 bytes at the end: no whole pair"), "{ran:?}");
+        let dsl = ["dsl"].into_iter().chain(wide);
+        let said = place.lsm_with_input(dsl, b"r -2147483648 100\n").ok();
+        assert_eq!(said, "-2147483648:-1 -7:2 5:3\n");
+        place.lsm(["load", "--format", format, "--from-line", "4", arg(&file)]);
+        assert_eq!(place.lsm(["count"]).ok(), "3\n");
+    }
+}

@@ -3,38 +3,8 @@
 mod common;
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Stdio};
 
-use common::{Place, arg};
-
-/// A server, killed and waited for however a test ends.
-struct Serving {
-    child: Child,
-    address: String,
-}
-
-impl Serving {
-    fn start(place: &Place, args: &[&str]) -> Self {
-        let mut child = place
-            .command(["serve", "--address", "127.0.0.1:0"].iter().chain(args))
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let mut line = String::new();
-        let output = child.stdout.take().expect("a pipe");
-        BufReader::new(output).read_line(&mut line).expect("a line");
-        let address = line.trim_end().strip_prefix("listening on ").expect(&line).to_owned();
-        Self { child, address }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use common::{Place, Serving, arg};
 
 #[test]
 fn the_language_on_standard_input_is_the_courses_program() {

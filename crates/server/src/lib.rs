@@ -21,7 +21,7 @@ pub use error::{Error, Result};
 pub use files::LoadFrom;
 pub use framing::Framing;
 pub use observe::{database_json, stats_json};
-pub use pair::Width;
+pub use pair::{Stored, Width};
 pub use parse::{Command, ParseError, parse};
 pub use serve::{Quit, Reach, ServeReport, Server, ServerOptions, serve};
 pub use session::SessionOptions;

@@ -16,7 +16,7 @@ pub enum Width {
 
 /// A number in stored form: the first [`Width::bytes`] bytes count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stored {
+pub struct Stored {
     bytes: [u8; 8],
     length: usize,
 }
@@ -52,10 +52,10 @@ impl Width {
         }
     }
 
-    /// Encodes a number between [`Width::min`] and [`Width::max`].
+    /// Encodes a number between [`Width::min`] and [`Width::max`] as it is stored: big-endian, the
+    /// sign bit flipped. Of a number beyond, the low bits are taken.
     #[expect(clippy::big_endian_bytes, reason = "the order of bytes must be that of the numbers")]
-    pub(crate) fn encode(self, number: i64) -> Stored {
-        debug_assert!((self.min()..=self.max()).contains(&number));
+    pub fn encode(self, number: i64) -> Stored {
         // Adding 2^(bits - 1) flips the sign bit; the low bytes are the same for both widths.
         let shift = 64 - 8 * self.bytes();
         let bytes = ((number << shift) ^ i64::MIN).to_be_bytes();
@@ -64,7 +64,7 @@ impl Width {
 
     /// Decodes a stored number; `None` if it is not one of this width.
     #[expect(clippy::big_endian_bytes, reason = "the order of bytes must be that of the numbers")]
-    pub(crate) fn decode(self, bytes: &[u8]) -> Option<i64> {
+    pub fn decode(self, bytes: &[u8]) -> Option<i64> {
         match self {
             Width::Bits32 => {
                 let bits = i32::from_be_bytes(bytes.try_into().ok()?) ^ i32::MIN;
@@ -75,7 +75,7 @@ impl Width {
     }
 
     /// Decodes a number of a load file: little-endian, as the course's tools write it.
-    pub(crate) fn decode_loaded(self, bytes: &[u8]) -> Option<i64> {
+    pub fn decode_loaded(self, bytes: &[u8]) -> Option<i64> {
         match self {
             Width::Bits32 => Some(i64::from(i32::from_le_bytes(bytes.try_into().ok()?))),
             Width::Bits64 => Some(i64::from_le_bytes(bytes.try_into().ok()?)),

@@ -3,19 +3,21 @@
 //! Nothing is locked or changed, so it works beside a process that has the database open, and on a
 //! folder that cannot be opened any more. Damage is named with its place.
 
+mod history;
+
+pub(crate) use self::history::log;
+
 use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::args::{Cli, DumpLogArgs, DumpTableArgs};
+use crate::args::{Cli, DumpManifestArgs, DumpTableArgs};
 use crate::engine::fs::StdFs;
 use crate::engine::manifest::{Contents, Manifest};
-use crate::engine::wal;
 use crate::engine::{
-    Cursor as _, Expect, Kind, ReadAt, ReadOptions, RecoveryMode, Table, TableCursor, TableMeta,
+    Cursor as _, Expect, Kind, ReadAt, ReadOptions, Table, TableCursor, TableMeta,
 };
 use crate::escape::Escaped;
 use crate::failure::Failure;
@@ -140,7 +142,14 @@ fn ago(unix_us: u64) -> String {
 }
 
 /// Prints what the manifest says is live.
-pub(crate) fn manifest(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
+pub(crate) fn manifest(
+    cli: &Cli,
+    args: &DumpManifestArgs,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    if args.edits {
+        return history::edits(folder(cli)?, terminal);
+    }
     let contents = Manifest::read(&StdFs::new(), folder(cli)?)?;
     if terminal.json {
         return terminal.json_line(&manifest_json(&contents));
@@ -212,55 +221,4 @@ fn manifest_json(contents: &Contents) -> Value {
         "logs": state.logs, "next_file_number": state.next_file_number,
         "flushed_seqno": state.flushed_seqno, "last_seqno": state.last_seqno,
     })
-}
-
-/// Prints the batches of the live logs, or of some of them.
-pub(crate) fn log(cli: &Cli, args: &DumpLogArgs, terminal: &mut Terminal) -> Result<(), Failure> {
-    let dir: &Path = folder(cli)?;
-    let fs = StdFs::new();
-    let contents = Manifest::read(&fs, dir)?;
-    let live: Vec<u64> = contents.state.logs.iter().copied().collect();
-    let numbers = if args.numbers.is_empty() { &live } else { &args.numbers };
-    let mut printed = Ok(());
-    let mut print = |first: u64, payload: &[u8]| {
-        // A batch begins with the number of its operations.
-        let count = payload.first_chunk().map_or(0, |head| u32::from_le_bytes(*head));
-        if printed.is_ok() {
-            printed = if terminal.json {
-                terminal.json_line(&json!({
-                    "first_seqno": first, "operations": count, "bytes": payload.len(),
-                }))
-            } else {
-                let bytes = Bytes(payload.len() as u64);
-                terminal.line(format_args!("{first:>14}  {count:>6} operations  {bytes}"))
-            };
-        }
-        Ok(())
-    };
-    // Whatever can be read is shown; the report says what cannot.
-    let mode = RecoveryMode::Salvage;
-    let after = contents.state.flushed_seqno;
-    let report = wal::replay(&fs, dir, numbers, contents.database, after, mode, &mut print)?;
-    printed?;
-    if terminal.json {
-        return Ok(());
-    }
-    for log in &report.logs {
-        terminal.line(format_args!(
-            "log {:06}: {} records, {}, {:?}",
-            log.number,
-            Count(log.records),
-            Bytes(log.end),
-            log.how
-        ))?;
-    }
-    if let Some(torn) = &report.torn {
-        terminal.line(format_args!(
-            "{} cannot be read from byte {} on: {} records lost",
-            torn.path.display(),
-            torn.offset,
-            torn.lost_records
-        ))?;
-    }
-    Ok(())
 }

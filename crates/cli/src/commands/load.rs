@@ -6,11 +6,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use server::Width;
 
 use crate::args::{Cli, FormatArg, LoadArgs, OnError};
-use crate::engine::{KEY_BYTES_MAX, WriteBatch};
+
+use crate::engine::{Family, FamilyOptions, KEY_BYTES_MAX, WriteBatch};
 use crate::failure::Failure;
 use crate::open::{Missing, Opened, open_family};
+use crate::pairs;
 use crate::progress::Progress;
 use crate::terminal::{Terminal, say};
 use crate::tsv;
@@ -22,30 +25,78 @@ const BATCH_BYTES_MAX: usize = 4 << 20;
 /// Malformed lines that are named one by one when they are skipped.
 const NAMED_MAX: u64 = 10;
 
+/// The family that holds how far resumable loads are; dropped with the last of them.
+const MARKS: &str = ".loads";
+
 /// Loads a file of records.
 pub(crate) fn load(cli: &Cli, args: &LoadArgs, terminal: &mut Terminal) -> Result<(), Failure> {
     // The file first: a wrong name should not leave an empty database behind.
     let (input, bytes) = open_input(&args.file)?;
     let opened = open_family(cli, Missing::Create)?;
+    let mark = if args.resume { Some(Mark::of(&opened, &args.file)?) } else { None };
     let progress = Progress::new(terminal.watched, bytes);
-    let format = match args.format {
-        FormatArg::Tsv => tsv::Format::Tsv,
-        FormatArg::Json => tsv::Format::Json,
-    };
-    let reader = tsv::Reader::with_line_bytes_max(input, args.line_max).in_format(format);
-    let mut load = Load::new(&opened, args, reader, progress);
+    let mut load = Load::new(&opened, args, input, progress);
+    load.first = mark.as_ref().map_or(0, |mark| mark.done).saturating_add(1).max(args.from_line);
+    load.mark = mark;
+    let resumed_at = (load.first > args.from_line).then_some(load.first);
+    if let Some(first) = resumed_at {
+        load.progress.say(&format!("going on from {} {}", args.format.unit(), Count(first)));
+    }
     let started = Instant::now();
     let read = load.run();
     // What was read before a fault is kept, as a prefix of the file.
     let written = load.write();
-    let Load { reader, records, skipped, progress, .. } = load;
+    let Load { input, records, skipped, progress, mark, .. } = load;
     read.and(written).map_err(|failure| stopped(failure, records, args))?;
     progress.doing("writing what is left to tables");
     opened.db.flush()?;
+    if let Some(mark) = mark {
+        mark.remove(&opened)?;
+    }
     drop(progress);
-    let report = Report { records, skipped, bytes: reader.bytes(), time: started.elapsed() };
+    let time = started.elapsed();
+    let report = Report { records, skipped, resumed_at, bytes: input.bytes(), time };
     opened.db.close()?;
     report.print(terminal)
+}
+
+/// How far a resumable load of one file is: a record in a family of its own, written in the same
+/// batches as the records, so that it is never ahead of them nor behind.
+#[derive(Debug)]
+struct Mark {
+    family: Family,
+    key: Vec<u8>,
+    /// Lines or pairs that are in the database.
+    done: u64,
+}
+
+impl Mark {
+    fn of(opened: &Opened, file: &Path) -> Result<Self, Failure> {
+        if file == Path::new("-") {
+            let why = "--resume needs a file: standard input cannot be read again";
+            return Err(Failure::Request(why.into()));
+        }
+        let path = file.canonicalize().map_err(|error| Failure::io("read", file, error))?;
+        let key = path.as_os_str().as_encoded_bytes().to_vec();
+        let db = &opened.db;
+        let family = match db.family(MARKS)? {
+            Some(family) => family,
+            None => db.create_family(MARKS, FamilyOptions::from(db.options()))?,
+        };
+        let mark = family.get(&key)?;
+        let bytes = mark.as_deref().and_then(<[u8]>::first_chunk);
+        let done = bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        Ok(Self { family, key, done })
+    }
+
+    /// The load has ended well: the next begins from the start.
+    fn remove(self, opened: &Opened) -> Result<(), Failure> {
+        self.family.delete(&self.key)?;
+        if self.family.scan::<&[u8]>(..)?.next().is_none() {
+            opened.db.drop_family(MARKS)?;
+        }
+        Ok(())
+    }
 }
 
 /// Adds to a failure how far the load came.
@@ -55,7 +106,7 @@ fn stopped(failure: Failure, records: u64, args: &LoadArgs) -> Failure {
     match failure {
         Failure::Request(why) => Failure::Request(format!(
             "{file}: {why}\n     the {records} records before it are loaded; mend the line and go \
-             on with --from-line, or leave such lines out with --on-error skip"
+             on with --from-line (or --resume), or leave such lines out with --on-error skip"
         )),
         other => {
             say(format_args!("{file}: {records} records were loaded before this:"));
@@ -79,13 +130,33 @@ pub(crate) fn open_input(path: &Path) -> Result<(Box<dyn BufRead>, Option<u64>),
     Ok((Box::new(BufReader::with_capacity(1 << 20, file)), bytes))
 }
 
+/// Where records come from.
+enum Input {
+    Lines(tsv::Reader<Box<dyn BufRead>>),
+    Pairs(pairs::Reader<Box<dyn BufRead>>),
+}
+
+impl Input {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Lines(reader) => reader.bytes(),
+            Self::Pairs(reader) => reader.bytes(),
+        }
+    }
+}
+
 /// A load under way.
 struct Load<'a> {
     opened: &'a Opened,
     args: &'a LoadArgs,
-    reader: tsv::Reader<Box<dyn BufRead>>,
+    input: Input,
     progress: Progress,
     batch: WriteBatch,
+    /// The first line or pair that is loaded, counted from 1.
+    first: u64,
+    /// Lines or pairs that are written, in the batch, or left out.
+    done: u64,
+    mark: Option<Mark>,
     /// Records written, that is acknowledged by the engine.
     records: u64,
     skipped: u64,
@@ -95,52 +166,105 @@ impl<'a> Load<'a> {
     fn new(
         opened: &'a Opened,
         args: &'a LoadArgs,
-        reader: tsv::Reader<Box<dyn BufRead>>,
+        input: Box<dyn BufRead>,
         progress: Progress,
     ) -> Self {
-        Self { opened, args, reader, progress, batch: WriteBatch::new(), records: 0, skipped: 0 }
+        let lines = |input, format| {
+            let reader = tsv::Reader::with_line_bytes_max(input, args.line_max);
+            Input::Lines(reader.in_format(format))
+        };
+        let input = match args.format {
+            FormatArg::Tsv => lines(input, tsv::Format::Tsv),
+            FormatArg::Json => lines(input, tsv::Format::Json),
+            FormatArg::Pairs => Input::Pairs(pairs::Reader::new(input, Width::Bits32)),
+            FormatArg::Pairs64 => Input::Pairs(pairs::Reader::new(input, Width::Bits64)),
+        };
+        Self {
+            opened,
+            args,
+            input,
+            progress,
+            batch: WriteBatch::new(),
+            first: 1,
+            done: 0,
+            mark: None,
+            records: 0,
+            skipped: 0,
+        }
     }
 
     /// Reads to the end, or to what stops the load, writing every full batch.
     fn run(&mut self) -> Result<(), Failure> {
         loop {
-            let fault = match self.reader.record() {
-                Ok(None) => return Ok(()),
-                Ok(Some(record)) if record.line < self.args.from_line => continue,
-                Ok(Some(record)) if record.key.len() > KEY_BYTES_MAX => format!(
-                    "line {}: a key of {} bytes is longer than the {KEY_BYTES_MAX} allowed",
-                    record.line,
-                    record.key.len()
-                ),
-                Ok(Some(record)) => {
-                    self.batch.put_in(&self.opened.family, &record.key, &record.value);
-                    let full = self.batch.len() >= self.args.batch as usize;
-                    if full || self.batch.bytes() >= BATCH_BYTES_MAX {
-                        self.write()?;
-                    }
-                    continue;
+            match self.step() {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(Failure::Request(fault)) if self.args.on_error == OnError::Skip => {
+                    self.skip(&fault);
                 }
-                Err(tsv::Error::Malformed { line, .. }) if line < self.args.from_line => continue,
-                Err(error @ tsv::Error::Malformed { .. }) => error.to_string(),
-                Err(error) => return Err(error.into()),
-            };
-            if self.args.on_error == OnError::Stop {
-                return Err(Failure::Request(fault));
+                Err(failure) => return Err(failure),
             }
-            self.skip(&fault);
+            if self.batch.len() >= self.args.batch as usize || self.batch.bytes() >= BATCH_BYTES_MAX
+            {
+                self.write()?;
+            }
         }
     }
 
-    /// Writes the batch, if there is anything in it.
+    /// Takes the next record into the batch; `false` at the end.
+    fn step(&mut self) -> Result<bool, Failure> {
+        let (first, family) = (self.first, &self.opened.family);
+        match &mut self.input {
+            Input::Lines(reader) => match reader.record() {
+                Ok(None) => return Ok(false),
+                Ok(Some(record)) if record.line < first => {}
+                Ok(Some(record)) if record.key.len() > KEY_BYTES_MAX => {
+                    return Err(Failure::Request(format!(
+                        "line {}: a key of {} bytes is longer than the {KEY_BYTES_MAX} allowed",
+                        record.line,
+                        record.key.len()
+                    )));
+                }
+                Ok(Some(record)) => {
+                    self.batch.put_in(family, &record.key, &record.value);
+                    self.done = record.line;
+                }
+                Err(tsv::Error::Malformed { line, .. }) if line < first => {}
+                Err(error) => return Err(error.into()),
+            },
+            Input::Pairs(reader) => {
+                let read =
+                    reader.pair().map_err(|error| Failure::io("read", &self.args.file, error))?;
+                let Some((key, value)) = read else {
+                    if reader.rest() > 0 {
+                        let rest = reader.rest();
+                        self.progress
+                            .say(&format!("left out {rest} bytes at the end: no whole pair"));
+                    }
+                    return Ok(false);
+                };
+                if reader.pairs() >= first {
+                    self.batch.put_in(family, key, value);
+                    self.done = reader.pairs();
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes the batch, if there is anything in it, with the mark.
     fn write(&mut self) -> Result<(), Failure> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
         let records = batch.len() as u64;
+        if let Some(mark) = &self.mark {
+            batch.put_in(&mark.family, &mark.key, self.done.to_le_bytes());
+        }
         self.opened.db.write(batch)?;
         self.records += records;
-        self.progress.at(self.reader.bytes(), self.records);
+        self.progress.at(self.input.bytes(), self.records);
         Ok(())
     }
 
@@ -158,17 +282,19 @@ impl<'a> Load<'a> {
 struct Report {
     records: u64,
     skipped: u64,
+    resumed_at: Option<u64>,
     bytes: u64,
     time: Duration,
 }
 
 impl Report {
     fn print(&self, terminal: &mut Terminal) -> Result<(), Failure> {
-        let Self { records, skipped, bytes, time } = self;
+        let Self { records, skipped, bytes, time, .. } = self;
         if terminal.json {
             return terminal.json_line(&json!({
                 "records": records, "skipped": skipped, "bytes": bytes,
                 "seconds": time.as_secs_f64(), "memory_peak_bytes": peak_memory(),
+                "resumed_at": self.resumed_at,
             }));
         }
         let skipped = match skipped {

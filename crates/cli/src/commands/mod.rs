@@ -1,10 +1,12 @@
 //! The commands, one function each.
 
+mod client;
 mod compare;
 mod dump;
 mod forecast;
 mod inspect;
 mod load;
+mod man;
 mod ranges;
 mod records;
 mod serve;
@@ -16,6 +18,7 @@ use crate::args::{Cli, Command, CompletionsArgs, Dump};
 use crate::demo;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
+use crate::top;
 
 /// Does what was asked.
 pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -29,10 +32,12 @@ pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Export(args) => ranges::export(cli, args, terminal),
         Command::Compare(args) => compare::compare(cli, args, terminal),
         Command::Families(args) => inspect::families(cli, args, terminal),
+        Command::Top(args) => top::top(cli, args, terminal),
+        Command::Man(args) => man::man(args, terminal),
         Command::Stats => stats::stats(cli, terminal),
         Command::Shape => inspect::shape(cli, terminal),
         Command::Dump(Dump::Table(args)) => dump::table(args, terminal),
-        Command::Dump(Dump::Manifest) => dump::manifest(cli, terminal),
+        Command::Dump(Dump::Manifest(args)) => dump::manifest(cli, args, terminal),
         Command::Dump(Dump::Log(args)) => dump::log(cli, args, terminal),
         Command::Compact => inspect::compact(cli, terminal),
         Command::Verify => inspect::verify(cli, terminal),
@@ -40,7 +45,7 @@ pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::DemoWriter(args) => demo::writer(cli, args),
         Command::Serve(args) => serve::serve(cli, args, terminal),
         Command::Dsl(args) => serve::dsl(cli, args),
-        Command::Client(args) => serve::client(args, terminal),
+        Command::Client(args) => client::client(args, terminal),
         Command::Simulate(args) => forecast::simulate(cli, args, terminal),
         Command::Advise(args) => forecast::advise(cli, args, terminal),
         Command::Completions(args) => completions(args, terminal),

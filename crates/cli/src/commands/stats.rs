@@ -1,7 +1,5 @@
 //! `stats`: what a database has done and holds, in numbers.
 
-use serde_json::{Value, json};
-
 use crate::args::Cli;
 use crate::engine::Stats;
 use crate::failure::Failure;
@@ -17,7 +15,7 @@ pub(crate) fn stats(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
     let db = open(cli, Missing::Refuse)?;
     let stats = db.stats();
     if terminal.json {
-        return terminal.json_line(&to_json(&stats));
+        return terminal.json_line(&server::stats_json(&stats));
     }
     for (heading, facts) in facts(&stats) {
         let heading = terminal.style(Style::Bold, heading);
@@ -69,31 +67,4 @@ fn facts(stats: &Stats) -> [(&'static str, Vec<Fact>); 3] {
 
 fn percent(part: u64, whole: u64) -> String {
     format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64)
-}
-
-/// Every number, under the engine's names for them.
-pub(crate) fn to_json(stats: &Stats) -> Value {
-    json!({
-        "gets": stats.gets, "get_hits": stats.get_hits, "writes": stats.writes,
-        "operations": stats.operations, "write_bytes": stats.write_bytes,
-        "flushes": stats.flushes, "flush_bytes": stats.flush_bytes, "flush_us": stats.flush_us,
-        "compactions": stats.compactions,
-        "compaction_read_bytes": stats.compaction_read_bytes,
-        "compaction_write_bytes": stats.compaction_write_bytes,
-        "compaction_us": stats.compaction_us,
-        "moves": stats.moves, "moved_bytes": stats.moved_bytes,
-        "stalls": stats.stalls, "stall_us": stats.stall_us,
-        "slowdowns": stats.slowdowns, "slowdown_us": stats.slowdown_us,
-        "background_failures": stats.background_failures,
-        "memtable_memory_bytes": stats.memtable_memory_bytes,
-        "memtable_entries": stats.memtable_entries,
-        "cache_bytes": stats.cache_bytes, "cache_hits": stats.cache_hits,
-        "cache_misses": stats.cache_misses,
-        "table_memory_bytes": stats.table_memory_bytes,
-        "tables": stats.tables, "runs": stats.runs, "table_bytes": stats.table_bytes,
-        "table_entries": stats.table_entries, "table_tombstones": stats.table_tombstones,
-        "table_raw_bytes": stats.table_raw_bytes,
-        "snapshots": stats.snapshots, "seqno": stats.seqno,
-        "write_amplification": stats.write_amplification(),
-    })
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use server::stats_json;
 
-use crate::commands::stats::to_json;
 use crate::engine::{Db, Options};
 use crate::failure::Failure;
 use crate::picture;
@@ -87,7 +87,7 @@ impl<'a> Show<'a> {
     /// What the engine has done so far, behind the writes.
     pub(crate) fn work(&mut self, db: &Db) -> Result<(), Failure> {
         let stats = db.stats();
-        self.json.insert("work".into(), to_json(&stats));
+        self.json.insert("work".into(), stats_json(&stats));
         self.fact(format_args!(
             "behind it: {} flushes ({}), {} compactions (read {}, wrote {}), {} moved unread",
             Count(stats.flushes),
@@ -114,7 +114,7 @@ impl<'a> Show<'a> {
     /// How much room the tables take for `live_bytes` of keys and values.
     pub(crate) fn space(&mut self, db: &Db, live_bytes: u64) -> Result<(), Failure> {
         let stats = db.stats();
-        self.json.insert("space".into(), to_json(&stats));
+        self.json.insert("space".into(), stats_json(&stats));
         self.line("")?;
         self.fact(format_args!(
             "{} of keys and values in {} of tables: space amplification {:.2}, compressed",

@@ -3,9 +3,9 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::ffi::OsStr;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -138,4 +138,39 @@ pub(crate) fn numbered_value(n: u32) -> String {
 /// The path as an argument.
 pub(crate) fn arg(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
+}
+
+/// A server, killed and waited for however a test ends.
+pub(crate) struct Serving {
+    child: Child,
+    pub(crate) address: String,
+}
+
+impl Serving {
+    pub(crate) fn start(place: &Place, args: &[&str]) -> Self {
+        Self::run(place.command(["serve", "--address", "127.0.0.1:0"].iter().chain(args)))
+    }
+
+    pub(crate) fn run(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut line = String::new();
+        let output = child.stdout.take().expect("a pipe");
+        BufReader::new(output).read_line(&mut line).expect("a line");
+        let address = line.trim_end().strip_prefix("listening on ").expect(&line).to_owned();
+        Self { child, address }
+    }
+}
+
+impl Serving {
+    /// Waits until it ends by itself.
+    pub(crate) fn ended(mut self) {
+        assert!(self.child.wait().expect("it runs").success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }

@@ -1,0 +1,50 @@
+//! Arguments of `top` and `man`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+With --address it asks a server that `lsm serve` runs, in the framings line and silent; otherwise
+it reads the files of a folder and changes nothing, whether a process has it open or not. From
+files it can be seen what is flushed and merged, but not what happens in memory.
+
+On a terminal: q ends it, p pauses. Elsewhere, or with --count, frames are printed one after
+another.
+
+Examples:
+  lsm top --address 127.0.0.1:8080
+  lsm -d words top
+  lsm top --address 127.0.0.1:8080 --count 1 --json")]
+pub(crate) struct TopArgs {
+    /// The server to look at; without it, the folder of --db
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<SocketAddr>,
+
+    /// The word that the server asks for
+    #[arg(long, value_name = "WORD", env = "LSM_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub(crate) interval: f64,
+
+    /// Print so many frames and end
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+One page for `lsm` and one for each command, lsm-load.1 and so on.
+
+Examples:
+  lsm man | man -l -
+  lsm man --dir ~/.local/share/man/man1")]
+pub(crate) struct ManArgs {
+    /// Write all pages into this folder, which is made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
