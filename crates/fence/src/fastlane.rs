@@ -17,7 +17,7 @@ fn below(node: &[[u8; 8]; WIDTH], wanted: u64) -> usize {
 /// The rank of the first integer at or above `wanted`; at least the count if there is none.
 #[inline]
 pub(crate) fn lower_bound(search: &[[u8; 8]], levels: &Levels, wanted: u64) -> usize {
-    levels::lower_bound::<WIDTH>(search.as_chunks().0, levels, wanted, below)
+    levels::lower_bound::<WIDTH>(search.as_chunks().0, levels, wanted, below, |_, _| {})
 }
 
 /// [`lower_bound`] of several integers at once.

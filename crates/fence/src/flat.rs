@@ -25,11 +25,13 @@ impl Flat<'_> {
     #[inline]
     pub(crate) fn find(&self, rest: &[u8]) -> usize {
         let wanted = leading(rest);
+        // Stored keys end in their tail: its line is on its way while the integers are.
+        let hint = |start, end| self.tails.prefetch_range(start, end);
         let rank = match self.layout {
             Layout::Eytzinger => eytzinger::lower_bound(self.search, wanted),
             Layout::FastLane => fastlane::lower_bound(self.search, self.levels, wanted),
-            Layout::Wide => wide::lower_bound(self.search, self.levels, wanted),
-            Layout::Linear => linear::lower_bound(self.search, self.line, self.count, wanted),
+            Layout::Wide => wide::lower_bound(self.search, self.levels, wanted, hint),
+            Layout::Linear => linear::lower_bound(self.search, self.line, self.count, wanted, hint),
             _ => standard::lower_bound(self.search, wanted),
         };
         if rank >= self.count {

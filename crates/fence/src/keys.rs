@@ -101,6 +101,9 @@ pub(crate) fn encode_offsets(offsets: &[u64]) -> (Vec<u8>, u16) {
     }
 }
 
+/// More than this is not asked for on the chance that a tail in it is wanted.
+const PREFETCH_BYTES_MAX: usize = 256;
+
 /// The tails of a fence, read in place.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tails<'a> {
@@ -130,6 +133,21 @@ impl<'a> Tails<'a> {
 
     fn offset(&self, index: usize) -> usize {
         offset_at(self.flags, self.offsets, index)
+    }
+
+    /// Starts loading what [`get`](Self::get) needs first of a rank in `start..end`, if that is a
+    /// few lines.
+    #[inline]
+    pub(crate) fn prefetch_range(&self, start: usize, end: usize) {
+        let (section, len) = if self.flags & format::UNIFORM != 0 {
+            (self.bytes, self.uniform.saturating_sub(8))
+        } else {
+            (self.offsets, offset_width(self.flags))
+        };
+        let (from, to) = (start.saturating_mul(len), end.saturating_mul(len));
+        if to.saturating_sub(from) <= PREFETCH_BYTES_MAX {
+            (from..to).step_by(64).chain(to.checked_sub(1)).for_each(|at| prefetch(section, at));
+        }
     }
 
     /// Starts loading what [`get`](Self::get) of `rank` needs first.

@@ -85,21 +85,26 @@ pub(crate) fn encode<const WIDTH: usize>(integers: &[u64]) -> Vec<u8> {
     out
 }
 
-/// The rank of the first integer at or above `wanted`; at least the count if there is none.
+/// The rank of the first integer at or above `wanted`; at least the count if there is none. Calls
+/// `hint` with the first rank and the end of the leaf, before its integers arrive.
 #[inline(always)]
 pub(crate) fn lower_bound<const WIDTH: usize>(
     nodes: &[[[u8; 8]; WIDTH]],
     levels: &Levels,
     wanted: u64,
     below: impl Fn(&[[u8; 8]; WIDTH], u64) -> usize,
+    hint: impl Fn(usize, usize),
 ) -> usize {
+    let Some((leaves, above)) = levels.starts().split_last() else { return 0 };
     let mut index = 0;
-    for start in levels.starts() {
+    for start in above {
         // Never absent in a tree that `encode` made.
         let Some(node) = nodes.get(start + index) else { return 0 };
         index = index * WIDTH + below(node, wanted);
     }
-    index
+    hint(index * WIDTH, index * WIDTH + WIDTH);
+    let Some(node) = nodes.get(leaves + index) else { return 0 };
+    index * WIDTH + below(node, wanted)
 }
 
 /// [`lower_bound`] of several integers, level by level, so that their cache misses overlap.

@@ -9,8 +9,10 @@
 //!    descends; entry `b` of the table is the number of integers in buckets before `b`.
 //! 2. So the rank of a wanted integer lies between entries `b` and `b + 1` of its own bucket: two
 //!    dependent cache misses at any count, if the buckets are about evenly filled.
-//! 3. A bucket of more than 16 integers is searched by halving: uneven keys cost time, never
-//!    answers.
+//! 3. What precedes a bucket is below every wanted integer of the bucket, what follows it is above:
+//!    both may be compared with it. One search looks at 16 integers from the start of the bucket
+//!    on; searches in step look at the whole lines of 8 integers that hold it, three at most. A
+//!    larger bucket is searched by halving: uneven keys cost time, never answers.
 //!
 //! A learned index of one segment whose errors are stored instead of bounded (Kraska et al., "The
 //! case for learned index structures", 2018; Kipf et al., "RadixSpline", 2020).
@@ -23,8 +25,11 @@ use crate::standard;
 /// Integers in a bucket, on average.
 const BUCKET: usize = 8;
 
-/// Integers that one look compares: of evenly spread random buckets one in 270 has more.
+/// More integers make a bucket crowded: of evenly spread random ones that is one in 270.
 const LANES: usize = 16;
+
+/// Integers in a cache line.
+const LINE: usize = 8;
 
 /// What the line looks like; follows from the count and the integers at both ends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -114,6 +119,23 @@ struct View<'a> {
     integers: &'a [[u8; 8]],
 }
 
+/// The ranks of a bucket.
+#[derive(Clone, Copy)]
+struct Stretch {
+    start: usize,
+    end: usize,
+}
+
+impl Stretch {
+    /// The first line that holds some of the bucket, one in the middle, and the last.
+    #[inline(always)]
+    fn lines(self) -> [usize; 3] {
+        let first = self.start / LINE;
+        let last = self.end.saturating_sub(1).max(self.start) / LINE;
+        [first, first.midpoint(last), last]
+    }
+}
+
 impl<'a> View<'a> {
     #[inline(always)]
     fn new(search: &'a [[u8; 8]], line: &Line, count: usize) -> Self {
@@ -126,35 +148,59 @@ impl<'a> View<'a> {
         self.table.get(bucket).map_or(0, |entry| u32::from_le_bytes(*entry) as usize)
     }
 
-    /// The rank of the first integer at or above `wanted`, which belongs to `bucket`.
     #[inline(always)]
-    fn rank(&self, bucket: usize, wanted: u64, count: impl Count) -> usize {
-        let (start, end) = (self.entry(bucket), self.entry(bucket + 1));
+    fn stretch(&self, bucket: usize) -> Stretch {
+        Stretch { start: self.entry(bucket), end: self.entry(bucket + 1) }
+    }
+
+    /// The rank of the first integer at or above `wanted`, which belongs to the bucket that lies in
+    /// `at`: the fewest instructions.
+    #[inline(always)]
+    fn rank(&self, at: Stretch, wanted: u64, count: impl Count) -> usize {
         let node: Option<&[[u8; 8]; LANES]> =
-            self.integers.get(start..).and_then(|rest| rest.first_chunk());
+            self.integers.get(at.start..).and_then(|rest| rest.first_chunk());
         match node {
-            // What follows the bucket is above `wanted`, so it does not count.
-            Some(node) if end <= start + LANES => start + count.below(node, wanted),
-            _ => start + self.crowded_rank(start, end, wanted),
+            Some(node) if at.end <= at.start + LANES => at.start + count.below(node, wanted),
+            _ => at.start + self.crowded_rank(at, wanted),
         }
     }
 
+    /// The same from the fewest lines: how many can be on their way at once limits a batch.
+    #[inline(always)]
+    fn rank_by_lines(&self, at: Stretch, wanted: u64, count: impl Count) -> usize {
+        let lines: &[[[u8; 8]; LINE]] = self.integers.as_chunks().0;
+        let [first, middle, last] = at.lines();
+        let found = (lines.get(first), lines.get(middle), lines.get(last));
+        let (Some(a), Some(b), Some(c)) = found else { return at.start };
+        if last > first + 2 {
+            return at.start + self.crowded_rank(at, wanted);
+        }
+        // A line that is the one before over again counts once; no branch on how many there are.
+        let unless = |same: bool| usize::from(!same).wrapping_neg();
+        first * LINE
+            + count.below(a, wanted)
+            + (count.below(b, wanted) & unless(middle == first))
+            + (count.below(c, wanted) & unless(last == middle))
+    }
+
     #[cold]
-    fn crowded_rank(&self, start: usize, end: usize, wanted: u64) -> usize {
-        standard::lower_bound(self.integers.get(start..end).unwrap_or_default(), wanted)
+    fn crowded_rank(&self, at: Stretch, wanted: u64) -> usize {
+        standard::lower_bound(self.integers.get(at.start..at.end).unwrap_or_default(), wanted)
     }
 }
 
-/// One search.
-struct One<'a>(View<'a>, u64);
+/// One search, and what to do as soon as it is known where the answer lies.
+struct One<'a, H>(View<'a>, u64, H);
 
-impl Search for One<'_> {
+impl<H: Fn(usize, usize)> Search for One<'_, H> {
     type Answer = usize;
 
     #[inline(always)]
     fn run(self, count: impl Count) -> usize {
-        let Self(view, wanted) = self;
-        view.rank(view.line.bucket(wanted), wanted, count)
+        let Self(view, wanted, hint) = self;
+        let at = view.stretch(view.line.bucket(wanted));
+        hint(at.start, at.end);
+        view.rank(at, wanted, count)
     }
 }
 
@@ -172,27 +218,32 @@ impl<const BATCH: usize> Search for Many<'_, BATCH> {
             prefetch(view.table.as_flattened(), bucket * 4);
             bucket
         });
-        for bucket in buckets {
-            let start = view.entry(bucket) * 8;
-            (0..3).for_each(|line| prefetch(view.integers.as_flattened(), start + line * 64));
-        }
+        let stretches = buckets.map(|bucket| {
+            let at = view.stretch(bucket);
+            for line in at.lines() {
+                prefetch(view.integers.as_flattened(), line * LINE * 8);
+            }
+            at
+        });
         let mut ranks = buckets;
-        for (rank, wanted) in ranks.iter_mut().zip(wanted) {
-            *rank = view.rank(*rank, *wanted, count);
+        for ((rank, at), wanted) in ranks.iter_mut().zip(stretches).zip(wanted) {
+            *rank = view.rank_by_lines(at, *wanted, count);
         }
         ranks
     }
 }
 
-/// The rank of the first integer at or above `wanted`.
+/// The rank of the first integer at or above `wanted`. Calls `hint` with the first rank and the end
+/// of the bucket, before its integers arrive.
 #[inline]
 pub(crate) fn lower_bound(
     search: &[[u8; 8]],
     line: &Line,
     separators: usize,
     wanted: u64,
+    hint: impl Fn(usize, usize),
 ) -> usize {
-    simd::run(One(View::new(search, line, separators), wanted))
+    simd::run(One(View::new(search, line, separators), wanted, hint))
 }
 
 /// [`lower_bound`] of several integers at once.

@@ -9,21 +9,21 @@ use crate::simd::{self, Count, LANES, Node, Search};
 /// Integers in a node.
 pub(crate) const WIDTH: usize = LANES;
 
-/// One search.
-struct One<'a> {
+/// One search, and what to do as soon as its leaf is known.
+struct One<'a, H> {
     nodes: &'a [Node],
     levels: &'a Levels,
     wanted: u64,
+    hint: H,
 }
 
-impl Search for One<'_> {
+impl<H: Fn(usize, usize)> Search for One<'_, H> {
     type Answer = usize;
 
     #[inline(always)]
     fn run(self, count: impl Count) -> usize {
-        levels::lower_bound::<LANES>(self.nodes, self.levels, self.wanted, |node, wanted| {
-            count.below(node, wanted)
-        })
+        let below = |node: &Node, wanted| count.below(node, wanted);
+        levels::lower_bound::<LANES>(self.nodes, self.levels, self.wanted, below, self.hint)
     }
 }
 
@@ -48,10 +48,16 @@ impl<const BATCH: usize> Search for Many<'_, BATCH> {
     }
 }
 
-/// The rank of the first integer at or above `wanted`; at least the count if there is none.
+/// The rank of the first integer at or above `wanted`; at least the count if there is none. Calls
+/// `hint` as [`levels::lower_bound`] does.
 #[inline]
-pub(crate) fn lower_bound(search: &[[u8; 8]], levels: &Levels, wanted: u64) -> usize {
-    simd::run(One { nodes: search.as_chunks().0, levels, wanted })
+pub(crate) fn lower_bound(
+    search: &[[u8; 8]],
+    levels: &Levels,
+    wanted: u64,
+    hint: impl Fn(usize, usize),
+) -> usize {
+    simd::run(One { nodes: search.as_chunks().0, levels, wanted, hint })
 }
 
 /// [`lower_bound`] of several integers at once.
