@@ -16,8 +16,8 @@
 //! Levels of linked nodes as in any skip list, but wide ones: 28 links a node, each with 32 bits
 //! of its key beside it, so that a search reads one node a level and touches a key only when 32
 //! bits cannot decide. Entries lie in an arena of 2 MiB chunks (huge pages where the system gives
-//! them) and never move; dropping a list frees all of it at once, or hands the chunks to the next
-//! list through a [`ChunkPool`].
+//! them) and never move; dropping a list hands the chunks to the next list through a [`ChunkPool`],
+//! or frees all of them at once.
 //!
 //! An insert is one compare-exchange of a slot; a node without a free slot stands still by itself,
 //! so a split is one compare-exchange more, of its `next` link, and whoever needs the room does

@@ -348,6 +348,27 @@ fn concurrent_splits_lose_no_order() {
     }
 }
 
+/// A new level links all that is there: whatever the size at which the list grew, the next search
+/// from the top finds each key, by `get` and by a cursor.
+#[test]
+fn new_levels_are_linked() {
+    let in_order = |n: u32| {
+        let [low, high, ..] = n.to_le_bytes();
+        [0, 0, high, low]
+    };
+    for make in [&in_order as &dyn Fn(u32) -> [u8; 4], &key] {
+        let list = ConcurrentSkipList::with_shards(1);
+        let keys: Vec<_> = (0..3_000).map(make).collect();
+        for (count, key) in keys.iter().enumerate() {
+            assert!(list.insert(key, b"v"));
+            for known in keys[..=count].iter().step_by(1 + count / 8) {
+                assert!(list.contains_key(known));
+                assert_eq!(list.cursor_at(known).unwrap().entry().unwrap().key, known);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_cursor_of_the_documentation() {
     let list = ConcurrentSkipList::new();

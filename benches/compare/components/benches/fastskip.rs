@@ -2,12 +2,18 @@
 //! `RwLock<BTreeMap>`: the same keys in the same order, one process, medians.
 //!
 //! ```text
+//! cargo bench --bench fastskip -- goals       1 M decimal keys, and a table of goal and reached:
+//!                                             4 minutes at most on an idle machine
+//! cargo bench --bench fastskip -- all         100 k, 1 M and 10 M entries, decimal, random and
+//!                                             8 byte keys, 1, 2 and 4 threads: some 30 minutes
 //! cargo bench --bench fastskip -- [entries=1000000] [keys=dec16,rand16,be8] [repeat=3]
-//!                                 [peers=fastskip,published,...] [threads=1,2,4]
+//!                                 [peers=fastskip,published,...] [threads=1,2,4] [minutes=N]
 //! ```
 //!
 //! One thread is timed on its CPU clock (a descheduled moment does not count), several on the wall
 //! clock. Figures are million operations a second; memory is bytes an entry beyond key and value.
+//! No further round of a table begins that would end after `minutes` (default: none; 4 for `goals`,
+//! 30 for `all`), and after them no further table; each table that began has one round at least.
 
 use crossbeam_skiplist::SkipMap;
 use fastskip::{ChunkPool, Entry};
@@ -20,7 +26,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
 use std::ops::Bound;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const VALUE: [u8; 100] = [7; 100];
 const BATCH: usize = 64;
@@ -49,7 +55,8 @@ struct Cold(fastskip::SkipList);
 
 impl Peer for Cold {
     fn new(_threads: usize) -> Self {
-        Self(fastskip::SkipList::new())
+        let options = fastskip::Options { pool: None, ..fastskip::Options::default() };
+        Self(fastskip::SkipList::with_options(&options))
     }
     fn insert(&self, key: &[u8]) {
         self.0.insert(key, 1, &VALUE).expect("inserted");
@@ -279,6 +286,14 @@ impl Table {
         self.add(peer, case, count as f64 / taken.as_secs_f64() / 1e6);
     }
 
+    fn median(&mut self, peer: &str, case: &str) -> Option<f64> {
+        let cell = self.cells.iter_mut().find(|((p, c), _)| *p == peer && *c == case);
+        cell.map(|(_, values)| {
+            values.sort_unstable_by(f64::total_cmp);
+            values[values.len() / 2]
+        })
+    }
+
     fn print(&mut self, title: &str) {
         let mut cases: Vec<&str> = Vec::new();
         let mut peers: Vec<&str> = Vec::new();
@@ -295,17 +310,80 @@ impl Table {
         for case in cases {
             print!("| {case} |");
             for peer in &peers {
-                let cell = self.cells.iter_mut().find(|((p, c), _)| p == peer && *c == case);
-                match cell {
-                    Some((_, values)) => {
-                        values.sort_unstable_by(f64::total_cmp);
-                        print!(" {:.2} |", values[values.len() / 2]);
-                    }
+                match self.median(peer, case) {
+                    Some(value) => print!(" {value:.2} |"),
                     None => print!(" |"),
                 }
             }
             println!();
         }
+    }
+}
+
+/// What a goal compares with.
+enum Against {
+    /// Another map, in the same case.
+    Peer(&'static str),
+    /// Another case of our own.
+    Case(&'static str),
+    /// Nothing: the figure itself, at least or at most.
+    Least,
+    Most,
+}
+
+const PUBLISHED: Against = Against::Peer("published 0.1.1");
+const CROSSBEAM: Against = Against::Peer("crossbeam-skiplist");
+const MASSTREE: Against = Against::Peer("masstree");
+
+/// Case, compared with what, and how many times that is wanted.
+const GOALS: [(&str, Against, f64); 21] = [
+    ("insert random", PUBLISHED, 4.0),
+    ("insert random", MASSTREE, 1.0),
+    ("insert random", CROSSBEAM, 4.0),
+    ("get random", PUBLISHED, 3.5),
+    ("get random", MASSTREE, 1.0),
+    ("get random", CROSSBEAM, 4.0),
+    ("get missing", CROSSBEAM, 4.0),
+    ("get random, batches of 64", Against::Case("get random"), 3.0),
+    ("insert sequential", PUBLISHED, 3.0),
+    ("iterate, built at random", Against::Least, 25.0),
+    ("iterate, built at random", PUBLISHED, 6.0),
+    ("iterate, built at random", CROSSBEAM, 4.0),
+    ("seek + 10", PUBLISHED, 3.0),
+    ("seek + 10", CROSSBEAM, 4.0),
+    ("memory beyond key and value", Against::Most, 35.0),
+    ("insert random 2T", Against::Case("insert random 1T (wall)"), 1.7),
+    ("get random 2T", Against::Case("get random 1T (wall)"), 1.7),
+    ("mixed 2T", Against::Case("mixed 1T (wall)"), 1.7),
+    ("insert random 2T", CROSSBEAM, 4.0),
+    ("get random 2T", CROSSBEAM, 4.0),
+    ("mixed 2T", CROSSBEAM, 4.0),
+];
+
+/// Each goal with what was reached; those that were not measured are left out.
+fn print_goals(title: &str, table: &mut Table) {
+    println!("\n### {title}: goals\n");
+    println!("| case | ours | compared with | its figure | goal | reached | |");
+    println!("|---|---|---|---|---|---|---|");
+    for (case, against, goal) in GOALS {
+        let Some(ours) = table.median("fastskip", case) else { continue };
+        let (name, other) = match against {
+            Against::Peer(peer) => (peer, table.median(peer, case)),
+            Against::Case(other) => (other, table.median("fastskip", other)),
+            Against::Least => ("at least", Some(1.0)),
+            Against::Most => ("at most", Some(1.0)),
+        };
+        let Some(other) = other else { continue };
+        let reached = ours / other;
+        let (figure, is_met) = match against {
+            Against::Most => (String::new(), reached <= goal),
+            Against::Least => (String::new(), reached >= goal),
+            _ => (format!("{other:.2}"), reached >= goal),
+        };
+        let verdict = if is_met { "yes" } else { "**no**" };
+        println!(
+            "| {case} | {ours:.2} | {name} | {figure} | {goal:.1} | {reached:.2} | {verdict} |"
+        );
     }
 }
 
@@ -327,6 +405,8 @@ fn insert_all<P: Peer>(map: &P, keys: &[Vec<u8>]) {
 fn single<P: Peer>(name: &'static str, work: &Workload, table: &mut Table) {
     let count = work.random.len();
     let payload = work.random[0].len() + VALUE.len();
+    // Not timed: what a map leaves to the next one, of memory and of its allocator's state.
+    insert_all(&P::new(1), &work.sorted);
     {
         let map = P::new(1);
         table.time(name, "insert sequential", count, || insert_all(&map, &work.sorted));
@@ -391,7 +471,7 @@ fn threaded<P: Peer>(name: &'static str, work: &Workload, threads: usize, table:
     let run = |act: &(dyn Fn(usize, &[u8]) + Sync), keys: &[Vec<u8>]| {
         let barrier = std::sync::Barrier::new(threads + 1);
         let barrier = &barrier;
-        let mut start = std::time::Instant::now();
+        let mut start = Instant::now();
         std::thread::scope(|scope| {
             for part in keys.chunks(count.div_ceil(threads)) {
                 scope.spawn(move || {
@@ -402,7 +482,7 @@ fn threaded<P: Peer>(name: &'static str, work: &Workload, threads: usize, table:
                 });
             }
             barrier.wait();
-            start = std::time::Instant::now();
+            start = Instant::now();
         });
         count as f64 / start.elapsed().as_secs_f64() / 1e6
     };
@@ -432,68 +512,114 @@ fn threaded<P: Peer>(name: &'static str, work: &Workload, threads: usize, table:
 }
 
 fn measure<P: Peer>(name: &'static str, settings: &Settings, work: &Workload, table: &mut Table) {
-    if !settings.peers.is_empty() && !settings.peers.iter().any(|peer| peer == name) {
+    if !settings.peers.is_empty() && !settings.peers.iter().any(|peer| name.starts_with(peer)) {
         return;
     }
-    eprintln!("{} {name}", work.family);
-    for _ in 0..settings.repeat {
-        single::<P>(name, work, table);
-        for &threads in &settings.threads {
-            threaded::<P>(name, work, threads, table);
-        }
+    eprintln!("{} {} {name}, after {:?}", work.family, work.random.len(), settings.start.elapsed());
+    single::<P>(name, work, table);
+    for &threads in &settings.threads {
+        threaded::<P>(name, work, threads, table);
     }
 }
 
 struct Settings {
-    entries: usize,
+    entries: Vec<usize>,
     keys: Vec<String>,
     peers: Vec<String>,
     repeat: usize,
     threads: Vec<usize>,
+    time: Duration,
+    start: Instant,
+}
+
+impl Settings {
+    fn is_over(&self) -> bool {
+        self.start.elapsed() > self.time
+    }
+
+    /// Whether there is time for a round as long as those before on average.
+    fn has_time(&self, rounds: u32, began: Instant) -> bool {
+        rounds == 0 || self.start.elapsed() + began.elapsed() / rounds <= self.time
+    }
 }
 
 fn settings() -> Settings {
+    let strings = |value: &str| value.split(',').map(String::from).collect::<Vec<_>>();
+    let numbers = |value: &str| -> Vec<usize> {
+        value.split(',').map(|number| number.parse().expect("a number")).collect()
+    };
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let mut settings = Settings {
-        entries: 1_000_000,
-        keys: vec!["dec16".into(), "rand16".into(), "be8".into()],
+        entries: vec![1_000_000],
+        keys: strings("dec16,rand16,be8"),
         peers: Vec::new(),
         repeat: 3,
         threads: vec![1, 2, 4],
+        time: Duration::MAX,
+        start: Instant::now(),
     };
     for argument in std::env::args().skip(1) {
-        let Some((name, value)) = argument.split_once('=') else { continue };
-        let list = || value.split(',').map(String::from);
-        match name {
-            "entries" => settings.entries = value.parse().expect("a number"),
-            "repeat" => settings.repeat = value.parse().expect("a number"),
-            "keys" => settings.keys = list().collect(),
-            "peers" => settings.peers = list().collect(),
-            "threads" => settings.threads = list().filter_map(|n| n.parse().ok()).collect(),
-            _ => panic!("unknown setting: {name}"),
+        match argument.split_once('=').unwrap_or((&argument, "")) {
+            ("goals", _) => {
+                settings.keys = strings("dec16");
+                settings.threads = vec![1, 2];
+                // No goal names the others.
+                settings.peers = strings("fastskip,published 0.1.1,crossbeam-skiplist,masstree");
+                settings.time = minutes(4);
+            }
+            ("all", _) => {
+                settings.entries = vec![100_000, 1_000_000, 10_000_000];
+                settings.time = minutes(30);
+            }
+            ("entries", value) => settings.entries = numbers(value),
+            ("repeat", value) => settings.repeat = numbers(value)[0],
+            ("minutes", value) => settings.time = minutes(numbers(value)[0] as u64),
+            ("keys", value) => settings.keys = strings(value),
+            ("peers", value) => settings.peers = strings(value),
+            ("threads", value) => settings.threads = numbers(value),
+            ("--bench", _) => {}
+            _ => panic!("unknown setting: {argument}"),
         }
     }
     settings
 }
 
+/// All maps on the same keys; `repeat` rounds of all of them, so that a disturbance hits one round.
+fn run(family: &str, entries: usize, settings: &Settings) {
+    let sorted = make_keys(family, entries);
+    let shuffled = |seed| {
+        let mut keys = sorted.clone();
+        keys.shuffle(&mut StdRng::seed_from_u64(seed));
+        keys
+    };
+    let (random, lookups) = (shuffled(2), shuffled(3));
+    let missing = make_missing(family, &lookups);
+    let work = Workload { family: family.into(), sorted, random, lookups, missing };
+    let mut table = Table { rows: Vec::new(), cells: HashMap::new() };
+    // Ten million entries take minutes a round.
+    let rounds = if entries > 2_000_000 { 1 } else { settings.repeat as u32 };
+    let (mut done, began) = (0, Instant::now());
+    while done < rounds && settings.has_time(done, began) {
+        measure::<Ours>("fastskip", settings, &work, &mut table);
+        measure::<Cold>("fresh memory", settings, &work, &mut table);
+        measure::<Published>("published 0.1.1", settings, &work, &mut table);
+        measure::<Crossbeam>("crossbeam-skiplist", settings, &work, &mut table);
+        measure::<Masstree>("masstree", settings, &work, &mut table);
+        measure::<Tree>("RwLock<BTreeMap>", settings, &work, &mut table);
+        done += 1;
+    }
+    let title = format!("{family} keys, {entries} entries, Mops/s, {done} rounds");
+    table.print(&title);
+    print_goals(&title, &mut table);
+}
+
 fn main() {
     let settings = settings();
-    for family in &settings.keys {
-        let sorted = make_keys(family, settings.entries);
-        let shuffled = |seed| {
-            let mut keys = sorted.clone();
-            keys.shuffle(&mut StdRng::seed_from_u64(seed));
-            keys
-        };
-        let (random, lookups) = (shuffled(2), shuffled(3));
-        let missing = make_missing(family, &lookups);
-        let work = Workload { family: family.clone(), sorted, random, lookups, missing };
-        let mut table = Table { rows: Vec::new(), cells: HashMap::new() };
-        measure::<Ours>("fastskip", &settings, &work, &mut table);
-        measure::<Cold>("fastskip, cold", &settings, &work, &mut table);
-        measure::<Published>("published 0.1.1", &settings, &work, &mut table);
-        measure::<Crossbeam>("crossbeam-skiplist", &settings, &work, &mut table);
-        measure::<Masstree>("masstree", &settings, &work, &mut table);
-        measure::<Tree>("RwLock<BTreeMap>", &settings, &work, &mut table);
-        table.print(&format!("{family} keys, {} entries, Mops/s", settings.entries));
+    for &entries in &settings.entries {
+        for family in &settings.keys {
+            if !settings.is_over() {
+                run(family, entries, &settings);
+            }
+        }
     }
 }
