@@ -21,6 +21,7 @@ use crate::events::{Event, Events, Past};
 use crate::family::{self, DEFAULT_FAMILY, Family};
 use crate::family_options::FamilyOptions;
 use crate::fs::{Fs, Lock, StdFs};
+use crate::holdings;
 use crate::latencies::{Latencies, Lines, Timings};
 use crate::logs::Logs;
 use crate::manual;
@@ -478,31 +479,10 @@ impl Db {
         let view = inner.state.view();
         let mut stats = inner.counters.stats();
         stats.listener_panics = inner.events.panics();
-        for memtable in view.families().flat_map(|family| family.memtables()) {
-            stats.memtable_memory_bytes += memtable.memory_bytes() as u64;
-            stats.memtable_entries += memtable.len() as u64;
-        }
-        if let Some(cache) = &inner.cache {
-            let cached = cache.stats();
-            stats.cache_bytes = cache.weight_bytes() as u64;
-            stats.cache_hits = cached.hits;
-            stats.cache_misses = cached.misses;
-        }
+        holdings::add(&mut stats, &view, inner.cache.as_deref());
         stats.compaction_debt_bytes = view.debt_bytes();
         stats.write_delay_us_per_mib = inner.admission.delay_us_per_mib();
         stats.pressure = inner.admission.reason();
-        for file in view.families().flat_map(|family| family.version.tables()) {
-            stats.tables += 1;
-            stats.filter_false_positives += file.table().false_positives();
-            stats.table_bytes += file.info().bytes;
-            stats.table_entries += file.info().entries;
-            stats.table_tombstones += file.info().tombstones;
-            stats.table_raw_bytes += file.table().meta().data_bytes;
-            stats.table_memory_bytes += file.table().memory_usage() as u64;
-        }
-        stats.runs = view.families().map(|family| family.version.runs().count() as u64).sum();
-        let ranges = view.families().flat_map(|family| family.range_deletes());
-        stats.range_deletes = ranges.map(|ranges| ranges.iter().count() as u64).sum();
         stats.snapshots = inner.snapshots.list().len() as u64;
         stats.seqno = inner.visible.get();
         stats

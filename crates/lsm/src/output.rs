@@ -6,16 +6,16 @@
 //! 3. What is not taken by [`Outputs::finish`] is removed again.
 
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compaction::TableInfo;
-use sstable::{Expect, SeqNo, Table, TableMeta, TableWriter, Trailer};
+use sstable::{BlockCache, Expect, SeqNo, Table, TableMeta, TableWriter, Trailer};
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::family_options::FamilyOptions;
-use crate::fs::WriteFile;
+use crate::fs::{Fs, WriteFile};
 use crate::names;
 use crate::planted::{self, Bug};
 use crate::version::TableFile;
@@ -155,20 +155,34 @@ impl Drop for Outputs<'_> {
     }
 }
 
+/// Where a database's tables are, and what opening them takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) fs: &'a Arc<dyn Fs>,
+    pub(crate) folder: &'a Path,
+    pub(crate) db_id: u64,
+    pub(crate) cache: Option<&'a Arc<BlockCache>>,
+}
+
 /// Opens the file of a live table and checks that it is the one that was written.
 pub(crate) fn open_table(inner: &Inner, info: Arc<TableInfo>) -> Result<Arc<TableFile>> {
-    let path = names::table_path(&inner.path, info.id);
-    let file = inner.env.fs.open_read(&path).map_err(|error| Error::io("open", &path, error))?;
+    let (fs, folder, cache) = (&inner.env.fs, inner.path.as_path(), inner.cache.as_ref());
+    open_table_in(&Place { fs, folder, db_id: inner.db_id, cache }, info)
+}
+
+/// [`open_table`] for any folder.
+pub(crate) fn open_table_in(place: &Place<'_>, info: Arc<TableInfo>) -> Result<Arc<TableFile>> {
+    let path = names::table_path(place.folder, info.id);
+    let file = place.fs.open_read(&path).map_err(|error| Error::io("open", &path, error))?;
     let expect =
-        Expect { table_id: Some(table_id(inner.db_id, info.id)), file_bytes: Some(info.bytes) };
-    let cache = inner.cache.clone();
+        Expect { table_id: Some(table_id(place.db_id, info.id)), file_bytes: Some(info.bytes) };
+    let cache = place.cache.cloned();
     let table = Table::open(file, &path.to_string_lossy(), expect, cache.clone())?;
-    let fs = Arc::clone(&inner.env.fs);
-    Ok(TableFile::new(info, Arc::new(table), path, fs, cache))
+    Ok(TableFile::new(info, Arc::new(table), path, Arc::clone(place.fs), cache))
 }
 
 /// The identity that a table's checksums carry: a file of another database, or of another number,
 /// is not mistaken for it.
-fn table_id(db_id: u64, number: u64) -> u64 {
+pub(crate) fn table_id(db_id: u64, number: u64) -> u64 {
     db_id ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -264,7 +264,7 @@ impl Replayed<'_> {
     fn take(&mut self, first: SeqNo, payload: &[u8]) -> Result<()> {
         let damaged = |expected: &str| {
             let what = format!("{expected} in the batch of operation {first}");
-            Error::corruption(&self.inner.path.join("*.log"), 0, what)
+            Error::corruption(Path::new(""), 0, what) // the replay knows where
         };
         let count = Operations::new(payload).map_err(damaged)?.left();
         let memory = payload.len() + count as usize * self.inner.arena.entry_overhead_bytes();

@@ -2,6 +2,7 @@
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
+use crate::state::View;
 use crate::version::Version;
 
 /// What a verification has read.
@@ -20,10 +21,14 @@ pub struct VerifyReport {
 
 /// Reads and checks all live tables.
 pub(crate) fn verify(inner: &Inner) -> Result<VerifyReport> {
-    let view = inner.state.view();
+    verify_view(&inner.state.view(), || inner.check_open())
+}
+
+/// Reads and checks the tables of a view, as long as `go_on` allows.
+pub(crate) fn verify_view(view: &View, go_on: impl Fn() -> Result<()>) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
     for file in view.families().flat_map(|family| family.version.tables()) {
-        inner.check_open()?;
+        go_on()?;
         let read = file.table().verify()?;
         report.tables += 1;
         report.bytes += file.info().bytes;

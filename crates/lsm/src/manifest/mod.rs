@@ -155,6 +155,20 @@ impl Manifest {
         Self::start(fs, dir, (database, 1, 1), state, first)
     }
 
+    /// Makes the first manifest of a database that has all of `state` from the start; when this
+    /// returns, the folder is a database.
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn create_whole(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        database: u64,
+        state: State,
+    ) -> Result<Self> {
+        let first = state.to_edit();
+        Self::start(fs, dir, (database, 1, 1), state, &first)
+    }
+
     /// Opens the manifest in use, and goes on in a new file that starts with the whole state. The
     /// old one may hold edits that only the page cache knows (the process was killed, or a sync
     /// failed, after which no later sync can be trusted); nothing may be built on those.

@@ -101,7 +101,8 @@ pub struct ReplayReport {
 /// tear must not meet new operations of the same numbers.
 /// # Errors
 /// [`Error::Corruption`] as `mode` says; [`Error::Unsupported`] for logs of a later version;
-/// [`Error::Io`]; whatever `sink` answers.
+/// [`Error::Io`]; whatever `sink` answers: in a corruption without a path, the place of the record
+/// is filled in.
 #[expect(clippy::too_many_arguments, reason = "each is one plain fact")]
 pub fn replay(
     fs: &dyn Fs,
@@ -183,6 +184,18 @@ struct Found<'a> {
     offset: u64,
     tag: u64,
     payload: &'a [u8],
+}
+
+impl Found<'_> {
+    /// A sink that meets damage does not know where it is; this does.
+    fn locate(&self, error: Error) -> Error {
+        match error {
+            Error::Corruption { path, expected, .. } if path.as_os_str().is_empty() => {
+                Error::corruption(self.path, self.offset, expected)
+            }
+            other => other,
+        }
+    }
 }
 
 impl Replay<'_> {
@@ -284,7 +297,7 @@ impl Replay<'_> {
         }
         self.expected = Some(next);
         if next > self.after + 1 {
-            (self.sink)(found.tag, found.payload)?;
+            (self.sink)(found.tag, found.payload).map_err(|error| found.locate(error))?;
             self.report.records += 1;
             self.report.bytes += found.payload.len() as u64;
             self.report.last_seqno = next - 1;

@@ -516,3 +516,19 @@ fn crashes_leave_prefixes_with_everything_synced() {
         }
     }
 }
+
+/// A batch whose checksum holds and whose bytes are no batch: the error says where it lies.
+#[test]
+fn a_sink_that_meets_damage_is_told_the_place() {
+    let fs = sealed_log();
+    let mut batches = 0;
+    let mut sink = |_, _: &[u8]| {
+        batches += 1;
+        if batches < 3 { Ok(()) } else { Err(Error::corruption(Path::new(""), 0, "a put")) }
+    };
+    let mode = RecoveryMode::Salvage;
+    let error = replay(&fs, Path::new(DIR), &[1], DATABASE, 0, mode, &mut sink).unwrap_err();
+    let Error::Corruption { path, offset, expected } = error else { panic!("{error}") };
+    assert_eq!((path, expected.as_str()), (log_path(Path::new(DIR), 1), "a put"));
+    assert!(offset > 64, "the third record, not the file's start: {offset}");
+}

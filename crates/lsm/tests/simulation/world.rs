@@ -1,5 +1,7 @@
 //! One seed: a database in a world of its own, everything that happens to it, and what is checked.
 
+mod operate;
+
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
 use std::hash::{Hash, Hasher};
@@ -18,6 +20,7 @@ use lsm::{
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use self::operate::Checkpoint;
 use crate::history::{Batch, Change, History, Model, label};
 
 const PATH: &str = "/disk/data/db";
@@ -89,6 +92,7 @@ struct World {
     /// The second family was made: it must be there from now on.
     has_other: bool,
     snapshots: Vec<(Snapshot, Model)>,
+    checkpoints: Vec<Checkpoint>,
     history: History,
     /// A fault was planned since the last reopening: errors are no surprise.
     faulty: bool,
@@ -123,6 +127,7 @@ impl World {
             other: None,
             has_other: false,
             snapshots: Vec::new(),
+            checkpoints: Vec::new(),
             history: History::default(),
             faulty: false,
             torn: false,
@@ -277,7 +282,11 @@ impl World {
             87..89 => self.durable("flush", Db::flush),
             89..92 => self.durable("sync", Db::sync),
             92 => self.call("compact", Db::compact),
-            93 => self.call("wait", Db::wait_idle),
+            93 => match self.below(4) {
+                0 => self.checkpoint(),
+                1 => self.look(),
+                _ => self.call("wait", Db::wait_idle),
+            },
             94 => self.call("verify", |db| db.verify().map(drop)),
             95..97 => self.close(),
             _ => self.restart_after_kill(),
@@ -530,6 +539,7 @@ impl World {
     fn restart(&mut self, disk: MemFs, mode: CrashMode) -> Outcome {
         self.power_off();
         self.disk = disk;
+        self.check_checkpoints()?;
         self.reopen(mode)
     }
 
