@@ -92,13 +92,12 @@ fn place_tables(
         let from = names::table_path(&inner.path, table.number);
         let to = names::table_path(target, table.number);
         made.paths.push(to.clone());
-        match made.fs.hard_link(&from, &to) {
-            Ok(()) => report.linked += 1,
+        if made.fs.hard_link(&from, &to).is_ok() {
+            report.linked += 1;
+        } else {
             // Another file system, or one without links.
-            Err(_) => {
-                copy(made.fs, &from, &to)?;
-                report.copied += 1;
-            }
+            copy(made.fs, &from, &to)?;
+            report.copied += 1;
         }
         report.bytes += table.file_bytes;
     }

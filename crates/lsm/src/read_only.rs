@@ -63,7 +63,7 @@ pub enum Damage {
 }
 
 /// How a database is opened for reading only.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct ReadOnlyOptions {
     /// Bytes of the block cache. Default 32 MiB. 0 keeps no blocks.
     pub block_cache_bytes: usize,
@@ -130,7 +130,9 @@ impl ReadOnly {
     /// A folder that holds no database; files that cannot be read, unless the options pass over
     /// them; a manifest that cannot be read at all, always.
     pub fn open(path: impl AsRef<Path>, options: ReadOnlyOptions) -> Result<Self> {
-        Self::open_with(path, options, Arc::new(StdFs::new()), Arc::new(StdClock::new()))
+        let (fs, clock): (Arc<dyn Fs>, Arc<dyn Clock>) =
+            (Arc::new(StdFs::new()), Arc::new(StdClock::new()));
+        Self::open_with(path, options, &fs, &clock)
     }
 
     /// Opens a database in a world of the caller's.
@@ -140,8 +142,8 @@ impl ReadOnly {
     pub fn open_with(
         path: impl AsRef<Path>,
         options: ReadOnlyOptions,
-        fs: Arc<dyn Fs>,
-        clock: Arc<dyn Clock>,
+        fs: &Arc<dyn Fs>,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Self> {
         let path = path.as_ref();
         let mut wait = Duration::from_micros(100);
@@ -150,9 +152,9 @@ impl ReadOnly {
             // Until the last attempt, trouble may be a writer's doing.
             let last = attempt == ATTEMPTS;
             let damage = if last { options.damage } else { Damage::Refuse };
-            let mut load = Load::new(path, &options, Arc::clone(&fs), damage);
+            let mut load = Load::new(path, options, Arc::clone(fs), damage);
             match load.run() {
-                Ok(Some((view, at))) => return load.finish(clock, view, at),
+                Ok(Some((view, at))) => return load.finish(Arc::clone(clock), view, at),
                 Ok(None) if last => return Err(load.restless()),
                 Err(error) if last || matches!(error, Error::NotADatabase { .. }) => {
                     return Err(error);
@@ -179,7 +181,7 @@ struct Load<'a> {
 }
 
 impl<'a> Load<'a> {
-    fn new(path: &'a Path, options: &ReadOnlyOptions, fs: Arc<dyn Fs>, damage: Damage) -> Self {
+    fn new(path: &'a Path, options: ReadOnlyOptions, fs: Arc<dyn Fs>, damage: Damage) -> Self {
         let bytes = options.block_cache_bytes;
         let cache = (bytes > 0).then(|| Arc::new(BlockCache::new(bytes)));
         Self { path, fs, damage, cache, contents: None, skipped: Vec::new() }

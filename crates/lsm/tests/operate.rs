@@ -183,7 +183,7 @@ fn a_damaged_database_is_shown_as_far_as_it_can_be() {
     db.wait_idle().expect("idle");
     let shape = db.shape();
     db.close().expect("close");
-    let tables: Vec<_> = shape.levels.iter().flat_map(|level| level.tables()).collect();
+    let tables: Vec<_> = shape.levels.iter().flat_map(lsm::LevelShape::tables).collect();
     assert!(tables.len() > 1);
     let lost = tables[0];
     fs::remove_file(path.join(format!("{:06}.sst", lost.number))).expect("remove");

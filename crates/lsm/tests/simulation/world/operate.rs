@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lsm::fs::{FaultFs, Fs};
+use lsm::clock::Clock;
+use lsm::fs::Fs;
 use lsm::{Damage, Durability, ReadOnly, ReadOnlyOptions};
 
 use super::{OTHER, Outcome, PATH, World, collect, told};
@@ -42,7 +43,8 @@ impl World {
     /// What every checkpoint holds is right, or it is none; complete ones are right.
     pub(super) fn check_checkpoints(&mut self) -> Outcome {
         for checkpoint in std::mem::take(&mut self.checkpoints) {
-            let seen = self.read_only(&checkpoint.path, Arc::new(self.disk.clone()));
+            let disk: Arc<dyn Fs> = Arc::new(self.disk.clone());
+            let seen = self.read_only(&checkpoint.path, &disk);
             match seen {
                 Ok(found) if found == checkpoint.model => {}
                 Ok(_) => return Err(format!("{} holds another state", checkpoint.path)),
@@ -65,7 +67,8 @@ impl World {
 
     /// Looks at the open database as another process would.
     pub(super) fn look(&mut self) -> Outcome {
-        let seen = self.read_only(PATH, Arc::new(FaultFs::new(Arc::new(self.disk.clone()))));
+        let disk: Arc<dyn Fs> = Arc::new(self.disk.clone());
+        let seen = self.read_only(PATH, &disk);
         self.note(|| format!("look: {}", told(&seen)));
         match seen {
             // Nobody but this process knows what is only in its memtables.
@@ -77,11 +80,11 @@ impl World {
         }
     }
 
-    fn read_only(&self, path: &str, fs: Arc<dyn Fs>) -> lsm::Result<Model> {
+    fn read_only(&self, path: &str, fs: &Arc<dyn Fs>) -> lsm::Result<Model> {
         let options = ReadOnlyOptions { damage: Damage::Refuse, ..ReadOnlyOptions::default() };
         let files = self.disk.files();
-        let clock = Arc::clone(&self.clock) as Arc<_>;
-        let seen = ReadOnly::open_with(path, options, fs, clock)?;
+        let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as Arc<_>;
+        let seen = ReadOnly::open_with(path, options, fs, &clock)?;
         let mut found = collect::<Model>(b'd', seen.scan::<&[u8]>(..))?;
         if let Some(other) = seen.family(OTHER) {
             found.extend(collect::<Model>(b'o', other.scan::<&[u8]>(..))?);
