@@ -230,7 +230,6 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
 
 impl<'a> Cursor<&'a SkipList> {
     /// The record, if the cursor stands at one.
-    #[cfg(not(loom))]
     #[inline]
     pub(crate) fn record_in_list(&self) -> Option<Record<'a>> {
         let list: &'a SkipList = self.list;

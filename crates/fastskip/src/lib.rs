@@ -38,7 +38,6 @@ mod gate;
 mod insert;
 mod key;
 mod list;
-#[cfg(not(loom))]
 pub mod map;
 mod node;
 mod options;
@@ -52,7 +51,6 @@ pub use chunk::ChunkPool;
 pub use cursor::Cursor;
 pub use error::{BatchError, BatchStopped, InsertError, SealError};
 pub use list::SkipList;
-#[cfg(not(loom))]
 pub use map::{Builder, ConcurrentSkipList, FrozenMemtable, Iter, Snapshot, SnapshotIter};
 pub use options::Options;
 pub use record::Entry;

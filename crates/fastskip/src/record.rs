@@ -14,20 +14,23 @@
 use crate::arena::{Arena, GRANULE, Purpose};
 use crate::chunk::LINE;
 use crate::error::InsertError;
-#[cfg(not(loom))]
-use crate::sync::AtomicU32;
-use crate::sync::prefetch_write;
+use crate::sync::{AtomicU32, prefetch_write};
 use std::marker::PhantomData;
 
 #[cfg(not(loom))]
 pub(crate) const HEADER_BYTES: usize = 16;
-/// Under loom a record also carries a cell that loom watches: a read that is not ordered after the
-/// write is then a reported race.
+/// Under loom a record also carries what loom watches.
 #[cfg(loom)]
 pub(crate) const HEADER_BYTES: usize = 16 + size_of::<Watch>() + align_of::<Watch>();
 
+/// A read of the cell that is not ordered after its write is a reported race; the stamp is loom's
+/// own atomic, and stands here instead of before the header.
 #[cfg(loom)]
-pub(crate) type Watch = loom::cell::UnsafeCell<()>;
+#[derive(Debug)]
+pub(crate) struct Watch {
+    cell: loom::cell::UnsafeCell<()>,
+    stamp: AtomicU32,
+}
 
 /// Where a record is; never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,10 +116,11 @@ impl Arena {
         unsafe { start.cast::<[u64; 2]>().write_unaligned([version, lengths]) };
         #[cfg(loom)]
         watch(start, |cell| {
+            let (new, stamp) = (loom::cell::UnsafeCell::new(()), AtomicU32::new(stamp));
             // SAFETY: the cell lies in the header, which was just handed out to us.
-            unsafe { cell.write(Watch::new(())) };
+            unsafe { cell.write(Watch { cell: new, stamp }) };
             // SAFETY: written the line before.
-            unsafe { &*cell }.with_mut(|_| ());
+            unsafe { &*cell }.cell.with_mut(|_| ());
         });
         // SAFETY: `alloc` gave room for header, key and value.
         let key_start = unsafe { start.add(HEADER_BYTES) };
@@ -149,19 +153,27 @@ impl Arena {
         #[cfg(loom)]
         watch(start.cast_mut(), |cell| {
             // SAFETY: written in `add_record` before the place was published.
-            unsafe { &*cell }.with(|_| ());
+            unsafe { &*cell }.cell.with(|_| ());
         });
         Record { start, lifetime: PhantomData }
     }
 }
 
 #[cfg(loom)]
-fn watch(start: *mut u8, act: impl FnOnce(*mut Watch)) {
+fn watch<T>(start: *mut u8, act: impl FnOnce(*mut Watch) -> T) -> T {
     let cell = start.wrapping_add(16);
-    act(cell.wrapping_add(cell.align_offset(align_of::<Watch>())).cast());
+    act(cell.wrapping_add(cell.align_offset(align_of::<Watch>())).cast())
 }
 
 impl<'a> Record<'a> {
+    /// The record's stamp. Only for lists whose records have stamps.
+    #[cfg(loom)]
+    pub(crate) fn stamp(self) -> &'a AtomicU32 {
+        // SAFETY: written in `add_record` before the place was published; the arena, borrowed for
+        // 'a, keeps it.
+        watch(self.start.cast_mut(), |watch| unsafe { &(*watch).stamp })
+    }
+
     /// The record's stamp. Only for lists whose records have stamps.
     #[cfg(not(loom))]
     #[inline]

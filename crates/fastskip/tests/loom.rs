@@ -4,7 +4,7 @@
 #![cfg(loom)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use fastskip::{InsertError, Options, SkipList};
+use fastskip::{ConcurrentSkipList, InsertError, Options, SkipList};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -274,5 +274,77 @@ fn cursor_step_after_insert() {
         thread.join().unwrap();
         cursor.advance();
         assert_eq!(cursor.key(), b"c");
+    });
+}
+
+fn map() -> ConcurrentSkipList {
+    ConcurrentSkipList::with_shards(1)
+}
+
+/// What a snapshot shows once, it shows for ever: an insert is stamped after it is linked.
+#[test]
+fn snapshot_and_insert() {
+    explore(|| {
+        let list = Arc::new(map());
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || assert!(other.insert(b"k", b"v")));
+        let snapshot = list.snapshot();
+        let first = snapshot.get_live(b"k").is_some();
+        assert_eq!(snapshot.get_live(b"k").is_some(), first);
+        thread.join().unwrap();
+        assert_eq!(snapshot.get_live(b"k").is_some(), first);
+        assert!(list.contains_key(b"k"));
+    });
+}
+
+/// The same over a key that is there and is deleted.
+#[test]
+fn snapshot_and_delete() {
+    explore(|| {
+        let list = Arc::new(map());
+        assert!(list.insert(b"k", b"v"));
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || assert!(other.delete(b"k")));
+        let snapshot = list.snapshot();
+        let first = snapshot.get(b"k");
+        thread.join().unwrap();
+        assert_eq!(snapshot.get(b"k"), first);
+        assert_eq!(list.get(b"k"), Some((&b""[..], true)));
+        assert_eq!(list.len(), 0);
+    });
+}
+
+/// What a thread wrote before, a snapshot has if it has what the thread wrote after.
+#[test]
+fn a_snapshot_cuts_a_history() {
+    explore(|| {
+        let list = Arc::new(map());
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || {
+            assert!(other.insert(b"a", b"1"));
+            assert!(other.insert(b"b", b"2"));
+        });
+        let snapshot = list.snapshot();
+        // In this order: a scan that passed `a` must not find `b` behind it.
+        let first = snapshot.contains_key(b"a");
+        let second = snapshot.contains_key(b"b");
+        assert!(first || !second);
+        thread.join().unwrap();
+    });
+}
+
+/// Of two writes of one key both count, one after the other.
+#[test]
+fn put_and_put() {
+    explore(|| {
+        let list = Arc::new(map());
+        let other = Arc::clone(&list);
+        let thread = thread::spawn(move || other.put(b"k", b"1").unwrap());
+        let mine = list.put(b"k", b"2").unwrap();
+        let theirs = thread.join().unwrap();
+        assert!(mine != theirs, "one of them replaced the other");
+        let last = if mine { b"2" } else { b"1" };
+        assert_eq!(list.get_live(b"k"), Some(&last[..]));
+        assert_eq!(list.len(), 1);
     });
 }

@@ -221,6 +221,8 @@ impl Store {
         // ORDERING: SeqCst: after the link of the record (see `Node::fill`), and in one order with
         // the move of the epoch in `take_epoch`: a snapshot that did not see the link has moved
         // the epoch before this reads it.
+        #[cfg(loom)] // it takes a SeqCst load for an Acquire: a fence says what is meant
+        fence(Ordering::SeqCst);
         let epoch = self.epoch.load(Ordering::SeqCst);
         // ORDERING: Release: see the Acquire above. If somebody else stamps first, that counts.
         let (success, failure) = (Ordering::Release, Ordering::Relaxed);
