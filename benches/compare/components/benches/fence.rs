@@ -2,8 +2,9 @@
 //! and docs/reproduction.md.
 //!
 //! `cargo bench --bench fence -- [latency] [cold] [ranges] [memory] [crossovers] [real]` prints the
-//! named tables, or all; `min=N`, `max=N` and `set=NAME` narrow them. `FENCE_WORDS` names a file of
-//! `key TAB value` lines, `FENCE_PATHS` a folder whose file names become keys (default `/usr`).
+//! named tables, or all; `min=N`, `max=N` and `set=NAME` narrow them, `seconds=S`
+//! bounds each table (default 8, five rounds at least). `FENCE_WORDS` names a file of `key TAB
+//! value` lines, `FENCE_PATHS` a folder whose file names become keys (default `/usr`).
 //!
 //! A query is a stored key, drawn at random. *Dependent*: the next query waits for the rank of the
 //! one before. *Absent*: the same with keys drawn alike but not stored. *Batched*: 1,024 keys a
@@ -15,6 +16,7 @@ use std::hint::black_box;
 use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use eytzinger::SliceExt as _;
@@ -200,11 +202,19 @@ impl<'a> Table<'a> {
         self.rows.push((name.into(), cells.into_iter().collect()));
     }
 
-    fn print(mut self) {
+    /// The figures of the row whose name contains `name`, if there is one.
+    fn figures(&self, name: &str) -> Option<Vec<f64>> {
+        let (_, cells) = self.rows.iter().find(|(found, _)| found.contains(name))?;
+        Some(cells.iter().map(|cell| cell.least).collect())
+    }
+
+    /// Measures and prints; returns itself with the figures.
+    fn print(mut self) -> Self {
+        let seconds = SECONDS.get().copied().unwrap_or(8.0);
         let begin = Instant::now();
         for round in 0..40 {
             self.rows.iter_mut().flat_map(|(_, cells)| cells).for_each(Cell::measure);
-            if round >= 4 && begin.elapsed().as_secs_f64() > 8.0 {
+            if round >= 4 && begin.elapsed().as_secs_f64() > seconds {
                 break;
             }
         }
@@ -212,8 +222,12 @@ impl<'a> Table<'a> {
         for (name, cells) in &self.rows {
             row(name, &cells.iter().map(|cell| cell.least).collect::<Vec<_>>());
         }
+        self
     }
 }
+
+/// Seconds a table may take beyond its first rounds.
+static SECONDS: OnceLock<f64> = OnceLock::new();
 
 fn build(layout: Layout, keys: &Keys) -> Owned {
     let mut builder = Builder::new(layout);
@@ -327,7 +341,43 @@ fn latency(name: &str, keys: &Keys, others: &Keys) {
         let cells = three(&asked, move |key: &[u8]| fence.find(key));
         table.row(&format!("**{layout:?}**"), cells.into_iter().chain([batched]));
     }
-    table.print();
+    let table = table.print();
+    if keys.len() >= 1_000_000 && keys.iter().all(|key| key.len() == 16) {
+        goals(keys.len(), &table);
+    }
+}
+
+/// What was aimed at for 16-byte keys, and what was reached: the best layout of each column.
+fn goals(entries: usize, table: &Table<'_>) {
+    println!("\n#### {entries} entries of 16 B, against the goals (ns a query)\n");
+    println!("| | theirs | ours | ratio | goal | reached |\n|---|---|---|---|---|---|");
+    let least = |column: usize| {
+        let rows = Layout::ALL.iter().filter_map(|layout| table.figures(&format!("**{layout:?}")));
+        rows.fold(f64::INFINITY, |least, figures| least.min(figures[column]))
+    };
+    let print = |what: &str, theirs: f64, ours: f64, goal: f64| {
+        let (ratio, reached) = (theirs / ours, if theirs >= goal * ours { "yes" } else { "no" });
+        println!("| {what} | {theirs:.1} | {ours:.1} | {ratio:.2} | {goal} | {reached} |");
+    };
+    for (name, goal) in [
+        ("`binary_search` on inline", 5.0),
+        ("`partition_point` on inline", 5.0),
+        ("`binary_search` on `Box", 10.0),
+        ("crate `eytzinger`", 3.0),
+    ] {
+        if let Some(figures) = table.figures(name) {
+            print(&format!("{name}, dependent"), figures[0], least(0), goal);
+        }
+    }
+    print("batched, best over best", least(0), least(3), 4.0);
+    for layout in Layout::ALL {
+        if let Some(figures) = table.figures(&format!("**{layout:?}")) {
+            print(&format!("batched, {layout:?} over itself"), figures[0], figures[3], 4.0);
+        }
+    }
+    if entries < 2_000_000 {
+        print("batched, 35 ns allowed", 35.0, least(3), 1.0);
+    }
 }
 
 /// Each query goes to another copy in turn; together they are far larger than the caches.
@@ -346,7 +396,7 @@ fn cold(name: &str, keys: &Keys) {
         });
         table.row(&format!("**{layout:?}**"), [cell]);
     }
-    table.print();
+    drop(table.print());
 }
 
 /// The report's four sizes: how many ranges, and how many separators each spans.
@@ -380,7 +430,7 @@ fn ranges(name: &str, keys: &Keys) {
         });
         table.row(&format!("**{layout:?}**"), cells);
     }
-    table.print();
+    drop(table.print());
 }
 
 fn memory(name: &str, keys: &Keys) {
@@ -406,7 +456,7 @@ fn compare(title: &str, layouts: &[Layout], sets: &[(String, Keys)]) {
         });
         table.row(name, cells);
     }
-    table.print();
+    drop(table.print());
 }
 
 /// The figures that `fence::choose` rests on.
@@ -455,6 +505,9 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let option = |name: &str| args.iter().find_map(|arg| arg.strip_prefix(name));
     let max: usize = option("max=").and_then(|max| max.parse().ok()).unwrap_or(10_000_000);
+    if let Some(seconds) = option("seconds=").and_then(|seconds| seconds.parse().ok()) {
+        SECONDS.get_or_init(|| seconds);
+    }
     let min: usize = option("min=").and_then(|min| min.parse().ok()).unwrap_or(0);
     let named: Vec<&String> = args.iter().filter(|arg| !arg.contains('=')).collect();
     let wanted = |name: &str| named.is_empty() || named.iter().any(|arg| *arg == name);
