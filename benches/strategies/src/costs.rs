@@ -22,9 +22,13 @@ const READS: u32 = 200_000;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Records, and as many updates.
+    /// Records.
     #[arg(long, default_value_t = 1_000_000)]
     entries: u32,
+    /// Updates for each record. A tree whose levels are rewritten whole needs several to show
+    /// its mean.
+    #[arg(long, default_value_t = 1)]
+    updates: u32,
     /// Ratio between the sizes of neighbouring levels.
     #[arg(long, default_value_t = 4)]
     size_ratio: u32,
@@ -156,8 +160,9 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
     let loaded = bench.db.stats();
     let (mut space, mut space_max, mut runs, mut samples) = (0.0, 0.0f64, 0.0, 0.0);
     let mut keys = StdRng::seed_from_u64(6);
-    let updates = (0..entries).map(move |_| keys.random_range(0..entries));
-    took += bench.write(updates, |stats| {
+    let updates = entries.saturating_mul(arguments.updates);
+    let stream = (0..updates).map(move |_| keys.random_range(0..entries));
+    took += bench.write(stream, |stats| {
         space += stats.table_bytes as f64;
         space_max = space_max.max(stats.table_bytes as f64);
         runs += stats.runs as f64;
@@ -171,7 +176,7 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
     Ok(Row {
         strategy: name,
         load: written(&loaded) / user,
-        updates: (written(&end) - written(&loaded)) / user,
+        updates: (written(&end) - written(&loaded)) / user / f64::from(arguments.updates),
         space: space / samples / user,
         space_max: space_max / user,
         forecast_load: forecast.load_write_amplification,
@@ -179,7 +184,7 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
         forecast_space: forecast.space_amplification,
         runs: runs / samples,
         blocks_per_get,
-        puts_per_s: 2.0 * f64::from(entries) / seconds,
+        puts_per_s: (f64::from(entries) + f64::from(updates)) / seconds,
         gets_per_s,
         merge_ms: end.compaction_us as f64 / 1e3 / end.compactions.max(1) as f64,
         background_cpu: used / seconds,
@@ -210,7 +215,11 @@ fn forecast(
         overhead_bytes: stored - ENTRY_BYTES,
         ..Setup::default()
     };
-    let workload = Workload { entries: arguments.entries.into(), ..Workload::default() };
+    let workload = Workload {
+        entries: arguments.entries.into(),
+        updates: arguments.updates.into(),
+        ..Workload::default()
+    };
     Ok(simulate(&workload, &setup)?)
 }
 
@@ -240,8 +249,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     let (entries, buffer) = (arguments.entries, arguments.buffer_kib);
     writeln!(
         text,
-        "{entries} records, as many updates, T = {}, buffer {buffer} KiB\n",
-        arguments.size_ratio
+        "{entries} records, {} updates each, T = {}, buffer {buffer} KiB\n",
+        arguments.updates, arguments.size_ratio
     )?;
     writeln!(
         text,
