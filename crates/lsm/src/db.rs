@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use sstable::{BlockCache, Kind, SeqNo};
 
+use crate::adaptive::Watch;
 use crate::admission::Admission;
 use crate::background::{self, Work};
 use crate::batch::WriteBatch;
@@ -92,6 +93,7 @@ pub(crate) struct Inner {
     pub(crate) work: Work,
     pub(crate) progress: Signal,
     pub(crate) counters: Counters,
+    pub(crate) watch: Watch,
     pub(crate) timings: Timings,
     pub(crate) events: Arc<Events>,
     pub(crate) stopped: OnceLock<Arc<str>>,
@@ -207,6 +209,7 @@ impl Inner {
         self.check_open()?;
         let view = Arc::clone(self.state.peek().family(family)?);
         let at = at.unwrap_or_else(|| self.visible.get());
+        self.counters.scanned();
         Ok(Scan::new(view, at, bounds))
     }
 
@@ -219,6 +222,7 @@ impl Inner {
         self.check_open()?;
         let view = Arc::clone(self.state.peek().family(family)?);
         let at = at.unwrap_or_else(|| self.visible.get());
+        self.counters.scanned();
         Ok(read::cursor(&view, at, bounds))
     }
 }

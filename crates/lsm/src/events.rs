@@ -116,6 +116,15 @@ pub enum Event {
         /// Bytes of its file.
         capacity_bytes: u64,
     },
+    /// An adaptive family's tree has another shape from the next compaction on.
+    Adapted {
+        /// The family's name.
+        family: String,
+        /// The shape it has now.
+        strategy: String,
+        /// The operations that are cheaper with it.
+        reason: String,
+    },
     /// A background job failed. It is tried again when somebody needs its result.
     BackgroundFailed {
         /// The kind of job.
@@ -139,6 +148,7 @@ impl Event {
             | Self::CompactionEnded { .. }
             | Self::StallEnded { .. }
             | Self::Slowed { .. }
+            | Self::Adapted { .. }
             | Self::BackgroundFailed { .. }
             | Self::WritesStopped { .. } => true,
             Self::FlushBegan { .. }

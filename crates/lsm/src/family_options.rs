@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use std::time::Duration;
+
 use compaction::Strategy;
 use sstable::Codec;
 
@@ -11,6 +13,10 @@ use crate::options::Options;
 
 /// Runs in level 0 that ask for a compaction.
 const L0_RUNS: u32 = 4;
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
 
 /// How a family's data is stored. Each field is as in [`Options`].
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +40,17 @@ pub struct FamilyOptions {
     pub strategy: Strategy,
     /// Ratio between the sizes of neighbouring levels. Default 10, 2 to 32.
     pub size_ratio: u32,
+    /// Lets the shape of the tree follow the mix of operations, from `strategy` and `size_ratio`
+    /// on: after each flush it may take a small step, by the closed forms of what operations cost.
+    /// Default: off.
+    pub adaptive: bool,
+    /// A deletion is merged down to the last level within about this time, so that what it hides
+    /// is gone from the files. Costs merges that nothing else asked for. Looked at after each
+    /// flush and compaction: a database at rest is left in peace. Default: no limit.
+    pub tombstone_age_max: Option<Duration>,
+    /// Share of deletions among a table's entries above which it is compacted when nothing else
+    /// is to do; 0 switches that off. Default: 0.5.
+    pub tombstone_density: f64,
     /// Bytes at which a compaction starts its next output table. Default 64 MiB, from 4 KiB.
     pub table_bytes: u64,
     /// Bytes that the first level below level 0 should hold. Default 256 MiB; best about four
@@ -59,6 +76,9 @@ impl From<&Options> for FamilyOptions {
             fence: options.fence,
             strategy: options.strategy,
             size_ratio: options.size_ratio,
+            adaptive: options.adaptive,
+            tombstone_age_max: options.tombstone_age_max,
+            tombstone_density: options.tombstone_density,
             table_bytes: options.table_bytes,
             base_bytes: options.write_buffer_bytes as u64 * u64::from(L0_RUNS),
         }
@@ -85,6 +105,8 @@ impl FamilyOptions {
     pub(crate) fn compaction_options(&self) -> compaction::Options {
         compaction::Options {
             size_ratio: self.size_ratio,
+            max_tombstone_age_us: self.tombstone_age_max.map(micros),
+            tombstone_density: self.tombstone_density,
             l0_runs: L0_RUNS,
             base_bytes: self.base_bytes.max(1),
             target_table_bytes: self.table_bytes,
@@ -125,6 +147,11 @@ impl FamilyOptions {
         line("fence", &format_args!("{:?}", self.fence));
         line("strategy", &self.strategy);
         line("size_ratio", &self.size_ratio);
+        line("adaptive", &self.adaptive);
+        if let Some(age) = self.tombstone_age_max {
+            line("tombstone_age_max_us", &micros(age));
+        }
+        line("tombstone_density", &self.tombstone_density);
         line("table_bytes", &self.table_bytes);
         line("base_bytes", &self.base_bytes);
         text
@@ -161,6 +188,11 @@ impl FamilyOptions {
             }
             "strategy" => self.strategy = value.parse().ok()?,
             "size_ratio" => self.size_ratio = value.parse().ok()?,
+            "adaptive" => self.adaptive = value.parse().ok()?,
+            "tombstone_age_max_us" => {
+                self.tombstone_age_max = Some(Duration::from_micros(value.parse().ok()?));
+            }
+            "tombstone_density" => self.tombstone_density = value.parse().ok()?,
             "table_bytes" => self.table_bytes = value.parse().ok()?,
             "base_bytes" => self.base_bytes = value.parse().ok()?,
             _ => return None,
@@ -184,6 +216,9 @@ mod tests {
             fence: fence::Layout::Standard,
             strategy: Strategy::Tiered,
             size_ratio: 3,
+            adaptive: true,
+            tombstone_age_max: Some(Duration::from_secs(3600)),
+            tombstone_density: 0.25,
             table_bytes: 5000,
             base_bytes: 6000,
             ..FamilyOptions::default()

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use compaction::{Retain, Verdict};
 use sstable::Cursor as _;
 
+use crate::adaptive;
 use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::events::Event;
@@ -42,6 +43,7 @@ pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
         }
         flush(inner, &view, sealed)?;
         inner.progress.notify();
+        adaptive::observe(inner);
         crate::background::schedule(inner);
     }
 }

@@ -1,5 +1,6 @@
 //! An embedded LSM-tree storage engine: crash-proof, bounded in memory, pleasant to read.
 
+mod adaptive;
 mod admission;
 mod background;
 mod batch;

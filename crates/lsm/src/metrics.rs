@@ -30,6 +30,7 @@ pub(crate) fn line() -> usize {
 #[repr(align(128))]
 struct Line {
     gets: AtomicU64,
+    scans: AtomicU64,
     hits: AtomicU64,
     table_misses: AtomicU64,
     writes: AtomicU64,
@@ -96,6 +97,21 @@ impl Counters {
         add(&line.gets, 1);
         if hit {
             add(&line.hits, 1);
+        }
+    }
+
+    /// Takes note of a scan or cursor that begins.
+    pub(crate) fn scanned(&self) {
+        add(&self.line().scans, 1);
+    }
+
+    /// The operations so far, by kind.
+    pub(crate) fn operations(&self) -> Operations {
+        Operations {
+            writes: self.sum(|line| &line.operations),
+            gets: self.sum(|line| &line.gets),
+            hits: self.sum(|line| &line.hits),
+            scans: self.sum(|line| &line.scans),
         }
     }
 
@@ -172,6 +188,7 @@ impl Counters {
     pub(crate) fn stats(&self) -> Stats {
         Stats {
             gets: self.sum(|line| &line.gets),
+            scans: self.sum(|line| &line.scans),
             get_hits: self.sum(|line| &line.hits),
             table_misses: self.sum(|line| &line.table_misses),
             writes: self.sum(|line| &line.writes),
@@ -197,6 +214,19 @@ impl Counters {
     }
 }
 
+/// Operations by kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Operations {
+    /// Puts and deletes.
+    pub(crate) writes: u64,
+    /// Point reads.
+    pub(crate) gets: u64,
+    /// Those that found a value.
+    pub(crate) hits: u64,
+    /// Scans and cursors.
+    pub(crate) scans: u64,
+}
+
 /// What the database has done since it was opened, and what it holds now.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -205,6 +235,8 @@ pub struct Stats {
     pub gets: u64,
     /// Point reads that found a value.
     pub get_hits: u64,
+    /// Scans and cursors begun.
+    pub scans: u64,
     /// Batches written, single writes included.
     pub writes: u64,
     /// Puts and deletes in them.

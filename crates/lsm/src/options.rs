@@ -1,5 +1,7 @@
 //! [`Options`]: what a database is opened with. Every field says its default, unit and cost.
 
+use std::time::Duration;
+
 use compaction::Strategy;
 use sstable::Codec;
 
@@ -72,6 +74,17 @@ pub struct Options {
     /// Ratio between the sizes of neighbouring levels. Default 10, 2 to 32. Larger means fewer
     /// levels: under leveling cheaper reads and dearer writes, under tiering the reverse.
     pub size_ratio: u32,
+    /// Lets the shape of the tree follow the mix of operations, from `strategy` and `size_ratio`
+    /// on: after each flush it may take a small step, by the closed forms of what operations cost.
+    /// Default: off.
+    pub adaptive: bool,
+    /// A deletion is merged down to the last level within about this time, so that what it hides
+    /// is gone from the files. Costs merges that nothing else asked for. Looked at after each
+    /// flush and compaction: a database at rest is left in peace. Default: no limit.
+    pub tombstone_age_max: Option<Duration>,
+    /// Share of deletions among a table's entries above which it is compacted when nothing else
+    /// is to do; 0 switches that off. Default: 0.5.
+    pub tombstone_density: f64,
     /// Bytes at which a compaction starts its next output table. Default 64 MiB, from 4 KiB.
     pub table_bytes: u64,
     /// Threads for compactions; one more runs only flushes. Default 2, 1 to 64.
@@ -106,6 +119,9 @@ impl Default for Options {
             fence: fence::Layout::Adaptive,
             strategy: Strategy::default(),
             size_ratio: 10,
+            adaptive: false,
+            tombstone_age_max: None,
+            tombstone_density: 0.5,
             table_bytes: 64 << 20,
             background_threads: 2,
             latency_sampling: 64,

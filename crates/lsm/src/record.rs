@@ -137,7 +137,8 @@ impl FileHeader {
             return Err(HeaderError::Unknown(format!("format version {version}")));
         }
         let covered = bytes.get(..FILE_HEADER_BYTES - 4).unwrap_or_default();
-        if u32_at(bytes, FILE_HEADER_BYTES - 4) != crc32c::crc32c(covered) || version != VERSION {
+        let matches = u32_at(bytes, FILE_HEADER_BYTES - 4) == crc32c::crc32c(covered);
+        if !(matches || cfg!(fuzzing)) || version != VERSION {
             return damaged(0, "a file header that fits its checksum".into());
         }
         let found = u64_at(bytes, 16);
@@ -209,7 +210,8 @@ impl Header {
             return None;
         }
         let (crc, covered) = bytes.split_first_chunk::<4>()?;
-        if u32::from_le_bytes(*crc) != header_crc(covered, seed, offset) {
+        let matches = u32::from_le_bytes(*crc) == header_crc(covered, seed, offset);
+        if !(matches || cfg!(fuzzing)) {
             return None;
         }
         Some(Self {
@@ -320,8 +322,8 @@ impl<'a> Reader<'a> {
         let bytes = self.window.get(start, padded)?.get(..padded).unwrap_or_default();
         let Some((payload, padding)) = bytes.split_at_checked(length) else { return Ok(None) };
         let matches = payload_crc(payload) == header.payload_crc;
-        if !(matches || planted::has(Bug::IgnoredChecksum)) || padding.iter().any(|byte| *byte != 0)
-        {
+        let believed = matches || planted::has(Bug::IgnoredChecksum) || cfg!(fuzzing);
+        if !believed || padding.iter().any(|byte| *byte != 0) {
             return Ok(None);
         }
         self.offset = start + padded as u64;

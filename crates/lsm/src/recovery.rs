@@ -163,6 +163,7 @@ fn assemble(
         visible: Visible::new(0),
         snapshots: crate::snapshot::Snapshots::default(),
         admission: crate::admission::Admission::default(),
+        watch: crate::adaptive::Watch::default(),
         work: crate::background::Work::default(),
         progress: crate::scheduler::Signal::new(),
         counters: crate::metrics::Counters::default(),

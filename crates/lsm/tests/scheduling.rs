@@ -1,9 +1,10 @@
 //! When and how compactions run: in parts side by side, paced, whatever the strategy.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lsm::compaction::{Granularity, Selection, Strategy};
-use lsm::{Codec, Db, Durability, Options, Pressure};
+use lsm::{Codec, Db, Durability, Event, Listeners, Options, Pressure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -101,4 +102,52 @@ fn every_selection_keeps_the_database_equal_to_its_model() {
         assert!(stats.compactions > 0, "{selection:?}: {stats:?}");
         assert_eq!((stats.pressure, stats.write_delay_us_per_mib), (Pressure::None, 0));
     }
+}
+
+/// A tree that is written to and never read becomes cheaper to write to; nothing is lost on the
+/// way, and listeners are told why.
+#[test]
+fn an_adaptive_tree_follows_the_operations() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let listeners = Listeners::new().with(move |event: &Event| {
+        if let Event::Adapted { strategy, reason, .. } = event {
+            sender.send(format!("{strategy}: {reason}")).expect("the test listens");
+        }
+    });
+    let options = Options { adaptive: true, listeners, ..options(Strategy::Leveled) };
+    let db = Db::open(folder.path(), options).expect("open");
+    let (mut model, mut rng) = (BTreeMap::new(), StdRng::seed_from_u64(21));
+    for _ in 0..40 {
+        churn(&db, &mut model, &mut rng, 4_000);
+    }
+    same(&db, &model);
+    let steps: Vec<String> = receiver.try_iter().collect();
+    assert!(!steps.is_empty(), "no step in 40 windows of writes");
+    assert!(steps[0].contains("writes"), "{steps:?}");
+}
+
+/// Deletions in a tree that is otherwise at rest reach the last level in time.
+#[test]
+fn deletions_do_not_outlive_their_deadline() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let age = Duration::from_millis(300);
+    let options = Options { tombstone_age_max: Some(age), ..options(Strategy::Leveled) };
+    let db = Db::open(folder.path(), options).expect("open");
+    for n in 0..20_000 {
+        db.put(key(n), [7; 64]).expect("ok");
+    }
+    db.compact().expect("ok");
+    for n in 0..200 {
+        db.delete(key(n * 7)).expect("ok");
+    }
+    db.flush().expect("ok");
+    assert!(db.stats().table_tombstones > 0);
+    std::thread::sleep(age * 2);
+    // Nothing wakes an idle tree but what happens to it.
+    db.put(b"something", b"happens").expect("ok");
+    db.flush().expect("ok");
+    db.wait_idle().expect("ok");
+    assert_eq!(db.stats().table_tombstones, 0, "they are merged with what they hide");
+    assert_eq!(db.get(key(7)).expect("ok"), None);
 }
