@@ -57,7 +57,7 @@ Exit codes:
 
 pub(crate) use self::forecast::{AdviseArgs, SimulateArgs, WorkloadArgs};
 pub(crate) use self::language::{ClientArgs, DslArgs, QuitEnds, ServeArgs, SessionArgs};
-pub(crate) use self::tools::{ManArgs, TopArgs};
+pub(crate) use self::tools::{ExplainArgs, ManArgs, TopArgs};
 
 /// `lsm`, taken apart.
 #[derive(Debug, Parser)]
@@ -298,6 +298,8 @@ pub(crate) enum Command {
     Families(FamiliesArgs),
     /// Draw the tree: levels, runs and tables over the keys
     Shape,
+    /// Say how a key, or a range, is read: memtables, runs, filters, blocks, times
+    Explain(ExplainArgs),
     /// Print what a file of a database says, without opening the database
     #[command(subcommand)]
     Dump(Dump),
@@ -463,7 +465,7 @@ pub(crate) enum OnError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BytesArg(pub(crate) Vec<u8>);
 
-fn bytes_parser() -> impl clap::builder::TypedValueParser<Value = BytesArg> {
+pub(crate) fn bytes_parser() -> impl clap::builder::TypedValueParser<Value = BytesArg> {
     OsStringValueParser::new()
         .try_map(|text| unescape(text.as_encoded_bytes()).map(|bytes| BytesArg(bytes.into_owned())))
 }

@@ -2,8 +2,9 @@
 
 pub(crate) use lsm::compaction::Strategy;
 pub(crate) use lsm::{
-    Codec, Db, Durability, Error, Family, FamilyOptions, Key, LevelShape, MemtableShape, Options,
-    Result, RunShape, Scan, Shape, Stats, TableShape, Value, WriteBatch,
+    Codec, Db, Durability, Error, Family, FamilyOptions, FoundVersion, GetPath, GetStep, Key,
+    LevelShape, MemtableShape, Options, Probe, Result, RunShape, Scan, ScanPath, ScanSource, Shape,
+    Stats, TableShape, Value, WriteBatch,
 };
 pub(crate) use lsm::{RecoveryMode, compaction, fs, inspect, manifest, wal};
 pub(crate) use sstable::{

@@ -147,6 +147,29 @@ pub(crate) fn json_bytes(bytes: &[u8]) -> serde_json::Value {
 mod tests {
     use super::*;
 
+    /// The share of light that a colour of the 256 gives off (WCAG 2.0's relative luminance).
+    fn luminance(colour: u8) -> f64 {
+        const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+        let cube = usize::from(colour.wrapping_sub(16));
+        let rgb = match colour {
+            232.. => [8 + (colour - 232) * 10; 3],
+            _ => [STEPS[cube / 36], STEPS[cube / 6 % 6], STEPS[cube % 6]],
+        };
+        let linear = rgb.map(|part| match f64::from(part) / 255.0 {
+            part if part <= 0.03928 => part / 12.92,
+            part => ((part + 0.055) / 1.055).powf(2.4),
+        });
+        0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    }
+
+    #[test]
+    fn colours_stand_out_on_white_and_on_black() {
+        for colour in LEVELS.into_iter().chain([MEMORY]) {
+            let light = luminance(colour) + 0.05;
+            assert!(1.05 / light > 2.5 && light / 0.05 > 5.0, "colour {colour}");
+        }
+    }
+
     #[test]
     fn plain_is_plain_and_colours_end_where_the_text_ends() {
         assert_eq!(Paint::Plain.style(Style::Good, "yes"), "yes");

@@ -198,3 +198,32 @@ fn every_command_explains_itself_with_an_example() {
         assert!(help.contains("xample"), "{command}: {help}");
     }
 }
+
+#[test]
+fn reads_are_explained() {
+    let place = tree();
+    place.lsm(["compact"]).ok();
+    place.lsm(["put", "key000007", "newer"]).ok();
+    place.lsm(["del", "key000008"]).ok();
+    let path = place.lsm(["--json", "explain", "key000777"]).json();
+    let steps = path["steps"].as_array().unwrap();
+    let last = steps.last().unwrap();
+    assert_eq!((&path["found"], &last["level"]), (&true.into(), &6.into()), "{path}");
+    assert!(last["probe"]["block"]["bytes"].as_u64().unwrap() > 0, "{path}");
+    assert_eq!(last["probe"]["filter"], "maybe", "{path}");
+    let path = place.lsm(["--json", "explain", "no such key"]).json();
+    assert_eq!((&path["found"], &path["value_bytes"]), (&false.into(), &().into()));
+    let said = place.lsm(["explain", "key000007"]).ok();
+    assert!(said.lines().count() >= 2 && said.contains("key000007"), "{said}");
+
+    let path = place.lsm(["--json", "explain", "--prefix", "key00000"]).json();
+    // Whether the deletion is still there depends on how far a compaction in the background is.
+    assert_eq!(path["entries"], 9, "{path}");
+    assert!(!path["sources"].as_array().unwrap().is_empty(), "{path}");
+    let path = place.lsm(["--json", "explain", "key000008"]).json();
+    assert_eq!(path["found"], false, "{path}");
+    let path = place.lsm(["--json", "explain", "--from", "key000100", "--limit", "5"]).json();
+    assert_eq!((&path["entries"], &path["limited"]), (&5.into(), &true.into()), "{path}");
+    let said = place.lsm(["explain", "--from", "key000100", "--to", "key000200"]).ok();
+    assert!(said.contains("100 "), "{said}");
+}

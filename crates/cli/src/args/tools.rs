@@ -1,9 +1,11 @@
-//! Arguments of `top` and `man`.
+//! Arguments of `top`, `explain` and `man`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+
+use super::{BytesArg, RangeArgs, bytes_parser};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -34,6 +36,30 @@ pub(crate) struct TopArgs {
     /// Print so many frames and end
     #[arg(long, value_name = "COUNT")]
     pub(crate) count: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+A key is read as `get` reads it: each memtable, run, filter, fence and block on the way, with its
+time. Without a key, a range is read as `scan` reads it: what is read and what of it is returned.
+In a process that has just opened the database nothing is in the cache yet.
+
+Examples:
+  lsm -d words explain index/noun/iceberg
+  lsm -d words explain --prefix index/noun/ --limit 100")]
+pub(crate) struct ExplainArgs {
+    /// The key
+    #[arg(value_name = "KEY", value_parser = bytes_parser(),
+          conflicts_with_all = ["prefix", "from", "to", "limit"])]
+    pub(crate) key: Option<BytesArg>,
+
+    /// Which keys.
+    #[command(flatten)]
+    pub(crate) range: RangeArgs,
+
+    /// At most this many records
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) limit: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -54,10 +54,17 @@ fn refuse(args: &ClientArgs, what: &str, source: io::Error) -> Failure {
 fn connect(args: &ClientArgs) -> Result<TcpStream, Failure> {
     let mut stream =
         TcpStream::connect(args.address).map_err(|error| refuse(args, "connect to", error))?;
+    // A command waits for its answer, not for more to send along with it.
+    stream.set_nodelay(true).map_err(|error| refuse(args, "talk to", error))?;
     if let Some(token) = &args.token {
-        writeln!(stream, "auth {token}").map_err(|error| refuse(args, "talk to", error))?;
+        send(&mut stream, args, &format!("auth {token}\n"))?;
     }
     Ok(stream)
+}
+
+/// Sends a whole line at once: in two pieces the second would wait for an acknowledgement.
+fn send(stream: &mut TcpStream, args: &ClientArgs, line: &str) -> Result<(), Failure> {
+    stream.write_all(line.as_bytes()).map_err(|error| refuse(args, "talk to", error))
 }
 
 /// Commands are sent without waiting for answers, on a thread of their own; so neither side can
@@ -157,7 +164,7 @@ fn interactive(args: &ClientArgs, terminal: &mut Terminal) -> Result<(), Failure
         };
         editor.add_history_entry(&line).map_err(broken)?;
         let begun = Instant::now();
-        writeln!(answers.get_mut(), "{line}").map_err(|error| refuse(args, "talk to", error))?;
+        send(answers.get_mut(), args, &format!("{line}\n"))?;
         let many = matches!(line.trim_start().as_bytes(), [b's' | b'i', ..]);
         let text = answer(&mut answers, args, many)?;
         let time = begun.elapsed();

@@ -3,6 +3,7 @@
 mod client;
 mod compare;
 mod dump;
+mod explain;
 mod forecast;
 mod inspect;
 mod load;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Dump(Dump::Table(args)) => dump::table(args, terminal),
         Command::Dump(Dump::Manifest(args)) => dump::manifest(cli, args, terminal),
         Command::Dump(Dump::Log(args)) => dump::log(cli, args, terminal),
+        Command::Explain(args) => explain::explain(cli, args, terminal),
         Command::Compact => inspect::compact(cli, terminal),
         Command::Verify => inspect::verify(cli, terminal),
         Command::Demo(args) => demo::demo(cli, args, terminal),

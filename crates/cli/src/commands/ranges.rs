@@ -138,6 +138,15 @@ fn records(family: &Family, range: &RangeArgs) -> Result<Scan, Failure> {
     if let Some(BytesArg(prefix)) = &range.prefix {
         return Ok(family.scan_prefix(prefix)?);
     }
+    let (from, to) = bounds(range)?;
+    Ok(family.scan((from, to))?)
+}
+
+/// Where a range begins and ends.
+type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
+/// The bounds of a range that is no prefix.
+pub(super) fn bounds(range: &RangeArgs) -> Result<Bounds, Failure> {
     let from = range.from.as_ref().map_or(Bound::Unbounded, |key| Bound::Included(&key.0));
     let to = range.to.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(&key.0));
     if let (Bound::Included(from), Bound::Excluded(to)) = (from, to)
@@ -149,5 +158,5 @@ fn records(family: &Family, range: &RangeArgs) -> Result<Scan, Failure> {
             Escaped(to)
         )));
     }
-    Ok(family.scan::<&Vec<u8>>((from, to))?)
+    Ok((from.cloned(), to.cloned()))
 }

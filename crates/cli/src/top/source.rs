@@ -37,6 +37,7 @@ impl Server {
         let refuse = |source| Failure::Io { what: format!("connect to {address}"), source };
         let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(refuse)?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(refuse)?;
+        stream.set_nodelay(true).map_err(refuse)?;
         let mut server = Self { address, connection: BufReader::new(stream) };
         if let Some(token) = token {
             let answer = server.ask(&format!("auth {token}\n"))?;
