@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and the help that explains it.
 
+mod bench;
 mod forecast;
 mod language;
 mod tools;
@@ -55,6 +56,7 @@ Exit codes:
   6  the operating system refused: no permission, disk full, unreadable file
   7  `demo`, `compare`: something is not as it must be";
 
+pub(crate) use self::bench::BenchArgs;
 pub(crate) use self::forecast::{AdviseArgs, SimulateArgs, WorkloadArgs};
 pub(crate) use self::language::{ClientArgs, DslArgs, QuitEnds, ServeArgs, SessionArgs};
 pub(crate) use self::tools::{ExplainArgs, ManArgs, TopArgs};
@@ -315,6 +317,8 @@ pub(crate) enum Command {
     Dsl(DslArgs),
     /// Send commands of the CS265 language to a server
     Client(ClientArgs),
+    /// Measure: db_bench's workloads, YCSB A to F, the CS265 report's mixes
+    Bench(BenchArgs),
     /// Forecast what a workload costs, without a database
     Simulate(SimulateArgs),
     /// Rank strategies and size ratios for a mix of operations

@@ -4,6 +4,7 @@
 
 mod args;
 mod axis;
+mod bench;
 mod commands;
 mod config;
 pub mod data;

@@ -16,6 +16,7 @@ pub(crate) mod stats;
 use clap::CommandFactory as _;
 
 use crate::args::{Cli, Command, CompletionsArgs, Dump};
+use crate::bench;
 use crate::demo;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
@@ -48,6 +49,7 @@ pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Serve(args) => serve::serve(cli, args, terminal),
         Command::Dsl(args) => serve::dsl(cli, args),
         Command::Client(args) => client::client(args, terminal),
+        Command::Bench(args) => bench::bench(cli, args, terminal),
         Command::Simulate(args) => forecast::simulate(cli, args, terminal),
         Command::Advise(args) => forecast::advise(cli, args, terminal),
         Command::Completions(args) => completions(args, terminal),
