@@ -59,7 +59,7 @@ Exit codes:
 pub(crate) use self::bench::BenchArgs;
 pub(crate) use self::forecast::{AdviseArgs, SimulateArgs, WorkloadArgs};
 pub(crate) use self::language::{ClientArgs, DslArgs, QuitEnds, ServeArgs, SessionArgs};
-pub(crate) use self::tools::{ExplainArgs, ManArgs, TopArgs};
+pub(crate) use self::tools::{CheckpointArgs, ExplainArgs, ManArgs, TopArgs};
 
 /// `lsm`, taken apart.
 #[derive(Debug, Parser)]
@@ -83,6 +83,14 @@ pub(crate) struct Cli {
     /// The family of keys in the database; each is a tree of its own
     #[arg(short, long, value_name = "NAME", global = true)]
     pub(crate) family: Option<String>,
+
+    /// Only read: no lock, nothing changed, beside a process that has it open (as it was then)
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(crate) read_only: bool,
+
+    /// As --read-only, and leave out what is damaged instead of refusing; each loss is said
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(crate) pass_over_damage: bool,
 
     /// Print for a machine: JSON, one object a line; errors too
     #[arg(long, global = true)]
@@ -307,6 +315,8 @@ pub(crate) enum Command {
     Dump(Dump),
     /// Merge everything into the last level
     Compact,
+    /// Make a database of its own, as of now, in another folder
+    Checkpoint(CheckpointArgs),
     /// Read every byte of every table, and check it
     Verify,
     /// See it work: load 34,888 records, compact, overwrite under a snapshot, kill, recover

@@ -20,6 +20,7 @@ mod terminal;
 mod top;
 pub mod tsv;
 pub mod units;
+mod view;
 
 /// The examples of the two READMEs, run as tests.
 #[cfg(doctest)]

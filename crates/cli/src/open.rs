@@ -17,6 +17,10 @@ pub(crate) enum Missing {
 
 /// Opens the database that `cli` names.
 pub(crate) fn open(cli: &Cli, missing: Missing) -> Result<Db, Failure> {
+    if cli.read_only || cli.pass_over_damage {
+        let why = "this command writes, or must be alone with the database: not with --read-only";
+        return Err(Failure::Request(why.into()));
+    }
     let mut options = options(&cli.open)?;
     options.create_if_missing = missing == Missing::Create;
     Ok(Db::open(folder(cli)?, options)?)
@@ -46,7 +50,7 @@ pub(crate) fn open_family(cli: &Cli, missing: Missing) -> Result<Opened, Failure
 }
 
 /// The family that every database has.
-const DEFAULT_FAMILY: &str = "default";
+pub(crate) const DEFAULT_FAMILY: &str = "default";
 
 /// The folder that `cli` names.
 pub(crate) fn folder(cli: &Cli) -> Result<&Path, Failure> {

@@ -227,3 +227,58 @@ fn reads_are_explained() {
     let said = place.lsm(["explain", "--from", "key000100", "--to", "key000200"]).ok();
     assert!(said.contains("100 "), "{said}");
 }
+
+#[test]
+fn a_checkpoint_is_a_database_of_its_own() {
+    let place = tree();
+    let backup = place.path("backup");
+    let said = place.lsm(["checkpoint", arg(&backup)]).ok();
+    assert!(said.starts_with("a checkpoint of "), "{said}");
+    place.lsm(["put", "later", "x"]).ok();
+    let error = place.lsm(["checkpoint", arg(&backup)]);
+    assert_ne!(error.code, 0, "a folder that holds something is left alone");
+    assert_eq!(place.lsm(["--db", arg(&backup), "count"]).ok(), "20000\n");
+    assert!(place.lsm(["--db", arg(&backup), "verify"]).ok().starts_with("sound: "));
+    let report = place.lsm(["--json", "checkpoint", arg(&place.path("second"))]).json();
+    assert!(
+        report["linked"].as_u64().unwrap() + report["copied"].as_u64().unwrap() > 5,
+        "{report}"
+    );
+}
+
+#[test]
+fn a_database_that_is_open_elsewhere_can_be_read() {
+    let place = tree();
+    let before = place.db_files("");
+    let server = common::Serving::start(&place, &[]);
+    assert_eq!(place.lsm(["count"]).code, 4, "it is in use");
+    assert_eq!(place.lsm(["--read-only", "count"]).ok(), "20000\n");
+    assert_eq!(place.lsm(["--read-only", "scan", "--keys", "--limit", "1"]).ok(), "key000000\n");
+    assert!(place.lsm(["--read-only", "get", "key000005"]).ok().starts_with("value 5"));
+    assert!(place.lsm(["--read-only", "shape"]).ok().contains("L6"));
+    assert!(place.lsm(["--read-only", "verify"]).ok().starts_with("sound: "));
+    assert_eq!(place.lsm(["--json", "--read-only", "stats"]).json()["table_entries"], 20_000);
+    place.lsm(["explain", "key000777"]).ok();
+    let error = place.lsm(["--read-only", "put", "a", "b"]).failed(2);
+    assert!(error.contains("not with --read-only"), "{error}");
+    let error = place.lsm(["--read-only", "-f", "nuts", "count"]).failed(2);
+    assert!(error.contains("no family nuts; the database has default"), "{error}");
+    drop(server);
+    assert!(!before.is_empty());
+}
+
+#[test]
+fn what_is_damaged_is_passed_over_on_demand_and_said() {
+    let place = tree();
+    place.lsm(["compact"]).ok();
+    let table = place.db_files(".sst").remove(0);
+    let mut bytes = std::fs::read(&table).unwrap();
+    let end = bytes.len() - 40;
+    bytes[end..].fill(0xee);
+    std::fs::write(&table, bytes).unwrap();
+    assert_eq!(place.lsm(["--read-only", "count"]).code, 5);
+    let ran = place.lsm(["--pass-over-damage", "count"]);
+    let left: u32 = ran.out.trim().parse().unwrap();
+    assert!(ran.code == 0 && left > 0 && left < 20_000, "{ran:?}");
+    assert!(ran.err.contains("left out ") && ran.err.contains(".sst"), "{ran:?}");
+}

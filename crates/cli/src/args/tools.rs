@@ -1,4 +1,4 @@
-//! Arguments of `top`, `explain` and `man`.
+//! Arguments of `top`, `explain`, `checkpoint` and `man`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,7 +42,8 @@ pub(crate) struct TopArgs {
 #[command(after_long_help = "\
 A key is read as `get` reads it: each memtable, run, filter, fence and block on the way, with its
 time. Without a key, a range is read as `scan` reads it: what is read and what of it is returned.
-In a process that has just opened the database nothing is in the cache yet.
+The files are read as with --read-only, so it works beside a process that has the database open;
+nothing is in the cache then, but what the explanation itself has read.
 
 Examples:
   lsm -d words explain index/noun/iceberg
@@ -60,6 +61,18 @@ pub(crate) struct ExplainArgs {
     /// At most this many records
     #[arg(long, value_name = "COUNT")]
     pub(crate) limit: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+On the same file system the tables are shared, so it takes no time and no space for them. To back
+up a database that a process has open, ask that process; or `export --read-only`.
+
+Example:
+  lsm -d words checkpoint backup && lsm -d backup verify")]
+pub(crate) struct CheckpointArgs {
+    /// The folder: new, or empty
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -8,20 +8,20 @@
 //!    scan, too, gave these records and no others (up to a chance of 2^-64).
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Bound;
 use std::time::Instant;
 
 use serde_json::json;
 
 use crate::args::{Cli, CompareArgs};
 use crate::commands::load::open_input;
-use crate::engine::Family;
 use crate::escape::Escaped;
 use crate::failure::Failure;
-use crate::open::{Missing, Opened, open_family};
 use crate::progress::Progress;
 use crate::terminal::{Style, Terminal};
 use crate::tsv;
 use crate::units::{Bytes, Count, Time, peak_memory, per_second};
+use crate::view::View;
 
 /// How many records pass between two looks at the progress bar.
 const RECORDS_PER_LOOK: u64 = 4096;
@@ -48,7 +48,7 @@ pub(crate) fn compare(
 ) -> Result<(), Failure> {
     let (input, bytes) = open_input(&args.file)?;
     let started = Instant::now();
-    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
+    let family = View::open(cli)?;
     let opened = started.elapsed();
     let hasher = RandomState::new();
 
@@ -89,7 +89,7 @@ pub(crate) fn compare(
 
 /// Asks for every record of the file.
 fn by_get(
-    family: &Family,
+    family: &View,
     reader: &mut tsv::Reader<impl std::io::BufRead>,
     hasher: &RandomState,
     progress: &Progress,
@@ -111,11 +111,11 @@ fn by_get(
 }
 
 /// Scans everything, and checks the order.
-fn by_scan(family: &Family, hasher: &RandomState, progress: &Progress) -> Result<Sum, Failure> {
+fn by_scan(family: &View, hasher: &RandomState, progress: &Progress) -> Result<Sum, Failure> {
     let mut sum = Sum::default();
     let mut bytes = 0;
     let mut last: Option<Vec<u8>> = None;
-    for record in family.scan::<&[u8]>(..)? {
+    for record in family.scan((Bound::Unbounded, Bound::Unbounded))? {
         let (key, value) = record?;
         if last.as_deref().is_some_and(|last| *last >= *key) {
             return Err(Failure::Proof(format!("the scan is out of order at {}", Escaped(&key))));

@@ -9,8 +9,8 @@ use super::ranges::bounds;
 use crate::args::{BytesArg, Cli, ExplainArgs};
 use crate::engine::{FoundVersion, GetPath, GetStep, Probe, ScanPath, ScanSource};
 use crate::failure::Failure;
-use crate::open::{Missing, Opened, open_family};
 use crate::terminal::{Terminal, json_bytes};
+use crate::view::View;
 
 /// Explains a get, or a scan if no key is given.
 pub(crate) fn explain(
@@ -18,7 +18,7 @@ pub(crate) fn explain(
     args: &ExplainArgs,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
-    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
+    let family = View::open_read_only(cli)?;
     if let Some(key) = &args.key {
         let path = family.explain_get(&key.0)?;
         return print(terminal, &path, get_json);

@@ -12,6 +12,7 @@ use crate::picture;
 use crate::progress::Progress;
 use crate::terminal::{Style, Terminal, json_bytes};
 use crate::units::{Bytes, Count, Time};
+use crate::view::View;
 
 /// Lists the families, or drops one.
 pub(crate) fn families(
@@ -36,7 +37,7 @@ pub(crate) fn families(
 
 /// Draws the tree.
 pub(crate) fn shape(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
-    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
+    let family = View::open(cli)?;
     let shape = family.shape()?;
     if terminal.json {
         return terminal.json_line(&shape_json(&shape));
@@ -100,7 +101,7 @@ pub(crate) fn compact(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure>
 
 /// Reads and checks everything.
 pub(crate) fn verify(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
-    let db = open(cli, Missing::Refuse)?;
+    let db = View::open(cli)?;
     let progress = Progress::new(terminal.watched, None);
     progress.doing("reading every byte");
     let started = Instant::now();

@@ -1,5 +1,6 @@
 //! The commands, one function each.
 
+mod checkpoint;
 mod client;
 mod compare;
 mod dump;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Dump(Dump::Manifest(args)) => dump::manifest(cli, args, terminal),
         Command::Dump(Dump::Log(args)) => dump::log(cli, args, terminal),
         Command::Explain(args) => explain::explain(cli, args, terminal),
+        Command::Checkpoint(args) => checkpoint::checkpoint(cli, args, terminal),
         Command::Compact => inspect::compact(cli, terminal),
         Command::Verify => inspect::verify(cli, terminal),
         Command::Demo(args) => demo::demo(cli, args, terminal),

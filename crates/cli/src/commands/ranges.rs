@@ -9,20 +9,20 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::args::{BytesArg, Cli, ExportArgs, RangeArgs, ScanArgs};
-use crate::engine::{Family, Scan};
+use crate::engine::Scan;
 use crate::escape::{Escaped, escape_into};
 use crate::failure::Failure;
-use crate::open::{Missing, Opened, open_family};
 use crate::progress::Progress;
 use crate::terminal::{Terminal, json_bytes, say};
 use crate::units::{Bytes, Count, Time};
+use crate::view::{Bounds, View};
 
 /// How many records pass between two looks at the progress bar.
 const RECORDS_PER_LOOK: u64 = 4096;
 
 /// Prints the records of a range.
 pub(crate) fn scan(cli: &Cli, args: &ScanArgs, terminal: &mut Terminal) -> Result<(), Failure> {
-    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
+    let family = View::open(cli)?;
     let mut records = records(&family, &args.range)?;
     let limit = args.limit.unwrap_or(u64::MAX);
     for _ in 0..limit {
@@ -44,7 +44,7 @@ pub(crate) fn scan(cli: &Cli, args: &ScanArgs, terminal: &mut Terminal) -> Resul
 
 /// Prints how many records a range holds.
 pub(crate) fn count(cli: &Cli, args: &RangeArgs, terminal: &mut Terminal) -> Result<(), Failure> {
-    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
+    let family = View::open(cli)?;
     let progress = Progress::new(terminal.watched, None);
     let (mut count, mut bytes) = (0u64, 0u64);
     for record in records(&family, args)? {
@@ -64,7 +64,7 @@ pub(crate) fn count(cli: &Cli, args: &RangeArgs, terminal: &mut Terminal) -> Res
 
 /// Writes the records of a range to a file that `load` reads.
 pub(crate) fn export(cli: &Cli, args: &ExportArgs, terminal: &mut Terminal) -> Result<(), Failure> {
-    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
+    let family = View::open(cli)?;
     let records = records(&family, &args.range)?;
     let started = Instant::now();
     let progress = Progress::new(terminal.watched, None);
@@ -134,16 +134,12 @@ fn write_records(
 }
 
 /// The records of `range`, in key order.
-fn records(family: &Family, range: &RangeArgs) -> Result<Scan, Failure> {
+fn records(family: &View, range: &RangeArgs) -> Result<Scan, Failure> {
     if let Some(BytesArg(prefix)) = &range.prefix {
-        return Ok(family.scan_prefix(prefix)?);
+        return family.scan_prefix(prefix);
     }
-    let (from, to) = bounds(range)?;
-    Ok(family.scan((from, to))?)
+    family.scan(bounds(range)?)
 }
-
-/// Where a range begins and ends.
-type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 /// The bounds of a range that is no prefix.
 pub(super) fn bounds(range: &RangeArgs) -> Result<Bounds, Failure> {

@@ -12,10 +12,11 @@ use crate::escape::Escaped;
 use crate::failure::Failure;
 use crate::open::{Missing, Opened, open_family};
 use crate::terminal::{Terminal, json_bytes};
+use crate::view::View;
 
 /// Prints the values of keys.
 pub(crate) fn get(cli: &Cli, args: &GetArgs, terminal: &mut Terminal) -> Result<(), Failure> {
-    let Opened { db: _open, family } = open_family(cli, Missing::Refuse)?;
+    let family = View::open(cli)?;
     let mut missing = Vec::new();
     for BytesArg(key) in &args.keys {
         let Some(value) = family.get(key)? else {

@@ -3,17 +3,16 @@
 use crate::args::Cli;
 use crate::engine::Stats;
 use crate::failure::Failure;
-use crate::open::{Missing, open};
 use crate::terminal::{Style, Terminal};
 use crate::units::{Bytes, Count};
+use crate::view::View;
 
 /// Prints what the database holds.
 ///
 /// Counters of reads and writes begin at zero when a database is opened, so for a command that has
 /// just opened it only what is in the folder tells something.
 pub(crate) fn stats(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
-    let db = open(cli, Missing::Refuse)?;
-    let stats = db.stats();
+    let stats = View::open(cli)?.stats();
     if terminal.json {
         return terminal.json_line(&server::stats_json(&stats));
     }
