@@ -1,9 +1,9 @@
 //! Adaptive: the shape of a family's tree follows what is asked of the database.
 //!
-//! With [`crate::FamilyOptions::adaptive`] each flush ends a window: what was read and written since the
-//! last one goes to [`compaction::Adaptive`], which prices the shapes around the present one and
-//! takes a step when one has been cheaper for some windows in a row. A step is a new policy for
-//! the next pick; nothing is rewritten for it, and jobs that run go on. The step is not stored:
+//! With [`crate::FamilyOptions::adaptive`] each flush ends a window: what was read and written
+//! since the last one goes to [`compaction::Adaptive`], which prices the shapes around the present
+//! one and takes a step when one has been cheaper for some windows in a row. A step is a new policy
+//! for the next pick; nothing is rewritten for it, and jobs that run go on. The step is not stored:
 //! the next opening starts from the options.
 
 use std::collections::HashMap;
