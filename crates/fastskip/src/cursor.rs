@@ -44,6 +44,8 @@ pub struct Cursor<L: Deref<Target = SkipList>> {
     /// Leaves entered from the one before since the last seek: from the second on it is a walk, and
     /// the records of the leaf to come are fetched ahead.
     entered: usize,
+    /// The entry that the last step forward left, if that was the last move.
+    left: Word,
 }
 
 /// A sorted copy of what a level 0 node answers for.
@@ -63,7 +65,7 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
         let place = list.first_leaf();
         let words = [Word::NONE; SLOTS];
         let leaf = Leaf { place, next: Word::NONE, free: None, count: 0, words };
-        Self { list, leaf, rank: 0, entered: 0 }
+        Self { list, leaf, rank: 0, entered: 0, left: Word::NONE }
     }
 
     /// The list.
@@ -104,6 +106,13 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
         self.record().value()
     }
 
+    /// Whether the last move was a step forward that stayed on its key: to an older version.
+    #[inline]
+    pub fn repeats(&self) -> bool {
+        let repeats = |left: Word| self.list.arena.record(left.record()).key() == self.key();
+        self.valid() && !self.left.is_none() && repeats(self.left)
+    }
+
     /// The entry, if the cursor stands at one.
     #[inline]
     pub fn entry(&self) -> Option<Entry<'_>> {
@@ -116,7 +125,7 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
         let target = Target::before(key, version);
         self.move_to_leaf_of(&target);
         self.rank = self.leaf.covered(&self.list, &target);
-        self.entered = 0;
+        (self.entered, self.left) = (0, Word::NONE);
         if self.rank == self.leaf.count {
             self.enter_next();
         } else {
@@ -133,7 +142,7 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
     pub fn seek_to_first(&mut self) {
         self.leaf.load(&self.list, self.list.first_leaf());
         self.rank = 0;
-        self.entered = 0;
+        (self.entered, self.left) = (0, Word::NONE);
         self.leaf.prefetch(&self.list, 0);
     }
 
@@ -151,6 +160,7 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
         if !self.leaf.is_current(&self.list) {
             self.refresh();
         }
+        self.left = self.leaf.words[self.rank];
         self.rank += 1;
         if self.rank == self.leaf.count {
             self.enter_next();
@@ -160,6 +170,7 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
     /// Moves to the entry before.
     #[inline]
     pub fn retreat(&mut self) {
+        self.left = Word::NONE;
         if !self.valid() {
             return;
         }
@@ -187,7 +198,7 @@ impl<L: Deref<Target = SkipList>> Cursor<L> {
         self.move_to_leaf_of(target);
         let covered = self.leaf.covered(&self.list, target);
         self.rank = covered.checked_sub(1).unwrap_or(usize::MAX);
-        self.entered = 0;
+        (self.entered, self.left) = (0, Word::NONE);
     }
 
     /// Copies the leaf that answers for `target`, unless it is this one.

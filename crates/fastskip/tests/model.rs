@@ -88,7 +88,11 @@ fn compare_at(list: &SkipList, model: &Model, key: Vec<u8>, version: u64) {
     assert_position(&cursor, model.range(..=&at).next_back(), "seek_for_prev");
     if cursor.valid() {
         cursor.advance();
-        assert_position(&cursor, model.range((Excluded(&at), Unbounded)).next(), "advance");
+        let next = model.range((Excluded(&at), Unbounded)).next();
+        assert_position(&cursor, next, "advance");
+        let left = model.range(..=&at).next_back();
+        let same = next.zip(left).is_some_and(|(next, left)| next.0.0 == left.0.0);
+        assert_eq!(cursor.repeats(), same, "the key before {:?}", cursor.entry());
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`DbCursor`]: the live entries of the database in key order, both ways, at one moment.
 //!
-//! Below it, [`sstable::Merge`] yields every version of every key, newest first. The cursor shows
+//! Below it, [`Sources`] yields every version of every key, newest first. The cursor shows
 //! per key the newest version at or before its sequence number, and nothing if that is a deletion.
 //!
 //! 1. Going forward, the merge stands on the version that is shown.
@@ -11,12 +11,12 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use sstable::{Cursor as _, Kind, Merge, SeqNo, Trailer};
+use sstable::{Cursor as _, Kind, SeqNo, Trailer};
 
 use crate::error::{Error, Result};
 use crate::range_delete::RangeDeletes;
 use crate::scan::Bounds;
-use crate::source::Source;
+use crate::source::{Source, Sources};
 use crate::state::FamilyView;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ enum Direction {
 /// A fresh cursor is on no entry; seek first. Key and value are lent, not copied.
 #[derive(Debug)]
 pub struct DbCursor {
-    merge: Merge<Source>,
+    merge: Sources,
     at: SeqNo,
     bounds: Bounds,
     /// Range deletes up to `at`, and maybe later ones.
@@ -51,7 +51,7 @@ impl DbCursor {
         sources: Vec<Source>,
     ) -> Self {
         Self {
-            merge: Merge::new(sources),
+            merge: Sources::new(sources),
             at,
             bounds,
             ranges: view.range_deletes(),
@@ -193,9 +193,13 @@ impl DbCursor {
         })
     }
 
-    /// Whether a range delete hides this version.
+    /// Whether a range delete hides this version of the merge's key.
     #[inline]
-    fn hidden(&self, key: &[u8], trailer: Trailer) -> bool {
+    fn hidden(&self, trailer: Trailer) -> bool {
+        !self.ranges.is_empty() && self.hidden_at(self.merge.key(), trailer)
+    }
+
+    fn hidden_at(&self, key: &[u8], trailer: Trailer) -> bool {
         self.ranges.iter().any(|ranges| ranges.newest_at(key, self.at) > trailer.seqno())
     }
 
@@ -230,29 +234,22 @@ impl DbCursor {
     #[inline]
     fn settle_forward(&mut self, leave: bool) -> Result<bool> {
         self.direction = Direction::Forward;
-        let mut skip = leave;
+        // Whether it is known what to show of the key that the merge stands on.
+        let mut decided = leave;
         if leave {
-            self.key.clear();
-            self.key.extend_from_slice(self.merge.key());
             self.merge.next()?;
         }
-        loop {
-            if !self.merge.valid() {
-                return Ok(false);
+        while self.merge.valid() {
+            if !(decided && self.merge.repeats()) {
+                let trailer = self.merge.trailer();
+                decided = trailer.seqno() <= self.at;
+                if decided && live(trailer)? && !self.hidden(trailer) {
+                    return Ok(!above(&self.bounds.1, self.merge.key()));
+                }
             }
-            let trailer = self.merge.trailer();
-            if trailer.seqno() > self.at || (skip && self.merge.key() == self.key.as_slice()) {
-                self.merge.next()?;
-                continue;
-            }
-            if live(trailer)? && !self.hidden(self.merge.key(), trailer) {
-                return Ok(!above(&self.bounds.1, self.merge.key()));
-            }
-            skip = true;
-            self.key.clear();
-            self.key.extend_from_slice(self.merge.key());
             self.merge.next()?;
         }
+        Ok(false)
     }
 
     /// From the merge's position back, finds the entry before to show.
@@ -276,7 +273,7 @@ impl DbCursor {
             }
             if let Some(trailer) = shown
                 && live(trailer)?
-                && !self.hidden(&self.key, trailer)
+                && !self.hidden_at(&self.key, trailer)
             {
                 return Ok(true);
             }
@@ -290,6 +287,7 @@ const OLDEST: Trailer = Trailer::from_raw(0);
 const NEWEST: Trailer = Trailer::from_raw(u64::MAX);
 
 /// Whether a version is a value rather than a deletion.
+#[inline]
 fn live(trailer: Trailer) -> Result<bool> {
     match trailer.kind() {
         Some(Kind::Put) => Ok(true),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use sstable::{BlockProbe, FenceProbe, FilterVerdict, Probe};
@@ -202,8 +203,9 @@ pub(crate) fn get(
 /// As `read::get_with`, with notes.
 fn search(view: &FamilyView, watch: &Watch<'_>, path: &mut GetPath) -> Result<Option<Value>> {
     let newest = Trailer::newest_at(path.seqno);
+    let hash = bloom::hash_key(&path.key);
     for (rank, memtable) in view.memtables().enumerate() {
-        let (got, nanos) = watch.time(|| memtable.get(&path.key, newest));
+        let (got, nanos) = watch.time(|| memtable.get((&path.key, hash), newest));
         let found = got.as_ref().map(|(trailer, value)| version(*trailer, value));
         let entries = memtable.len() as u64;
         path.steps.push(GetStep::Memtable { rank, entries, found, nanos });
@@ -211,7 +213,6 @@ fn search(view: &FamilyView, watch: &Watch<'_>, path: &mut GetPath) -> Result<Op
             return answer(trailer, path.range_deleted, || Slice::from(&*value));
         }
     }
-    let hash = bloom::hash_key(&path.key);
     for (level, run, tables) in runs(view) {
         let Some(file) = tables.find(&path.key) else {
             path.steps.push(GetStep::OutOfRange { level, run, tables: tables.tables.len() });
@@ -310,7 +311,8 @@ fn sources(view: &FamilyView, bounds: &Bounds, path: &mut ScanPath) -> Result<Ve
             blocks += all;
             cached_blocks += cached;
         }
-        sources.push(Source::Run(RunCursor::new(inside.to_vec(), ReadOptions::default())));
+        let ranks = (Arc::clone(&tables.tables), tables.ranks_within(bounds));
+        sources.push(Source::Run(RunCursor::new(ranks, ReadOptions::default())));
         path.sources.push(ScanSource::Run {
             level,
             run,

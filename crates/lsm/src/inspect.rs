@@ -109,7 +109,7 @@ impl StoredEntries {
     fn of(view: &FamilyView) -> Self {
         let (mut levels, mut tables) = (Vec::new(), VecDeque::new());
         for (level, runs) in view.version.levels.iter().enumerate() {
-            let files = runs.iter().flat_map(|run| &run.tables);
+            let files = runs.iter().flat_map(|run| run.tables.iter());
             let entries = files.clone().map(|file| file.info().entries).sum();
             if entries > 0 {
                 levels.push((level, entries));

@@ -130,13 +130,15 @@ impl Job<'_> {
 fn input_cursor(version: &Version, input: &Input) -> Source {
     let level = version.shape.level(input.level);
     let rank = level.position(input.run_id).expect("a checked plan's runs are there");
-    let tables = version.levels[input.level][rank]
+    let tables: Arc<[_]> = version.levels[input.level][rank]
         .tables
         .iter()
         .filter(|file| input.table_ids.contains(&file.info().id))
         .cloned()
         .collect();
-    Source::Run(RunCursor::new(tables, ReadOptions { fill_cache: false, ..ReadOptions::default() }))
+    let (all, options) =
+        (0..tables.len(), ReadOptions { fill_cache: false, ..ReadOptions::default() });
+    Source::Run(RunCursor::new((tables, all), options))
 }
 
 #[cfg(test)]

@@ -45,12 +45,12 @@ pub(crate) fn get_with<T>(
 ) -> Result<Option<T>> {
     let newest = Trailer::newest_at(at);
     let deleted = view.deleted_at(key, at);
+    let hash = bloom::hash_key(key);
     for memtable in view.memtables() {
-        if let Some((trailer, value)) = memtable.get(key, newest) {
+        if let Some((trailer, value)) = memtable.get((key, hash), newest) {
             return answer(trailer, deleted, || read(Bytes::Lent(&value)));
         }
     }
-    let hash = bloom::hash_key(key);
     let mut missed = 0;
     for run in view.version.runs() {
         let Some(file) = run.find(key) else { continue };
@@ -82,11 +82,14 @@ pub(crate) fn answer<T>(
 
 /// A cursor over the entries within `bounds` at `at`.
 pub(crate) fn cursor(view: &Arc<FamilyView>, at: SeqNo, bounds: Bounds) -> DbCursor {
-    let mut sources: Vec<Source> = view.memtables().map(|table| table.cursor()).collect();
+    // What comes into an empty memtable from now on is newer than `at`.
+    let filled = view.memtables().filter(|table| !table.is_empty());
+    let mut sources: Vec<Source> = filled.map(|table| table.cursor()).collect();
     for run in view.version.runs() {
-        let tables = run.within(&bounds);
-        if !tables.is_empty() {
-            sources.push(Source::Run(RunCursor::new(tables.to_vec(), ReadOptions::default())));
+        let within = run.ranks_within(&bounds);
+        if !within.is_empty() {
+            let tables = (Arc::clone(&run.tables), within);
+            sources.push(Source::Run(RunCursor::new(tables, ReadOptions::default())));
         }
     }
     DbCursor::new(Arc::clone(view), at, bounds, sources)

@@ -3,10 +3,11 @@
 //! A run's cursor opens its tables one after the other, so a scan over many tables holds one
 //! block of each run.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use fastskip::SkipList;
-use sstable::{Cursor, ReadOptions, Result, TableCursor, Trailer};
+use sstable::{Cursor, Merge, ReadOptions, Result, TableCursor, Trailer};
 
 use crate::memtable::{ShardedCursor, SkipMapCursor};
 use crate::version::TableFile;
@@ -53,6 +54,11 @@ impl Cursor for Source {
         each!(self, cursor => cursor.value())
     }
 
+    #[inline]
+    fn repeats(&self) -> bool {
+        each!(self, cursor => cursor.repeats())
+    }
+
     fn seek_to_first(&mut self) -> Result<()> {
         each!(self, cursor => cursor.seek_to_first())
     }
@@ -80,6 +86,89 @@ impl Cursor for Source {
     }
 }
 
+/// All inputs of a scan as one: merged, unless there is only one, as in a settled tree.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a cursor; a box would be one more line to load")]
+pub(crate) enum Sources {
+    One(Source),
+    Many(Merge<Source>),
+}
+
+impl Sources {
+    pub(crate) fn new(mut sources: Vec<Source>) -> Self {
+        match (sources.len(), sources.pop()) {
+            (1, Some(only)) => Self::One(only),
+            (_, last) => {
+                sources.extend(last);
+                Self::Many(Merge::new(sources))
+            }
+        }
+    }
+}
+
+/// Calls the same method on the one source or on the merge.
+macro_rules! all {
+    ($self:ident, $cursor:ident => $call:expr) => {
+        match $self {
+            Sources::One($cursor) => $call,
+            Sources::Many($cursor) => $call,
+        }
+    };
+}
+
+impl Cursor for Sources {
+    #[inline]
+    fn valid(&self) -> bool {
+        all!(self, cursor => cursor.valid())
+    }
+
+    #[inline]
+    fn key(&self) -> &[u8] {
+        all!(self, cursor => cursor.key())
+    }
+
+    #[inline]
+    fn trailer(&self) -> Trailer {
+        all!(self, cursor => cursor.trailer())
+    }
+
+    #[inline]
+    fn value(&self) -> &[u8] {
+        all!(self, cursor => cursor.value())
+    }
+
+    #[inline]
+    fn repeats(&self) -> bool {
+        all!(self, cursor => cursor.repeats())
+    }
+
+    fn seek_to_first(&mut self) -> Result<()> {
+        all!(self, cursor => cursor.seek_to_first())
+    }
+
+    fn seek_to_last(&mut self) -> Result<()> {
+        all!(self, cursor => cursor.seek_to_last())
+    }
+
+    fn seek(&mut self, key: &[u8], trailer: Trailer) -> Result<()> {
+        all!(self, cursor => cursor.seek(key, trailer))
+    }
+
+    fn seek_for_prev(&mut self, key: &[u8], trailer: Trailer) -> Result<()> {
+        all!(self, cursor => cursor.seek_for_prev(key, trailer))
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<()> {
+        all!(self, cursor => cursor.next())
+    }
+
+    #[inline]
+    fn prev(&mut self) -> Result<()> {
+        all!(self, cursor => cursor.prev())
+    }
+}
+
 /// A memtable's cursor in the words of [`Cursor`].
 #[derive(Debug)]
 pub(crate) struct MemtableCursor(pub(crate) fastskip::Cursor<Arc<SkipList>>);
@@ -103,6 +192,11 @@ impl Cursor for MemtableCursor {
     #[inline]
     fn value(&self) -> &[u8] {
         self.0.value()
+    }
+
+    #[inline]
+    fn repeats(&self) -> bool {
+        self.0.repeats()
     }
 
     fn seek_to_first(&mut self) -> Result<()> {
@@ -139,22 +233,31 @@ impl Cursor for MemtableCursor {
 /// A cursor over a run: tables in ascending order, none overlapping another.
 #[derive(Debug)]
 pub(crate) struct RunCursor {
-    tables: Vec<Arc<TableFile>>,
+    /// Those of the whole run; the cursor walks over the ones in `range`.
+    tables: Arc<[Arc<TableFile>]>,
+    range: Range<usize>,
     options: ReadOptions,
     rank: usize,
     open: Option<TableCursor>,
 }
 
 impl RunCursor {
-    /// A cursor over `tables`, not yet on an entry.
-    pub(crate) fn new(tables: Vec<Arc<TableFile>>, options: ReadOptions) -> Self {
-        Self { tables, options, rank: 0, open: None }
+    /// A cursor over a range of `tables`, not yet on an entry.
+    pub(crate) fn new(
+        (tables, range): (Arc<[Arc<TableFile>]>, Range<usize>),
+        options: ReadOptions,
+    ) -> Self {
+        Self { tables, range, options, rank: 0, open: None }
+    }
+
+    fn tables(&self) -> &[Arc<TableFile>] {
+        self.tables.get(self.range.clone()).unwrap_or_default()
     }
 
     /// Opens the table at `rank`, or keeps it if it is open.
     fn open(&mut self, rank: usize) -> Option<&mut TableCursor> {
         if self.open.is_none() || self.rank != rank {
-            let file = self.tables.get(rank)?;
+            let file = self.tables().get(rank)?;
             self.open = Some(TableCursor::new(Arc::clone(file.table()), self.options));
             self.rank = rank;
         }
@@ -219,6 +322,12 @@ impl Cursor for RunCursor {
         self.current().value()
     }
 
+    #[inline]
+    fn repeats(&self) -> bool {
+        // No key is in two tables of a run, and a table's first entry repeats none.
+        self.current().repeats()
+    }
+
     fn seek_to_first(&mut self) -> Result<()> {
         self.open = None;
         if self.open(0).is_some() {
@@ -229,7 +338,7 @@ impl Cursor for RunCursor {
 
     fn seek_to_last(&mut self) -> Result<()> {
         self.open = None;
-        if let Some(rank) = self.tables.len().checked_sub(1) {
+        if let Some(rank) = self.tables().len().checked_sub(1) {
             self.open(rank);
             self.step(Cursor::seek_to_last)?;
         }
@@ -237,7 +346,7 @@ impl Cursor for RunCursor {
     }
 
     fn seek(&mut self, key: &[u8], trailer: Trailer) -> Result<()> {
-        let rank = self.tables.partition_point(|file| file.largest() < key);
+        let rank = self.tables().partition_point(|file| file.largest() < key);
         if self.open(rank).is_none() {
             self.open = None;
             return Ok(());
@@ -247,7 +356,7 @@ impl Cursor for RunCursor {
     }
 
     fn seek_for_prev(&mut self, key: &[u8], trailer: Trailer) -> Result<()> {
-        let after = self.tables.partition_point(|file| file.smallest() <= key);
+        let after = self.tables().partition_point(|file| file.smallest() <= key);
         let Some(rank) = after.checked_sub(1) else {
             self.open = None;
             return Ok(());
@@ -259,8 +368,15 @@ impl Cursor for RunCursor {
 
     #[inline]
     fn next(&mut self) -> Result<()> {
-        self.step(Cursor::next)?;
-        if self.valid() { Ok(()) } else { self.skip_forward() }
+        let cursor = self.open.as_mut().expect("the cursor must be on an entry");
+        match cursor.next() {
+            Ok(()) if cursor.valid() => Ok(()),
+            Ok(()) => self.skip_forward(),
+            Err(error) => {
+                self.open = None;
+                Err(error)
+            }
+        }
     }
 
     #[inline]

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -132,14 +132,14 @@ impl Drop for TableFile {
 /// Tables in ascending order, none overlapping another.
 #[derive(Debug)]
 pub(crate) struct Run {
-    pub(crate) tables: Vec<Arc<TableFile>>,
+    pub(crate) tables: Arc<[Arc<TableFile>]>,
 }
 
 impl Run {
     /// The one table whose range holds `key`.
     #[inline]
     pub(crate) fn find(&self, key: &[u8]) -> Option<&Arc<TableFile>> {
-        let rank = match self.tables.as_slice() {
+        let rank = match &*self.tables {
             [_] => 0,
             tables => tables.partition_point(|file| file.largest() < key),
         };
@@ -150,7 +150,12 @@ impl Run {
 
 impl Run {
     /// The tables that may hold keys within `bounds`.
-    pub(crate) fn within(&self, (low, high): &Bounds) -> &[Arc<TableFile>] {
+    pub(crate) fn within(&self, bounds: &Bounds) -> &[Arc<TableFile>] {
+        self.tables.get(self.ranks_within(bounds)).unwrap_or_default()
+    }
+
+    /// The ranks of the tables that may hold keys within `bounds`.
+    pub(crate) fn ranks_within(&self, (low, high): &Bounds) -> Range<usize> {
         let first = match low {
             Bound::Included(low) | Bound::Excluded(low) => {
                 self.tables.partition_point(|file| file.largest() < low.as_slice())
@@ -163,7 +168,7 @@ impl Run {
             }
             Bound::Unbounded => self.tables.len(),
         };
-        self.tables.get(first..last).unwrap_or_default()
+        first..last.max(first)
     }
 }
 
@@ -227,7 +232,7 @@ impl Version {
 
     /// All tables, newest level first.
     pub(crate) fn tables(&self) -> impl Iterator<Item = &Arc<TableFile>> {
-        self.levels.iter().flatten().flat_map(|run| &run.tables)
+        self.levels.iter().flatten().flat_map(|run| run.tables.iter())
     }
 
     /// All runs, newest first.

@@ -23,6 +23,12 @@ pub trait Cursor {
     /// Returns the value of this entry.
     fn value(&self) -> &[u8];
 
+    /// Returns whether the entry has the user key of the entry before it.
+    ///
+    /// Only asked right after [`Cursor::next`], of a valid cursor: the answer after any other move
+    /// means nothing. A source often knows without comparing keys.
+    fn repeats(&self) -> bool;
+
     /// Moves to the first entry; not valid if there is none.
     ///
     /// # Errors
@@ -79,6 +85,11 @@ impl<C: Cursor + ?Sized> Cursor for Box<C> {
     #[inline]
     fn value(&self) -> &[u8] {
         (**self).value()
+    }
+
+    #[inline]
+    fn repeats(&self) -> bool {
+        (**self).repeats()
     }
 
     #[inline]
@@ -150,6 +161,10 @@ impl Cursor for SliceCursor<'_> {
 
     fn value(&self) -> &[u8] {
         &self.entries[self.at].2
+    }
+
+    fn repeats(&self) -> bool {
+        self.at.checked_sub(1).is_some_and(|before| self.entries[before].0 == self.key())
     }
 
     fn seek_to_first(&mut self) -> Result<()> {

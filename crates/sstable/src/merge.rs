@@ -6,6 +6,11 @@
 //!    moving forward, at or before it when moving backward.
 //! 3. Entries that are equal in key and trailer are all shown, the lower child rank first.
 //!
+//! 4. `heap` keeps beside each rank the first 16 bytes of the child's key as a number, padded with
+//!    zeros: numbers that differ order as the keys do, so most comparisons look at no key.
+//! 5. Going forward, `tied` says whether the runner-up has the user key of the entry shown. So
+//!    whether the next entry repeats that key is known without keeping or comparing keys.
+//!
 //! While one child keeps winning, a step costs one comparison, against the runner-up; with one
 //! child left it costs none.
 
@@ -13,7 +18,7 @@ use std::cmp::Ordering;
 
 use crate::cursor::Cursor;
 use crate::error::Result;
-use crate::key::{Trailer, compare};
+use crate::key::Trailer;
 
 /// Walks over the entries of several cursors in one sorted sequence, both ways.
 ///
@@ -21,13 +26,23 @@ use crate::key::{Trailer, compare};
 #[derive(Debug)]
 pub struct Merge<C> {
     children: Vec<C>,
-    /// Ranks of the valid children, a binary heap in the order of `direction`.
-    heap: Vec<usize>,
+    /// The valid children, a binary heap in the order of `direction`.
+    heap: Vec<Head>,
     /// Place in `heap` of the second best; meaningless when fewer than two are left.
     runner_up: usize,
+    tied: bool,
+    repeats: bool,
     direction: Direction,
     /// The key at which the direction changed; kept to reuse its memory.
     turning_key: Vec<u8>,
+}
+
+/// A valid child.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    /// The beginning of its key.
+    word: u128,
+    rank: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,19 +51,45 @@ enum Direction {
     Backward,
 }
 
+/// How two children stand to each other.
+#[derive(Clone, Copy, Debug)]
+struct Stand {
+    /// Whether the first comes before the second.
+    before: bool,
+    same_key: bool,
+}
+
+/// The first 16 bytes of a key, as a number that orders as they do.
+#[inline]
+#[expect(clippy::big_endian_bytes, reason = "big-endian numbers order as bytes do; in memory only")]
+fn word(key: &[u8]) -> u128 {
+    if let Some(first) = key.first_chunk::<16>() {
+        return u128::from_be_bytes(*first);
+    }
+    let mut padded = [0; 16];
+    padded[..key.len()].copy_from_slice(key);
+    u128::from_be_bytes(padded)
+}
+
 impl<C: Cursor> Merge<C> {
     /// Merges `children`; the cursor stands nowhere until it is told to seek.
     #[must_use]
     pub fn new(children: Vec<C>) -> Self {
-        let heap = Vec::with_capacity(children.len());
-        let direction = Direction::Forward;
-        Self { children, heap, runner_up: 1, direction, turning_key: Vec::new() }
+        Self {
+            heap: Vec::with_capacity(children.len()),
+            children,
+            runner_up: 1,
+            tied: false,
+            repeats: false,
+            direction: Direction::Forward,
+            turning_key: Vec::new(),
+        }
     }
 
     /// Returns the rank of the child whose entry is shown, or `None` if there is no entry.
     #[must_use]
     pub fn child(&self) -> Option<usize> {
-        self.heap.first().copied()
+        self.heap.first().map(|head| head.rank)
     }
 
     /// Returns the children.
@@ -57,30 +98,47 @@ impl<C: Cursor> Merge<C> {
         self.children
     }
 
+    #[inline]
     fn top(&self) -> &C {
         let top = self.heap.first().expect("the cursor stands on no entry");
-        &self.children[*top]
+        &self.children[top.rank]
     }
 
-    /// Whether the child at place `a` of the heap comes before the one at place `b`.
+    /// How the child at place `a` of the heap stands to the one at place `b`.
     #[inline]
-    fn before(&self, a: usize, b: usize) -> bool {
+    fn stand(&self, a: usize, b: usize) -> Stand {
         let (a, b) = (self.heap[a], self.heap[b]);
+        if a.word == b.word {
+            return self.stand_by_keys(a.rank, b.rank);
+        }
+        let before = (a.word < b.word) == (self.direction == Direction::Forward);
+        Stand { before, same_key: false }
+    }
+
+    fn stand_by_keys(&self, a: usize, b: usize) -> Stand {
         let (left, right) = (&self.children[a], &self.children[b]);
-        let order = compare(left.key(), left.trailer(), right.key(), right.trailer());
-        match (self.direction, order) {
+        let (left_key, right_key) = (left.key(), right.key());
+        // Up to the length of a word, equal words of equal lengths are equal keys.
+        let by_key = if left_key.len() == right_key.len() && left_key.len() <= 16 {
+            Ordering::Equal
+        } else {
+            left_key.cmp(right_key)
+        };
+        let order = by_key.then_with(|| right.trailer().cmp(&left.trailer()));
+        let before = match (self.direction, order) {
             (Direction::Forward, Ordering::Less) | (Direction::Backward, Ordering::Greater) => true,
             (Direction::Forward, Ordering::Equal) => a < b,
             (Direction::Backward, Ordering::Equal) => a > b,
             _ => false,
-        }
+        };
+        Stand { before, same_key: by_key.is_eq() }
     }
 
     fn sift_down(&mut self, mut at: usize) {
         loop {
             let mut best = at;
             for child in [2 * at + 1, 2 * at + 2] {
-                if child < self.heap.len() && self.before(child, best) {
+                if child < self.heap.len() && self.stand(child, best).before {
                     best = child;
                 }
             }
@@ -93,15 +151,18 @@ impl<C: Cursor> Merge<C> {
     }
 
     fn choose_runner_up(&mut self) {
-        self.runner_up = if self.heap.len() > 2 && self.before(2, 1) { 2 } else { 1 };
+        self.runner_up = if self.heap.len() > 2 && self.stand(2, 1).before { 2 } else { 1 };
+        self.tied = self.heap.len() > 1 && self.stand(self.runner_up, 0).same_key;
     }
 
     /// Builds the heap from where the children stand now.
     fn rebuild(&mut self, direction: Direction) {
         self.direction = direction;
+        self.repeats = false;
         self.heap.clear();
-        let children = &self.children;
-        self.heap.extend((0..children.len()).filter(|&rank| children[rank].valid()));
+        for (rank, child) in self.children.iter().enumerate().filter(|(_, child)| child.valid()) {
+            self.heap.push(Head { word: word(child.key()), rank });
+        }
         for at in (0..self.heap.len() / 2).rev() {
             self.sift_down(at);
         }
@@ -111,13 +172,33 @@ impl<C: Cursor> Merge<C> {
     /// Puts the heap right after the child on top has moved.
     #[inline]
     fn settle_top(&mut self) {
-        if self.top().valid() {
-            if self.heap.len() < 2 || self.before(0, self.runner_up) {
-                return;
-            }
-        } else {
+        let top = self.top();
+        if !top.valid() {
+            self.repeats = self.tied;
             self.heap.swap_remove(0);
+            return self.choose_top();
         }
+        if self.heap.len() < 2 {
+            self.repeats = top.repeats();
+            return;
+        }
+        self.heap[0].word = word(top.key());
+        let Stand { before, same_key } = self.stand(0, self.runner_up);
+        if before {
+            self.repeats = self.top().repeats();
+            self.tied = same_key;
+            return;
+        }
+        self.repeats = self.tied;
+        if self.heap.len() == 2 {
+            self.heap.swap(0, 1);
+            self.tied = same_key;
+        } else {
+            self.choose_top();
+        }
+    }
+
+    fn choose_top(&mut self) {
         self.sift_down(0);
         self.choose_runner_up();
     }
@@ -138,7 +219,7 @@ impl<C: Cursor> Merge<C> {
     /// Moves the other children to the far side of the entry shown, and the child on top one step.
     #[cold]
     fn turn(&mut self, direction: Direction) -> Result<()> {
-        let here = self.heap[0];
+        let here = self.heap[0].rank;
         let mut key = std::mem::take(&mut self.turning_key);
         key.clear();
         key.extend_from_slice(self.children[here].key());
@@ -147,8 +228,9 @@ impl<C: Cursor> Merge<C> {
         for (rank, child) in self.children.iter_mut().enumerate() {
             step_over(child, rank.cmp(&here), direction, (&key, trailer))?;
         }
-        self.turning_key = key;
         self.rebuild(direction);
+        self.repeats = self.valid() && self.key() == key;
+        self.turning_key = key;
         Ok(())
     }
 }
@@ -203,6 +285,11 @@ impl<C: Cursor> Cursor for Merge<C> {
         self.top().value()
     }
 
+    #[inline]
+    fn repeats(&self) -> bool {
+        self.repeats
+    }
+
     fn seek_to_first(&mut self) -> Result<()> {
         self.seek_all(Direction::Forward, Cursor::seek_to_first)
     }
@@ -225,7 +312,7 @@ impl<C: Cursor> Cursor for Merge<C> {
         if self.direction == Direction::Backward {
             return self.turn(Direction::Forward);
         }
-        let top = self.heap[0];
+        let top = self.heap[0].rank;
         if let Err(error) = self.children[top].next() {
             self.heap.clear();
             return Err(error);
@@ -240,7 +327,7 @@ impl<C: Cursor> Cursor for Merge<C> {
         if self.direction == Direction::Forward {
             return self.turn(Direction::Backward);
         }
-        let top = self.heap[0];
+        let top = self.heap[0].rank;
         if let Err(error) = self.children[top].prev() {
             self.heap.clear();
             return Err(error);
@@ -254,13 +341,20 @@ impl<C: Cursor> Cursor for Merge<C> {
 mod tests {
     use super::*;
     use crate::cursor::SliceCursor;
-    use crate::key::Kind;
+    use crate::key::{Kind, compare};
     use rand::{Rng, SeedableRng, rngs::StdRng};
 
     type Entry = (Vec<u8>, Trailer, Vec<u8>);
 
+    /// Keys of 1, 10 and 19 bytes; many begin alike, some differ in trailing zeros only.
+    fn bytes(key: u8) -> Vec<u8> {
+        let mut bytes = vec![0; usize::from(key % 3) * 9];
+        bytes.push(key / 3);
+        bytes
+    }
+
     fn entry(key: u8, seqno: u64, child: u8) -> Entry {
-        (vec![key], Trailer::new(seqno, Kind::Put), vec![child])
+        (bytes(key), Trailer::new(seqno, Kind::Put), vec![child])
     }
 
     fn sorted(mut entries: Vec<Entry>) -> Vec<Entry> {
@@ -300,6 +394,9 @@ mod tests {
                 (4..=11, Some(rank)) => {
                     merge.next().unwrap();
                     at = (rank + 1 < all.len()).then_some(rank + 1);
+                    if at.is_some() {
+                        assert_eq!(merge.repeats(), all[rank].0 == all[rank + 1].0);
+                    }
                 }
                 (_, Some(rank)) => {
                     merge.prev().unwrap();
@@ -357,6 +454,9 @@ mod tests {
         }
         fn value(&self) -> &[u8] {
             self.0.value()
+        }
+        fn repeats(&self) -> bool {
+            self.0.repeats()
         }
         fn seek_to_first(&mut self) -> Result<()> {
             self.count().and_then(|()| self.0.seek_to_first())

@@ -69,10 +69,9 @@ impl TableCursor {
     }
 
     #[inline]
-    fn here(&self) -> (&DataBlock, View<'_>) {
+    fn view(&self) -> View<'_> {
         let data = self.block.as_deref().and_then(Block::data);
-        let data = data.expect("the cursor stands on no entry");
-        (data, data.view())
+        data.expect("the cursor stands on no entry").view()
     }
 
     /// Makes `part` the current partition; `false` if there is no such partition.
@@ -235,14 +234,19 @@ impl Cursor for TableCursor {
 
     #[inline]
     fn trailer(&self) -> Trailer {
-        let (_, view) = self.here();
-        view.trailer(self.position.rank())
+        assert!(self.valid(), "the cursor stands on no entry");
+        self.position.trailer()
     }
 
     #[inline]
     fn value(&self) -> &[u8] {
-        let (_, view) = self.here();
+        let view = self.view();
         view.body.get(self.position.value(view.layout.values_at)).unwrap_or_default()
+    }
+
+    #[inline]
+    fn repeats(&self) -> bool {
+        self.position.repeats()
     }
 
     fn seek_to_first(&mut self) -> Result<()> {

@@ -122,7 +122,7 @@ impl Table {
         let mut more = position.first(view).ok_or_else(malformed)?;
         let filter = self.filter_of(seen.part)?;
         while more {
-            let (key, trailer) = (position.key(), view.trailer(position.rank()));
+            let (key, trailer) = (position.key(), position.trailer());
             let ascends =
                 seen.last.as_ref().is_none_or(|(k, t)| compare(k, *t, key, trailer).is_lt());
             if !ascends {

@@ -119,11 +119,13 @@ pub(crate) struct Chunks<M> {
     rank: usize,
     /// Entries to copy next.
     count: usize,
+    /// Whether the last step forward stayed on its key.
+    repeats: bool,
 }
 
 impl<M: Copied> Chunks<M> {
     pub(super) fn new(map: Arc<M>) -> Self {
-        Self { map, copy: Vec::new(), rank: 0, count: CHUNK }
+        Self { map, copy: Vec::new(), rank: 0, count: CHUNK, repeats: false }
     }
 
     fn ascend(&mut self, from: From<'_>) {
@@ -163,6 +165,10 @@ impl<M: Copied> Cursor for Chunks<M> {
         &self.entry().1
     }
 
+    fn repeats(&self) -> bool {
+        self.repeats
+    }
+
     fn seek_to_first(&mut self) -> Result<()> {
         self.count = CHUNK;
         self.ascend(Bound::Unbounded);
@@ -190,9 +196,11 @@ impl<M: Copied> Cursor for Chunks<M> {
     fn next(&mut self) -> Result<()> {
         if self.rank + 1 < self.copy.len() {
             self.rank += 1;
+            self.repeats = self.copy[self.rank - 1].0.key == self.copy[self.rank].0.key;
         } else {
             let last = self.entry().0.clone();
             self.ascend(Bound::Excluded(&last));
+            self.repeats = self.valid() && self.entry().0.key == last.key;
         }
         Ok(())
     }

@@ -6,6 +6,10 @@
 //! 3. A sealed memtable's contents are complete when the visible sequence number has reached
 //!    the last number of its seal.
 //!
+//! 4. A key's bits are in the memtable's filter before its write is visible. So a read whose key
+//!    the filter does not know goes on without a search: a descent costs several cache misses,
+//!    the filter at most one.
+//!
 //! Which sorted buffer it is, is an option ([`MemtableKind`]); all pass `suite.rs`.
 
 mod entry;
@@ -20,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
+use bloom::SharedBuilder;
 use fastskip::SkipList;
 use parking_lot::Mutex;
 use sstable::{Kind, SeqNo, Trailer};
@@ -32,6 +37,16 @@ use crate::batch::Operation;
 use crate::range_delete::{RangeDelete, RangeDeletes};
 use crate::source::{MemtableCursor, Source};
 
+/// Filter bits for each key that a memtable is expected to hold.
+const FILTER_BITS_PER_KEY: f64 = 10.0;
+
+/// Bytes of the write buffer that an entry is expected to take, for the size of the filter: it gets
+/// a hundredth of the write buffer. Smaller entries make more false positives, nothing else.
+const FILTER_ENTRY_BYTES: u64 = 128;
+
+/// Memtables that share the write buffer's worth of filter: one in use and those that are flushed.
+const FILTERS_WHOLE: usize = 4;
+
 /// What the skip list of `crossbeam-skiplist` and one shard walk over.
 pub(crate) type SkipMapCursor = Chunks<skipmap::Table>;
 pub(crate) type ShardedCursor = sstable::Merge<Chunks<sharded::Shard>>;
@@ -43,6 +58,10 @@ pub(crate) struct Arena {
     kind: MemtableKind,
     fastskip: fastskip::Options,
     placed: Placed,
+    /// Keys that a full write buffer is expected to hold.
+    filter_keys: u64,
+    /// Counts memtables: many families must not have a filter for a whole write buffer each.
+    alive: Arc<()>,
 }
 
 impl Arena {
@@ -58,7 +77,15 @@ impl Arena {
             MemtableKind::Sharded { shards, placement } => Placed::new(shards, placement),
             MemtableKind::FastSkip | MemtableKind::SkipMap => Placed::new(1, Placement::Modulo),
         };
-        Self { kind, fastskip, placed }
+        let filter_keys = write_buffer_bytes as u64 / FILTER_ENTRY_BYTES;
+        Self { kind, fastskip, placed, filter_keys, alive: Arc::default() }
+    }
+
+    fn filter(&self) -> SharedBuilder {
+        let shares = Arc::strong_count(&self.alive).div_ceil(FILTERS_WHOLE);
+        let keys = self.filter_keys / shares as u64;
+        SharedBuilder::new(bloom::Kind::DoubleProbe, FILTER_BITS_PER_KEY, keys)
+            .expect("only ribbons need all keys before")
     }
 
     /// Memory that an entry takes beyond its key and value: an estimate for the write buffer's
@@ -78,6 +105,8 @@ impl Arena {
 #[derive(Debug)]
 pub(crate) struct Memtable {
     table: Table,
+    filter: SharedBuilder,
+    _alive: Arc<()>,
     ranges: Ranges,
 }
 
@@ -149,7 +178,8 @@ impl Memtable {
             MemtableKind::SkipMap => Table::SkipMap(Arc::default()),
             MemtableKind::Sharded { .. } => Table::Sharded(sharded::Table::new(&arena.placed)),
         };
-        Self { table, ranges: Ranges::default() }
+        let (filter, ranges) = (arena.filter(), Ranges::default());
+        Self { table, filter, ranges, _alive: Arc::clone(&arena.alive) }
     }
 
     /// Inserts operation number `seqno`.
@@ -160,6 +190,7 @@ impl Memtable {
             return self.ranges.add(RangeDelete { seqno, start, end });
         }
         let version = Trailer::new(seqno, operation.kind).raw();
+        self.filter.insert(operation.key);
         match &self.table {
             Table::FastSkip(list) => list
                 .insert(operation.key, version, operation.value)
@@ -169,9 +200,17 @@ impl Memtable {
         }
     }
 
-    /// The newest version of `key` at or before `at`, deletions included.
+    /// The newest version of `key` at or before `at`, deletions included; `hash` is
+    /// [`bloom::hash_key`] of the key.
     #[inline]
-    pub(crate) fn get(&self, key: &[u8], at: Trailer) -> Option<(Trailer, Found<'_>)> {
+    pub(crate) fn get(
+        &self,
+        (key, hash): (&[u8], u64),
+        at: Trailer,
+    ) -> Option<(Trailer, Found<'_>)> {
+        if !self.filter.may_contain_hash(hash) {
+            return None;
+        }
         let shared = match &self.table {
             Table::FastSkip(list) => {
                 let entry = list.get(key, at.raw())?;
@@ -190,7 +229,7 @@ impl Memtable {
         at: Trailer,
     ) -> Vec<Option<(Trailer, Found<'_>)>> {
         let Table::FastSkip(list) = &self.table else {
-            return keys.iter().map(|key| self.get(key, at)).collect();
+            return keys.iter().map(|key| self.get((key, bloom::hash_key(key)), at)).collect();
         };
         let entries = list.get_many(keys, at.raw()).into_iter();
         entries
@@ -235,12 +274,13 @@ impl Memtable {
 
     /// Bytes of memory it holds; an estimate where the allocations are not ours.
     pub(crate) fn memory_bytes(&self) -> usize {
+        let filter = self.filter.memory_usage();
         let (kind, data_bytes) = match &self.table {
-            Table::FastSkip(list) => return list.memory_reserved(),
+            Table::FastSkip(list) => return list.memory_reserved() + filter,
             Table::SkipMap(table) => (MemtableKind::SkipMap, table.data_bytes()),
             Table::Sharded(table) => (MemtableKind::sharded(1), table.data_bytes()),
         };
-        data_bytes + self.len() * kind.entry_overhead_bytes()
+        filter + data_bytes + self.len() * kind.entry_overhead_bytes()
     }
 
     /// The smallest and the largest key of its entries, if there are any.

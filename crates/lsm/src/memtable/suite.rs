@@ -68,7 +68,7 @@ fn gets_see_the_newest_version_at_a_moment(kind: MemtableKind) {
         let many = memtable.get_many(&lent, at);
         for (key, many) in keys.iter().zip(&many) {
             let expected = model_get(&model, key, at);
-            let one = memtable.get(key, at);
+            let one = memtable.get((key, bloom::hash_key(key)), at);
             assert_eq!(one.as_ref().map(|(trailer, value)| (*trailer, &**value)), expected);
             assert_eq!(many.as_ref().map(|(trailer, value)| (*trailer, &**value)), expected);
         }
@@ -138,7 +138,7 @@ fn an_empty_memtable_answers(kind: MemtableKind) {
     let memtable = Memtable::new(&arena(kind));
     assert!(memtable.is_empty());
     assert_eq!((memtable.len(), memtable.key_range()), (0, None));
-    assert!(memtable.get(b"", Trailer::newest_at(9)).is_none());
+    assert!(memtable.get((b"", bloom::hash_key(b"")), Trailer::newest_at(9)).is_none());
     let mut cursor = memtable.cursor();
     cursor.seek_to_first().unwrap();
     assert!(!cursor.valid());
@@ -203,7 +203,8 @@ fn read_shared(memtable: &Memtable, done: &[AtomicU64; 3]) {
         // ORDERING: as above; pairs with the store in `write_shared`.
         let seqno = done[round % 3].load(Ordering::SeqCst);
         if seqno > 0 {
-            let found = memtable.get(&shared_key(seqno), Trailer::newest_at(seqno));
+            let key = shared_key(seqno);
+            let found = memtable.get((&key, bloom::hash_key(&key)), Trailer::newest_at(seqno));
             let (trailer, found) = found.expect("it was inserted");
             assert_eq!((trailer.seqno(), found.to_vec()), (seqno, shared_value(seqno)));
         }

@@ -133,7 +133,7 @@ impl Table {
                 return None;
             }
             let value = body.get(position.value(layout.values_at))?;
-            table.push(position.key().get(shared..)?, view.trailer(position.rank()), value);
+            table.push(position.key().get(shared..)?, position.trailer(), value);
             more = position.next(view)?;
         }
         Some(table)
