@@ -224,9 +224,45 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         load: impl FnOnce() -> Result<(V, usize), E>,
     ) -> Result<V, E> {
         let hash = self.seeds.hash(key);
-        if let Some(value) = self.find(key, hash, label.kind, V::clone) {
-            return Ok(value);
+        match self.find(key, hash, label.kind, V::clone) {
+            Some(value) => Ok(value),
+            None => self.load(key, hash, label, load),
         }
+    }
+
+    /// Calls `read` with the value of `key`, loading it if it is missing. A value that is present
+    /// is not cloned; see [`Cache::read`] for what that saves, and why `read` should be short.
+    /// # Errors
+    /// The loader's own.
+    /// # Panics
+    /// If `read` or the loader panics, and if a loader asks for the key it is loading.
+    #[inline]
+    pub fn read_or_load_as<R, E>(
+        &self,
+        key: &K,
+        label: Label,
+        read: impl FnOnce(&V) -> R,
+        load: impl FnOnce() -> Result<(V, usize), E>,
+    ) -> Result<R, E> {
+        let hash = self.seeds.hash(key);
+        let mut read = Some(read);
+        let mut once = |value: &V| read.take().map(|read| read(value));
+        if let Some(answer) = self.find(key, hash, label.kind, &mut once).flatten() {
+            return Ok(answer);
+        }
+        let value = self.load(key, hash, label, load)?;
+        Ok(once(&value).expect("what was not found was not read"))
+    }
+
+    /// The value of a key that was missing a moment ago.
+    #[inline(never)]
+    fn load<E>(
+        &self,
+        key: &K,
+        hash: u64,
+        label: Label,
+        load: impl FnOnce() -> Result<(V, usize), E>,
+    ) -> Result<V, E> {
         loop {
             match self.board(key, hash) {
                 Boarding::Found(value) => return Ok(value),

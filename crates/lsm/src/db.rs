@@ -182,7 +182,7 @@ impl Inner {
         let view = view.family(family)?;
         let found = read::get_with(view, &self.counters, (key, at), |bytes| match bytes {
             Bytes::Lent(bytes) => read(bytes),
-            Bytes::Pinned(value) => read(&value),
+            Bytes::InBlock(value) => read(&value),
         })?;
         self.counters.got(found.is_some());
         self.timed(&self.timings.get, begun);

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use sstable::{Kind, ReadOptions, SeqNo, Trailer, ValueRef};
+use sstable::{Kind, ReadOptions, SeqNo, Trailer};
 
 use crate::cursor::{DbCursor, unknown_kind};
 use crate::error::Result;
@@ -23,7 +23,7 @@ pub(crate) fn get(
 ) -> Result<Option<Value>> {
     get_with(view, counters, (key, at), |bytes| match bytes {
         Bytes::Lent(bytes) => Slice::from(bytes),
-        Bytes::Pinned(value) => Slice::pinned(value),
+        Bytes::InBlock(value) => Slice::pinned(value.keep()),
     })
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum Bytes<'a> {
     /// In a memtable that the view keeps alive.
     Lent(&'a [u8]),
     /// In a block.
-    Pinned(ValueRef),
+    InBlock(sstable::Lent<'a>),
 }
 
 /// What `read` makes of the value of `key` at `at`.
@@ -52,12 +52,17 @@ pub(crate) fn get_with<T>(
         }
     }
     let mut missed = 0;
+    let mut read = Some(read);
     for run in view.version.runs() {
         let Some(file) = run.find(key) else { continue };
-        if let Some(found) = file.table().get(key, hash, newest)? {
+        let found = file.table().read((key, hash, newest), |trailer, value| {
+            let read = read.take().expect("the table that finds the key is the last one asked");
+            answer(trailer, deleted, || read(Bytes::InBlock(value)))
+        })?;
+        if let Some(answer) = found {
             counters.missed_tables(missed);
             file.note_read();
-            return answer(found.trailer, deleted, || read(Bytes::Pinned(found.value)));
+            return answer;
         }
         missed += 1;
     }

@@ -87,7 +87,7 @@ pub use pace::{BytesPerSecond, Pace, Paced};
 pub use probe::{BlockProbe, FenceProbe, FilterVerdict, Probe, RangeSize};
 pub use read_at::ReadAt;
 pub use salvage::{Lost, SalvageReport, salvage};
-pub use table::{Block, BlockCache, BlockKey, Expect, Found, Table, ValueRef};
+pub use table::{Block, BlockCache, BlockKey, Expect, Found, Lent, Table, ValueRef};
 pub use table_cursor::TableCursor;
 pub use verify::VerifyReport;
 pub use writer::TableWriter;

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::format::Handle;
 use crate::key::Trailer;
-use crate::table::{Block, Found, Table};
+use crate::table::{Block, Found, Table, kept};
 
 /// A key to be read by [`Table::get_many`].
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,8 @@ impl Table {
             let block = self.data_block(first.handle, true)?;
             for visit in group {
                 let Wanted { key, hash, at } = wanted[visit.rank];
-                answers[visit.rank] = self.find_in(&block, visit.handle, (key, hash, at))?;
+                let wanted = (key, hash, at);
+                answers[visit.rank] = self.find_in(&block, visit.handle, wanted, kept)?;
             }
         }
         Ok(answers)

@@ -11,7 +11,7 @@ use fence::Layout;
 use crate::error::Result;
 use crate::format::Handle;
 use crate::key::Trailer;
-use crate::table::{Found, Table};
+use crate::table::{Found, Table, kept};
 
 /// What a filter says of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl Table {
         let begun = now();
         let block = self.data_block(handle, true)?;
         let fetched = now();
-        let found = self.find_in(&block, handle, (key, hash, at))?;
+        let found = self.find_in(&block, handle, (key, hash, at), kept)?;
         probe.block = Some(BlockProbe {
             offset: handle.offset,
             bytes: handle.bytes,

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bloom::Filter;
+use cache::{Label, Priority};
 
 use crate::block::bytes::Bytes;
 use crate::block::search::{Spot, point};
@@ -20,6 +21,10 @@ use crate::key::Trailer;
 use crate::meta::TableMeta;
 use crate::read_at::ReadAt;
 use crate::source::Source;
+
+/// A partition's index or filter serves thousands of blocks: it outlives them in the cache.
+const INDEX: Label = Label { kind: cache::Kind::Index, priority: Priority::High };
+const FILTER: Label = Label { kind: cache::Kind::Filter, priority: Priority::High };
 
 /// A cache of decoded blocks, shared by any number of tables.
 pub type BlockCache = cache::Cache<BlockKey, Arc<Block>>;
@@ -123,6 +128,36 @@ impl std::fmt::Debug for ValueRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ValueRef({} bytes)", self.end - self.start)
     }
+}
+
+/// A value where it lies, lent for a moment; see [`Table::read`].
+#[derive(Clone, Copy, Debug)]
+pub struct Lent<'a> {
+    block: &'a Arc<Block>,
+    bytes: &'a [u8],
+    start: usize,
+}
+
+impl Lent<'_> {
+    /// Returns the value with a share of its block, to keep.
+    #[must_use]
+    pub fn keep(&self) -> ValueRef {
+        ValueRef::new(Arc::clone(self.block), self.start, self.start + self.bytes.len())
+    }
+}
+
+impl Deref for Lent<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.bytes
+    }
+}
+
+/// A version with a share of its block.
+pub(crate) fn kept(trailer: Trailer, value: Lent<'_>) -> Found {
+    Found { trailer, value: value.keep() }
 }
 
 /// A block that the table holds for good, or a share of one in the cache.
@@ -284,17 +319,33 @@ impl Table {
     /// # Errors
     /// [`Error::Corruption`] if a block fails its checks (the table stays usable); [`Error::Io`].
     pub fn get(&self, key: &[u8], hash: u64, at: Trailer) -> Result<Option<Found>> {
+        self.read((key, hash, at), kept)
+    }
+
+    /// As [`Table::get`], but calls `take` with the version found instead of sharing its block.
+    ///
+    /// Touches no reference count, which other threads touch too. While `take` runs, blocks that
+    /// leave the cache are not freed, so it should be short: look at the value or copy it.
+    ///
+    /// # Errors
+    /// As [`Table::get`].
+    #[inline]
+    pub fn read<T>(
+        &self,
+        (key, hash, at): (&[u8], u64, Trailer),
+        take: impl FnOnce(Trailer, Lent<'_>) -> T,
+    ) -> Result<Option<T>> {
         let Some(part) = self.top.find(key) else { return Ok(None) };
         if !self.filter_allows(part, hash)? {
             return Ok(None);
         }
-        let found = self.search(part, key, hash, at)?;
+        let found = self.search(part, (key, hash, at), take)?;
         Ok(self.count_miss(found))
     }
 
     /// Takes note of a read that the filter let through in vain.
     #[inline]
-    pub(crate) fn count_miss(&self, found: Option<Found>) -> Option<Found> {
+    pub(crate) fn count_miss<T>(&self, found: Option<T>) -> Option<T> {
         if found.is_none() {
             // ORDERING: Relaxed; a statistic. Rare, as long as the filter is worth having.
             self.false_positives.fetch_add(1, Ordering::Relaxed);
@@ -311,31 +362,39 @@ impl Table {
     }
 
     #[inline]
-    fn search(&self, part: usize, key: &[u8], hash: u64, at: Trailer) -> Result<Option<Found>> {
+    fn search<T>(
+        &self,
+        part: usize,
+        wanted: (&[u8], u64, Trailer),
+        take: impl FnOnce(Trailer, Lent<'_>) -> T,
+    ) -> Result<Option<T>> {
         let held = self.index(part)?;
         let Some(index) = held.index() else { return Ok(None) };
-        let Some(rank) = index.find(key, at) else { return Ok(None) };
+        let Some(rank) = index.find(wanted.0, wanted.2) else { return Ok(None) };
         let Some(handle) = index.handle(rank) else { return Ok(None) };
-        let block = self.data_block(handle, true)?;
-        self.find_in(&block, handle, (key, hash, at))
+        let find = |block: &Arc<Block>| self.find_in(block, handle, wanted, take);
+        let Some(cache) = &self.cache else { return find(&Arc::new(self.load_data(handle)?)) };
+        let (key, label) = (self.key(handle), Label::default());
+        cache.read_or_load_as(&key, label, find, || self.load_data(handle).map(weigh))?
     }
 
     #[inline]
-    pub(crate) fn find_in(
+    pub(crate) fn find_in<T>(
         &self,
         block: &Arc<Block>,
         handle: Handle,
         (key, hash, at): (&[u8], u64, Trailer),
-    ) -> Result<Option<Found>> {
+        take: impl FnOnce(Trailer, Lent<'_>) -> T,
+    ) -> Result<Option<T>> {
         let malformed = || self.malformed(handle);
         let view = block.data().map(DataBlock::view).ok_or_else(malformed)?;
         let Some(spot) = point(view, key, hash, at).ok_or_else(malformed)? else { return Ok(None) };
         if !spot.exact {
             return Ok(None);
         }
-        let trailer = view.trailer(spot.rank);
         let (start, end) = value_range(view, spot).ok_or_else(malformed)?;
-        Ok(Some(Found { trailer, value: ValueRef::new(Arc::clone(block), start, end) }))
+        let bytes = view.body.get(start..end).ok_or_else(malformed)?;
+        Ok(Some(take(view.trailer(spot.rank), Lent { block, bytes, start })))
     }
 
     #[inline]
@@ -344,7 +403,7 @@ impl Table {
             return Ok(false);
         };
         let Some(handle) = handles.filter else { return Ok(true) };
-        let held = self.held(&pins.filter, handle, || self.load_filter(part))?;
+        let held = self.held(&pins.filter, (handle, FILTER), || self.load_filter(part))?;
         Ok(held.filter().is_none_or(|filter| filter.may_contain_hash(hash)))
     }
 
@@ -352,13 +411,14 @@ impl Table {
     #[inline]
     pub(crate) fn index(&self, part: usize) -> Result<Held<'_>> {
         let (handles, pins) = (&self.top.parts[part], &self.parts[part]);
-        self.held(&pins.index, handles.index, || self.load_index(part))
+        self.held(&pins.index, (handles.index, INDEX), || self.load_index(part))
     }
 
     /// Returns a partition's filter, if it has one.
     pub(crate) fn filter_of(&self, part: usize) -> Result<Option<Arc<Block>>> {
         let Some(handle) = self.top.parts[part].filter else { return Ok(None) };
-        let held = self.held(&self.parts[part].filter, handle, || self.load_filter(part))?;
+        let held =
+            self.held(&self.parts[part].filter, (handle, FILTER), || self.load_filter(part))?;
         Ok(Some(held.into_arc()))
     }
 
@@ -366,7 +426,7 @@ impl Table {
     fn held<'a>(
         &'a self,
         pin: &'a OnceLock<Arc<Block>>,
-        handle: Handle,
+        (handle, label): (Handle, Label),
         load: impl FnOnce() -> Result<Block>,
     ) -> Result<Held<'a>> {
         if let Some(block) = pin.get() {
@@ -376,7 +436,7 @@ impl Table {
             let block = Arc::new(load()?);
             return Ok(Held::Pinned(pin.get_or_init(|| block)));
         };
-        cache.get_or_load(&self.key(handle), || load().map(weigh)).map(Held::Shared)
+        cache.get_or_load_as(&self.key(handle), label, || load().map(weigh)).map(Held::Shared)
     }
 
     fn key(&self, handle: Handle) -> BlockKey {

@@ -68,6 +68,14 @@ fn scan(table: &Arc<Table>, fill_cache: bool) {
 
 fn read_all(table: &Table, keys: &[Vec<u8>]) {
     for key in keys {
+        let wanted = (&key[..], hash_key(key), Trailer::FIRST);
+        black_box(table.read(wanted, |_, value| value[99]).expect("memory"));
+    }
+}
+
+/// The same, with a share of each block.
+fn keep_all(table: &Table, keys: &[Vec<u8>]) {
+    for key in keys {
         let found = table.get(key, hash_key(key), Trailer::FIRST).expect("memory");
         black_box(found.map(|found| found.value[99]));
     }
@@ -123,6 +131,7 @@ fn points(pairs: &Pairs) {
         }
     });
     cases.add("get, cached", keys.len(), || read_all(&plain, &keys));
+    cases.add("get, cached, kept", keys.len(), || keep_all(&plain, &keys));
     cases.add("get, cached, hash index", keys.len(), || read_all(&hashed, &keys));
     cases.add("get, absent", absent.len(), || read_all(&plain, &absent));
     cases.add("get, LZ4 4K, not cached", keys.len() / 10, || {
@@ -190,11 +199,20 @@ fn builds(pairs: &Pairs) {
 }
 
 fn main() {
-    let count = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a count"));
+    let mut sections: Vec<String> = std::env::args().skip(1).collect();
+    let count = sections.iter().find_map(|word| word.parse().ok()).unwrap_or(1_000_000);
+    sections.retain(|word| word.parse::<usize>().is_err());
+    let wanted = |name: &str| sections.is_empty() || sections.iter().any(|word| word == name);
     let pairs = records(count);
-    points(&pairs);
+    if wanted("points") {
+        points(&pairs);
+    }
     let fewer: Pairs = pairs[..count / 5].to_vec();
     drop(pairs);
-    scans(&fewer);
-    builds(&fewer);
+    if wanted("scans") {
+        scans(&fewer);
+    }
+    if wanted("builds") {
+        builds(&fewer);
+    }
 }
