@@ -111,9 +111,16 @@ fn nothing_is_freed_while_read_or_lost_for_ever() {
             let stress = Stress::new(policy, 10_000);
             stress.run(threads, keys);
             stress.cache.validate();
-            stress.cache.clear();
-            let limbo = usize::try_from(stress.cache.stats().limbo_bytes).expect("it is small");
-            assert_eq!(limbo, 0, "nobody reads, so nothing waits");
+            // Nobody reads this cache, but a test beside this one may be reading its own.
+            let end = Instant::now() + Duration::from_secs(20);
+            loop {
+                stress.cache.clear();
+                if stress.cache.stats().limbo_bytes == 0 {
+                    break;
+                }
+                assert!(Instant::now() < end, "no read lasts so long, so nothing waits");
+                thread::sleep(Duration::from_millis(1));
+            }
             assert_eq!(stress.living.load(SeqCst), 0, "{policy:?}: values leak");
         }
     }
