@@ -398,7 +398,7 @@ impl ReadOnly {
         let (counters, place) = (&self.shared.counters, (key.as_ref(), self.shared.at));
         let found = read::get_with(&self.family, counters, place, |bytes| match bytes {
             Bytes::Lent(bytes) => read(bytes),
-            Bytes::Pinned(value) => read(&value),
+            Bytes::InBlock(value) => read(&value),
         })?;
         counters.got(found.is_some());
         Ok(found)
