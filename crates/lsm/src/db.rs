@@ -81,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) env: Env,
     pub(crate) db_id: u64,
     pub(crate) cache: Option<Arc<BlockCache>>,
+    /// Slows merges down, if they are to be.
+    pub(crate) merge_pace: Option<Arc<sstable::BytesPerSecond>>,
     pub(crate) arena: Arena,
     pub(crate) tail: Mutex<Tail>,
     pub(crate) unsynced: Unsynced,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use compaction::Strategy;
-use sstable::Codec;
+use sstable::{Chooser, Codec};
 
 use crate::error::{Error, Result};
 use crate::filters::FilterSplit;
@@ -25,6 +25,13 @@ pub struct FamilyOptions {
     pub block_bytes: usize,
     /// How data blocks are compressed. Default LZ4.
     pub codec: Codec,
+    /// Codecs of the levels from the newest on, in place of `codec`; deeper levels take the last.
+    /// Default none.
+    pub level_codecs: Vec<Codec>,
+    /// How the codec of a block is chosen. Default: what the level says.
+    pub chooser: Chooser,
+    /// Whether blocks carry a hash index for point reads. Default false.
+    pub hash_index: bool,
     /// Filter bits a key. Default 10, 0 (no filter) to 64.
     pub filter_bits_per_key: f64,
     /// The filter's kind. Default double-probe.
@@ -69,6 +76,9 @@ impl From<&Options> for FamilyOptions {
         Self {
             block_bytes: options.block_bytes,
             codec: options.codec,
+            level_codecs: options.level_codecs.clone(),
+            chooser: options.chooser,
+            hash_index: options.hash_index,
             filter_bits_per_key: options.filter_bits_per_key,
             filter_kind: options.filter_kind,
             filter_kind_last: options.filter_kind_last,
@@ -96,9 +106,12 @@ impl FamilyOptions {
         }
         let compaction = self.compaction_options().validate();
         compaction.map_err(|error| Error::InvalidOptions(error.to_string()))?;
-        self.table_options((self.filter_kind, self.filter_bits_per_key))
-            .validate()
-            .map_err(|error| Error::InvalidOptions(error.to_string()))
+        let filter = (self.filter_kind, self.filter_bits_per_key);
+        for level in 0..self.level_codecs.len().max(1) {
+            let table = self.table_options(level, filter).validate();
+            table.map_err(|error| Error::InvalidOptions(error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// What the compaction policy is built from.
@@ -115,19 +128,28 @@ impl FamilyOptions {
         }
     }
 
-    /// How tables with a filter of this kind, and bits a key, are written.
+    /// How tables of a level, with a filter of this kind and bits a key, are written.
     pub(crate) fn table_options(
         &self,
+        level: usize,
         (filter, filter_bits_per_key): (bloom::Kind, f64),
     ) -> sstable::WriteOptions {
         sstable::WriteOptions {
             block_bytes: self.block_bytes,
-            codec: self.codec,
+            codec: self.codec_of(level),
+            chooser: self.chooser,
+            hash_index: self.hash_index,
             filter,
             filter_bits_per_key,
             fence: self.fence,
             ..sstable::WriteOptions::default()
         }
+    }
+
+    /// The codec of a level.
+    fn codec_of(&self, level: usize) -> Codec {
+        let listed = self.level_codecs.get(level).or(self.level_codecs.last());
+        listed.copied().unwrap_or(self.codec)
     }
 
     /// The options in words, a line each.
@@ -138,6 +160,13 @@ impl FamilyOptions {
         };
         line("block_bytes", &self.block_bytes);
         line("codec", &(self.codec as u8));
+        if !self.level_codecs.is_empty() {
+            let numbers: Vec<_> =
+                self.level_codecs.iter().map(|c| (*c as u8).to_string()).collect();
+            line("level_codecs", &numbers.join(","));
+        }
+        line("chooser", &format_args!("{:?}", self.chooser));
+        line("hash_index", &self.hash_index);
         line("filter_bits_per_key", &self.filter_bits_per_key);
         line("filter_kind", &(self.filter_kind as u8));
         if let Some(kind) = self.filter_kind_last {
@@ -173,6 +202,15 @@ impl FamilyOptions {
         match name {
             "block_bytes" => self.block_bytes = value.parse().ok()?,
             "codec" => self.codec = Codec::from_u8(value.parse().ok()?)?,
+            "level_codecs" => {
+                let codec = |number: &str| Codec::from_u8(number.parse().ok()?);
+                self.level_codecs = value.split(',').map(codec).collect::<Option<_>>()?;
+            }
+            "chooser" => {
+                let all = [Chooser::Fixed, Chooser::ByData];
+                self.chooser = all.into_iter().find(|chooser| format!("{chooser:?}") == value)?;
+            }
+            "hash_index" => self.hash_index = value.parse().ok()?,
             "filter_bits_per_key" => self.filter_bits_per_key = value.parse().ok()?,
             "filter_kind" => self.filter_kind = bloom::Kind::from_number(value.parse().ok()?)?,
             "filter_kind_last" => {
@@ -210,6 +248,9 @@ mod tests {
         let options = FamilyOptions {
             block_bytes: 512,
             codec: Codec::None,
+            level_codecs: vec![Codec::Lz4, Codec::Zstd],
+            chooser: Chooser::ByData,
+            hash_index: true,
             filter_bits_per_key: 7.25,
             filter_kind_last: Some(bloom::Kind::Ribbon),
             filter_split: FilterSplit::Even,
@@ -226,5 +267,16 @@ mod tests {
         assert_eq!(FamilyOptions::from_text(&options.to_text()), Ok(options));
         assert_eq!(FamilyOptions::from_text(""), Ok(FamilyOptions::default()));
         assert_eq!(FamilyOptions::from_text("new_thing=1"), Err("new_thing=1".into()));
+    }
+
+    #[test]
+    fn a_level_has_its_codec_and_deeper_ones_the_last() {
+        let level_codecs = vec![Codec::None, Codec::Lz4, Codec::Zstd];
+        let options = FamilyOptions { level_codecs, ..FamilyOptions::default() };
+        let codec = |level| options.table_options(level, (bloom::Kind::default(), 10.0)).codec;
+        let expected = [Codec::None, Codec::Lz4, Codec::Zstd, Codec::Zstd];
+        assert_eq!([0, 1, 2, 6].map(codec), expected);
+        let plain = FamilyOptions { codec: Codec::Snappy, ..FamilyOptions::default() };
+        assert_eq!(plain.table_options(3, (bloom::Kind::default(), 10.0)).codec, Codec::Snappy);
     }
 }

@@ -96,7 +96,7 @@ fn write_tables(
         Inherited { tombstones_since_us: inner.env.clock.unix_micros(), ranges_applied: 0 };
     let (options, shape) = (&family.core.options, &family.version.shape);
     let filter = filters::for_level(options, shape, 0, memtable.len() as u64);
-    let mut outputs = Outputs::new(inner, (options, filter), inherited);
+    let mut outputs = Outputs::new(inner, (options, 0, filter), inherited);
     cursor.seek_to_first()?;
     while cursor.valid() {
         let (key, trailer) = (cursor.key(), cursor.trailer());

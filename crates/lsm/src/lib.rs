@@ -58,7 +58,7 @@ pub mod wal;
 pub use bloom;
 pub use compaction;
 pub use fence;
-pub use sstable::Codec;
+pub use sstable::{Chooser, Codec};
 
 pub use crate::admission::Pressure;
 pub use crate::batch::WriteBatch;

@@ -99,7 +99,8 @@ impl Job<'_> {
             tombstones_since_us: plan.tombstones_since_us(&version.shape),
             ranges_applied: version.range_deletes.applied_up_to(snapshots),
         };
-        let mut outputs = Outputs::new(inner, (&family.core.options, *filter), inherited);
+        let place = (&family.core.options, plan.output_level, *filter);
+        let mut outputs = Outputs::new(inner, place, inherited);
         let mut entries = 0u64;
         match from {
             None => merged.seek_to_first()?,

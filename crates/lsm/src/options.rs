@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use compaction::Strategy;
-use sstable::Codec;
+use sstable::{Chooser, Codec};
 
 use crate::error::{Error, Result};
 use crate::events::Listeners;
 use crate::family_options::FamilyOptions;
 use crate::filters::FilterSplit;
+use crate::fs::TableReads;
 use crate::memtable::MemtableKind;
 use crate::wal::RecoveryMode;
 
@@ -57,6 +58,19 @@ pub struct Options {
     pub block_bytes: usize,
     /// How data blocks are compressed. Default LZ4.
     pub codec: Codec,
+    /// Codecs of the levels from the newest on, in place of `codec`; deeper levels take the last.
+    /// Default none: `codec` everywhere.
+    pub level_codecs: Vec<Codec>,
+    /// How the codec of a block is chosen. Default: what the level says.
+    pub chooser: Chooser,
+    /// Whether blocks carry a hash index for point reads. Default false: it costs 1.3 bytes an
+    /// entry and pays where blocks hold many small entries.
+    pub hash_index: bool,
+    /// How tables are read. Default: positioned reads.
+    pub table_reads: TableReads,
+    /// Bytes a second that merges may write to tables, together; flushes are not slowed down.
+    /// Default 0: no limit.
+    pub merge_bytes_per_second: u64,
     /// Filter bits a key; 10 answer about 99 % of the reads of absent keys without a table read.
     /// Default 10, 0 (no filter) to 64.
     pub filter_bits_per_key: f64,
@@ -112,6 +126,11 @@ impl Default for Options {
             block_cache_bytes: 128 << 20,
             block_bytes: 4096,
             codec: Codec::Lz4,
+            level_codecs: Vec::new(),
+            chooser: Chooser::default(),
+            hash_index: false,
+            table_reads: TableReads::default(),
+            merge_bytes_per_second: 0,
             filter_bits_per_key: 10.0,
             filter_kind: bloom::Kind::default(),
             filter_kind_last: None,

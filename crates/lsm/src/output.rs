@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compaction::TableInfo;
-use sstable::{BlockCache, Expect, SeqNo, Table, TableMeta, TableWriter, Trailer};
+use sstable::{
+    BlockCache, BytesPerSecond, Expect, Paced, SeqNo, Table, TableMeta, TableWriter, Trailer,
+};
 
 use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::family_options::FamilyOptions;
-use crate::fs::{Fs, WriteFile};
+use crate::fs::{Fs, TableReads, WriteFile};
 use crate::names;
 use crate::planted::{self, Bug};
 use crate::version::TableFile;
@@ -23,7 +25,7 @@ use crate::version::TableFile;
 /// Bytes handed to the operating system at a time.
 const WRITE_BYTES: usize = 256 << 10;
 
-type Sink = io::BufWriter<Box<dyn WriteFile>>;
+type Sink = io::BufWriter<Paced<Box<dyn WriteFile>, Option<Arc<BytesPerSecond>>>>;
 
 /// What tables owe to where their entries come from.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,7 @@ pub(crate) struct Inherited {
 /// Tables in the making, in ascending order of keys.
 pub(crate) struct Outputs<'a> {
     inner: &'a Inner,
+    level: usize,
     table_options: sstable::WriteOptions,
     table_bytes: u64,
     inherited: Inherited,
@@ -50,12 +53,13 @@ pub(crate) struct Outputs<'a> {
 impl<'a> Outputs<'a> {
     pub(crate) fn new(
         inner: &'a Inner,
-        (options, filter): (&FamilyOptions, (bloom::Kind, f64)),
+        (options, level, filter): (&FamilyOptions, usize, (bloom::Kind, f64)),
         inherited: Inherited,
     ) -> Self {
         Self {
             inner,
-            table_options: options.table_options(filter),
+            level,
+            table_options: options.table_options(level, filter),
             table_bytes: options.table_bytes,
             inherited,
             open: None,
@@ -91,10 +95,14 @@ impl<'a> Outputs<'a> {
         let file = self.inner.env.fs.create(&path);
         let file = file.map_err(|error| Error::io("create", &path, error))?;
         self.paths.push(path.clone());
-        let sink = io::BufWriter::with_capacity(WRITE_BYTES, file);
+        // What a flush writes is what writers wait for: only merges are slowed down.
+        let pace = self.inner.merge_pace.clone().filter(|_| self.level > 0);
+        let sink = io::BufWriter::with_capacity(WRITE_BYTES, Paced::new(file, pace));
         let id = table_id(self.inner.db_id, number);
         let options = &self.table_options;
-        Ok((number, TableWriter::new(sink, &path.to_string_lossy(), id, options)?))
+        let writer = TableWriter::new(sink, &path.to_string_lossy(), id, options)?;
+        let level = u32::try_from(self.level).unwrap_or(u32::MAX);
+        Ok((number, writer.with_origin(level, self.inner.env.clock.unix_micros())))
     }
 
     fn close_table(&mut self) -> Result<()> {
@@ -102,7 +110,7 @@ impl<'a> Outputs<'a> {
         let (meta, sink) = writer.finish()?;
         let path = names::table_path(&self.inner.path, number);
         let file = sink.into_inner().map_err(|error| Error::io("write", &path, error.into()));
-        let mut file = file?;
+        let mut file = file?.into_inner();
         if !planted::has(Bug::EditBeforeSync) {
             file.sync().map_err(|error| Error::io("sync", &path, error))?;
         }
@@ -161,19 +169,22 @@ pub(crate) struct Place<'a> {
     pub(crate) fs: &'a Arc<dyn Fs>,
     pub(crate) folder: &'a Path,
     pub(crate) db_id: u64,
+    pub(crate) reads: TableReads,
     pub(crate) cache: Option<&'a Arc<BlockCache>>,
 }
 
 /// Opens the file of a live table and checks that it is the one that was written.
 pub(crate) fn open_table(inner: &Inner, info: Arc<TableInfo>) -> Result<Arc<TableFile>> {
     let (fs, folder, cache) = (&inner.env.fs, inner.path.as_path(), inner.cache.as_ref());
-    open_table_in(&Place { fs, folder, db_id: inner.db_id, cache }, info)
+    let reads = inner.options.table_reads;
+    open_table_in(&Place { fs, folder, db_id: inner.db_id, reads, cache }, info)
 }
 
 /// [`open_table`] for any folder.
 pub(crate) fn open_table_in(place: &Place<'_>, info: Arc<TableInfo>) -> Result<Arc<TableFile>> {
     let path = names::table_path(place.folder, info.id);
-    let file = place.fs.open_read(&path).map_err(|error| Error::io("open", &path, error))?;
+    let file = place.fs.open_table(&path, place.reads);
+    let file = file.map_err(|error| Error::io("open", &path, error))?;
     let expect =
         Expect { table_id: Some(table_id(place.db_id, info.id)), file_bytes: Some(info.bytes) };
     let cache = place.cache.cloned();

@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::explain::{self, GetPath, ScanPath};
 use crate::family::{Core, DEFAULT_FAMILY};
 use crate::family_options::FamilyOptions;
-use crate::fs::{Fs, StdFs};
+use crate::fs::{Fs, StdFs, TableReads};
 use crate::manifest::{self, Contents, FamilyState, Manifest};
 use crate::memtable::{Arena, Memtable, MemtableKind};
 use crate::metrics::{Counters, Stats};
@@ -247,7 +247,8 @@ impl<'a> Load<'a> {
         let options = FamilyOptions::from_text(&state.options).unwrap_or_default();
         let core = Core::new(id, &state.name, options)?;
         let (fs, cache) = (Arc::clone(&self.fs), self.cache.clone());
-        let place = Place { fs: &fs, folder: self.path, db_id: database, cache: cache.as_ref() };
+        let (reads, cache) = (TableReads::default(), cache.as_ref());
+        let place = Place { fs: &fs, folder: self.path, db_id: database, reads, cache };
         let (mut files, mut levels) = (HashMap::new(), state.levels.clone());
         for (_, info) in tree::levels(&state.levels).tables() {
             match output::open_table_in(&place, Arc::clone(info)) {

@@ -146,6 +146,8 @@ fn assemble(
 ) -> Arc<Inner> {
     let cache = (options.block_cache_bytes > 0)
         .then(|| Arc::new(sstable::BlockCache::new(options.block_cache_bytes)));
+    let rate = options.merge_bytes_per_second;
+    let merge_pace = (rate > 0).then(|| Arc::new(sstable::BytesPerSecond::new(rate)));
     let clock = Arc::clone(&env.clock);
     let events = Events::new(options.listeners.clone(), clock, Arc::clone(&env.scheduler));
     Arc::new(Inner {
@@ -154,6 +156,7 @@ fn assemble(
         timings: Timings::new(options.latency_sampling),
         db_id: manifest.database(),
         cache,
+        merge_pace,
         arena: Arena::new(options.memtable, options.write_buffer_bytes),
         tail: Mutex::new(Tail::default()),
         unsynced: Unsynced::default(),

@@ -73,6 +73,15 @@ impl<P: Pace + ?Sized> Pace for std::sync::Arc<P> {
     }
 }
 
+/// `None` never waits.
+impl<P: Pace> Pace for Option<P> {
+    fn take(&self, bytes: u64) {
+        if let Some(pace) = self {
+            pace.take(bytes);
+        }
+    }
+}
+
 /// A sink that asks a [`Pace`] before each write; put it under a [`crate::TableWriter`].
 #[derive(Debug)]
 pub struct Paced<W, P> {

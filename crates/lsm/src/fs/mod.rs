@@ -9,10 +9,12 @@
 mod fault;
 mod mem;
 mod std;
+mod table_reads;
 
 pub use self::fault::{Call, Effect, Fault, FaultFs};
 pub use self::mem::{CrashMode, DataLoss, MemFs, NameLoss};
 pub use self::std::StdFs;
+pub use self::table_reads::TableReads;
 
 use ::std::fmt::Debug;
 use ::std::io;
@@ -72,6 +74,14 @@ pub trait Fs: Send + Sync + Debug {
     /// # Errors
     /// [`io::ErrorKind::NotFound`] if there is no such file.
     fn open_read(&self, path: &Path) -> io::Result<Arc<dyn ReadAt>>;
+
+    /// Opens a table for positioned reads, in the way asked for if this file system has it, else
+    /// as [`Fs::open_read`] does.
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] if there is no such file.
+    fn open_table(&self, path: &Path, _reads: TableReads) -> io::Result<Arc<dyn ReadAt>> {
+        self.open_read(path)
+    }
 
     /// Creates a file for appending.
     /// # Errors

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use memmap2::{MmapOptions, MmapRaw};
 use sstable::ReadAt;
 
-use super::{Fs, Lock, LogFile, WriteFile, check_capacity, check_place};
+use super::{Fs, Lock, LogFile, TableReads, WriteFile, check_capacity, check_place};
 
 /// Bytes gathered before a system call: large enough that the call's cost (about 0.7 us) and the
 /// per-call file system work vanish beside the copy.
@@ -128,6 +128,10 @@ impl Fs for StdFs {
 
     fn open_read(&self, path: &Path) -> io::Result<Arc<dyn ReadAt>> {
         Ok(Arc::new(File::open(path)?))
+    }
+
+    fn open_table(&self, path: &Path, reads: TableReads) -> io::Result<Arc<dyn ReadAt>> {
+        reads.open(path)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn WriteFile>> {
