@@ -1,10 +1,11 @@
-//! `cache` beside published caches: `cargo bench --bench cache -- hits|speed|instructions [peer]`.
+//! `cache` beside published caches: `cargo bench --bench cache -- hits|lsm|speed|instructions [peer]`.
 //!
 //! Hit ratios count every request, first touches included. Values are reference-counted and weigh
 //! 4096 bytes; each cache may hold the stated share of all items. Requests of a scan have a hit
 //! ratio of their own only in the sum: "Zipf + scans" counts the Zipf half, which is what a scan
 //! must not spoil.
 
+mod lsm_trace;
 #[path = "../../../../crates/cache/benches/traces/mod.rs"]
 mod traces;
 
@@ -217,6 +218,24 @@ fn hits(names: &[&str]) {
     }
 }
 
+/// Hit ratios over the blocks that a database asks for.
+fn recorded(names: &[&str]) {
+    println!("| trace, cache as a share of its blocks | {} |", names.join(" | "));
+    println!("|---|{}", "---:|".repeat(names.len()));
+    for load in lsm_trace::Load::ALL {
+        let (requests, blocks) = load.record();
+        for percent in [1, 5, 10, 20] {
+            let entries = blocks as usize * percent / 100;
+            let cells: Vec<String> = names
+                .iter()
+                .map(|name| format!("{:.2}", hit_ratio(&*peer(name, entries), &requests)))
+                .collect();
+            let (count, name) = (requests.len(), load.name());
+            println!("| {name} ({count} of {blocks}), {percent} % | {} |", cells.join(" | "));
+        }
+    }
+}
+
 /// Seconds of processor time this thread has used: other programs on the machine do not count.
 fn processor_seconds() -> f64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -254,7 +273,7 @@ fn speed(names: &[&str]) {
     let threads_max: usize =
         std::env::var("THREADS_MAX").map_or(16, |n| n.parse().expect("a number"));
     let counts = [1, 2, 4, 8, 16].into_iter().filter(|&n| n <= threads_max);
-    let requests: usize = if cfg!(debug_assertions) { 10_000 } else { 1_000_000 };
+    let requests: usize = if cfg!(debug_assertions) { 10_000 } else { 400_000 };
     let zipf = Zipf::new(items, 0.99);
     let draw = |uniform: bool, threads: usize| -> Vec<Vec<Key>> {
         (0..threads)
@@ -269,8 +288,9 @@ fn speed(names: &[&str]) {
             })
             .collect()
     };
-    println!("| case, threads | {} |", names.join(" | "));
-    println!("|---|{}", "---:|".repeat(names.len()));
+    println!("| case, threads | {} | first / quick_cache | goal |", names.join(" | "));
+    println!("|---|{}", "---:|".repeat(names.len() + 2));
+    let rival = names.iter().position(|name| *name == "quick_cache");
     for (case, uniform, share) in [
         ("hits, uniform", true, 100),
         ("hits, Zipf", false, 100),
@@ -279,7 +299,7 @@ fn speed(names: &[&str]) {
     ] {
         for threads in counts.clone() {
             let keys = draw(uniform, threads);
-            let cells: Vec<String> = names
+            let costs: Vec<f64> = names
                 .iter()
                 .map(|name| {
                     // Room to spare, so that no shard is short: these are to be hits.
@@ -303,11 +323,18 @@ fn speed(names: &[&str]) {
                         "get or put, Zipf, 10 % held" => &load,
                         _ => &get,
                     };
-                    let runs = (0..5).map(|_| cost(threads, &keys, operation)).collect();
-                    format!("{:.0}", median(runs))
+                    let runs = (0..3).map(|_| cost(threads, &keys, operation)).collect();
+                    median(runs)
                 })
                 .collect();
-            println!("| {case}, {threads} | {} |", cells.join(" | "));
+            let cells: Vec<String> = costs.iter().map(|cost| format!("{cost:.0}")).collect();
+            let ratio = rival.map_or(String::new(), |at| format!("{:.2}", costs[0] / costs[at]));
+            let goal = match (case.starts_with("hits"), threads) {
+                (true, 1) => "1.00",
+                (true, _) => "below 1",
+                _ => "",
+            };
+            println!("| {case}, {threads} | {} | {ratio} | {goal} |", cells.join(" | "));
         }
     }
 }
@@ -333,8 +360,12 @@ fn main() {
             names.retain(|name| !name.contains("in place"));
             hits(&names);
         }
+        Some("lsm") => {
+            names.retain(|name| !name.contains("in place"));
+            recorded(&names);
+        }
         Some("speed") => speed(&names),
         Some("instructions") => instructions(names[0]),
-        _ => println!("usage: cache hits|speed|instructions [peer]"),
+        _ => println!("usage: cache hits|lsm|speed|instructions [peer]"),
     }
 }
