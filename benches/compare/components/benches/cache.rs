@@ -1,4 +1,4 @@
-//! `cache` beside published caches: `cargo bench --bench cache -- hits|lsm|speed|instructions [peer]`.
+//! `cache` beside published caches: `cargo bench --bench cache -- hits|lsm|speed|instructions`.
 //!
 //! Hit ratios count every request, first touches included. Values are reference-counted and weigh
 //! 4096 bytes; each cache may hold the stated share of all items. Requests of a scan have a hit
