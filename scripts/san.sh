@@ -11,7 +11,6 @@ case "${1:-}" in address | thread) kinds=("$1"); shift ;; esac
 crates=("$@")
 [ ${#crates[@]} -gt 0 ] || crates=(fastskip)
 
-export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan-suppressions.txt ${TSAN_OPTIONS:-}"
 export TSAN_OPTIONS="suppressions=$PWD/scripts/tsan.supp ${TSAN_OPTIONS:-}"
 for kind in "${kinds[@]}"; do
     flags="-Zsanitizer=$kind"
@@ -21,7 +20,7 @@ for kind in "${kinds[@]}"; do
         tests=(--tests)
         # Of the engine, the histories of many threads; its other tests have one, or real files.
         [ "$kind $crate" = "thread lsm" ] && tests=(--test concurrent)
-        RUSTFLAGS="$flags" cargo +nightly test -p "$crate" "${tests[@]}" \
+        RUSTFLAGS="$flags" cargo +nightly test -p "$crate" "${tests[@]}" --no-fail-fast \
             --target "$target" --target-dir "target/$kind"
     done
 done

@@ -1,8 +1,8 @@
 //! Any entries under any options: what is written is read back, entry by entry.
 #![no_main]
 
-use std::collections::BTreeMap;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
