@@ -103,8 +103,13 @@ fn best(
 pub(crate) fn judge(results: &Results, goal: Goal) -> Option<Verdict> {
     let ours = results.median("lsm", goal.measure)?;
     let more = !matches!(goal.wanted, Wanted::AtMost(_) | Wanted::Below(_) | Wanted::BelowEveryLsm);
-    let peer = best(results, goal.measure, more, &[Kind::Lsm, Kind::Tree]);
-    let lsm_peer = best(results, goal.measure, more, &[Kind::Lsm]);
+    // What is measured against its own figures has no peer.
+    let peers: &[Kind] = match goal.wanted {
+        Wanted::TimesOwn(..) => &[],
+        _ => &[Kind::Lsm, Kind::Tree],
+    };
+    let peer = best(results, goal.measure, more, peers);
+    let lsm_peer = best(results, goal.measure, more, &peers[..peers.len().min(1)]);
     let to = |other: &Option<(String, f64)>| other.as_ref().map(|(_, figure)| ours / figure);
     let (ratio, lsm_ratio) = (to(&peer), to(&lsm_peer));
     let at_least = |ratio: Option<f64>, times: f64| ratio.is_some_and(|ratio| ratio >= times);

@@ -12,7 +12,8 @@ use crate::results::Results;
 pub(crate) fn all(results: &Results) -> String {
     let seconds: f64 = results.runs.iter().map(|run| run.seconds).sum();
     let mut text = format!(
-        "{}; {} records of 16 + 100 bytes; fills timed for at most {} s, reads for {} s; {:.0} min\n\n",
+        "{}; {} records of 16 + 100 bytes; fills timed for at most {} s, reads for {} s; \
+         {:.0} min\n\n",
         results.machine,
         results.records,
         results.fill_seconds,

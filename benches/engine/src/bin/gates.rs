@@ -1,4 +1,4 @@
-//! The hot paths, each in a function of its own, for `scripts/gates.sh` to count the instructions of.
+//! The hot paths, each in a function of its own, for `scripts/gates.sh` to count instructions.
 //!
 //! Nothing here depends on time or chance; background threads do not count.
 

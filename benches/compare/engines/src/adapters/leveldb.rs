@@ -15,11 +15,16 @@ pub(super) const ENTRY: Entry = Entry {
     open: |setup| Ok(Box::new(LevelDb::open(setup)?)),
 };
 
-#[rustfmt::skip] // One line a call.
 unsafe extern "C" {
     fn leveldb_open(options: Handle, path: *const c_char, error: ErrorText) -> Handle;
     fn leveldb_close(database: Handle);
-    fn leveldb_compact_range(database: Handle, from: *const c_char, from_len: usize, to: *const c_char, to_len: usize);
+    fn leveldb_compact_range(
+        database: Handle,
+        from: *const c_char,
+        from_len: usize,
+        to: *const c_char,
+        to_len: usize,
+    );
     fn leveldb_options_create() -> Handle;
     fn leveldb_options_set_create_if_missing(options: Handle, yes: c_uchar);
     fn leveldb_options_set_write_buffer_size(options: Handle, bytes: usize);
@@ -30,12 +35,39 @@ unsafe extern "C" {
     fn leveldb_readoptions_create() -> Handle;
     fn leveldb_writeoptions_create() -> Handle;
     fn leveldb_writeoptions_set_sync(options: Handle, yes: c_uchar);
-    fn leveldb_put(database: Handle, options: Handle, key: *const c_char, key_len: usize, value: *const c_char, value_len: usize, error: ErrorText);
-    fn leveldb_delete(database: Handle, options: Handle, key: *const c_char, key_len: usize, error: ErrorText);
+    fn leveldb_put(
+        database: Handle,
+        options: Handle,
+        key: *const c_char,
+        key_len: usize,
+        value: *const c_char,
+        value_len: usize,
+        error: ErrorText,
+    );
+    fn leveldb_delete(
+        database: Handle,
+        options: Handle,
+        key: *const c_char,
+        key_len: usize,
+        error: ErrorText,
+    );
     fn leveldb_write(database: Handle, options: Handle, batch: Handle, error: ErrorText);
-    fn leveldb_get(database: Handle, options: Handle, key: *const c_char, key_len: usize, value_len: *mut usize, error: ErrorText) -> *mut c_char;
+    fn leveldb_get(
+        database: Handle,
+        options: Handle,
+        key: *const c_char,
+        key_len: usize,
+        value_len: *mut usize,
+        error: ErrorText,
+    ) -> *mut c_char;
     fn leveldb_writebatch_create() -> Handle;
-    fn leveldb_writebatch_put(batch: Handle, key: *const c_char, key_len: usize, value: *const c_char, value_len: usize);
+    fn leveldb_writebatch_put(
+        batch: Handle,
+        key: *const c_char,
+        key_len: usize,
+        value: *const c_char,
+        value_len: usize,
+    );
     fn leveldb_writebatch_delete(batch: Handle, key: *const c_char, key_len: usize);
     fn leveldb_writebatch_destroy(batch: Handle);
     fn leveldb_create_iterator(database: Handle, options: Handle) -> Handle;

@@ -20,11 +20,16 @@ pub(super) const ENTRY: Entry = Entry {
     open: |setup| Ok(Box::new(RocksDb::open(setup)?)),
 };
 
-#[rustfmt::skip] // One line a call.
 unsafe extern "C" {
     fn rocksdb_open(options: Handle, path: *const c_char, error: ErrorText) -> Handle;
     fn rocksdb_close(database: Handle);
-    fn rocksdb_compact_range(database: Handle, from: *const c_char, from_len: usize, to: *const c_char, to_len: usize);
+    fn rocksdb_compact_range(
+        database: Handle,
+        from: *const c_char,
+        from_len: usize,
+        to: *const c_char,
+        to_len: usize,
+    );
     fn rocksdb_property_int(database: Handle, name: *const c_char, value: *mut u64) -> c_int;
     fn rocksdb_flush(database: Handle, options: Handle, error: ErrorText);
     fn rocksdb_flushoptions_create() -> Handle;
@@ -42,12 +47,39 @@ unsafe extern "C" {
     fn rocksdb_readoptions_create() -> Handle;
     fn rocksdb_writeoptions_create() -> Handle;
     fn rocksdb_writeoptions_set_sync(options: Handle, yes: c_uchar);
-    fn rocksdb_put(database: Handle, options: Handle, key: *const c_char, key_len: usize, value: *const c_char, value_len: usize, error: ErrorText);
-    fn rocksdb_delete(database: Handle, options: Handle, key: *const c_char, key_len: usize, error: ErrorText);
+    fn rocksdb_put(
+        database: Handle,
+        options: Handle,
+        key: *const c_char,
+        key_len: usize,
+        value: *const c_char,
+        value_len: usize,
+        error: ErrorText,
+    );
+    fn rocksdb_delete(
+        database: Handle,
+        options: Handle,
+        key: *const c_char,
+        key_len: usize,
+        error: ErrorText,
+    );
     fn rocksdb_write(database: Handle, options: Handle, batch: Handle, error: ErrorText);
-    fn rocksdb_get(database: Handle, options: Handle, key: *const c_char, key_len: usize, value_len: *mut usize, error: ErrorText) -> *mut c_char;
+    fn rocksdb_get(
+        database: Handle,
+        options: Handle,
+        key: *const c_char,
+        key_len: usize,
+        value_len: *mut usize,
+        error: ErrorText,
+    ) -> *mut c_char;
     fn rocksdb_writebatch_create() -> Handle;
-    fn rocksdb_writebatch_put(batch: Handle, key: *const c_char, key_len: usize, value: *const c_char, value_len: usize);
+    fn rocksdb_writebatch_put(
+        batch: Handle,
+        key: *const c_char,
+        key_len: usize,
+        value: *const c_char,
+        value_len: usize,
+    );
     fn rocksdb_writebatch_delete(batch: Handle, key: *const c_char, key_len: usize);
     fn rocksdb_writebatch_destroy(batch: Handle);
     fn rocksdb_create_iterator(database: Handle, options: Handle) -> Handle;

@@ -18,20 +18,35 @@ pub(super) const ENTRY: Entry = Entry {
 
 type Bytes = *const c_void;
 
-#[rustfmt::skip] // One line a call.
 unsafe extern "C" {
-    fn calls_open(path: *const c_char, config: *const c_char, connection: *mut *mut c_void) -> c_int;
+    fn calls_open(
+        path: *const c_char,
+        config: *const c_char,
+        connection: *mut *mut c_void,
+    ) -> c_int;
     fn calls_close(connection: *mut c_void) -> c_int;
     fn calls_session_open(connection: *mut c_void, session: *mut *mut c_void) -> c_int;
     fn calls_session_close(session: *mut c_void);
-    fn calls_put(session: *mut c_void, key: Bytes, key_len: usize, value: Bytes, len: usize) -> c_int;
+    fn calls_put(
+        session: *mut c_void,
+        key: Bytes,
+        key_len: usize,
+        value: Bytes,
+        len: usize,
+    ) -> c_int;
     fn calls_delete(session: *mut c_void, key: Bytes, key_len: usize) -> c_int;
     fn calls_begin(session: *mut c_void) -> c_int;
     fn calls_commit(session: *mut c_void) -> c_int;
     fn calls_find(session: *mut c_void, key: Bytes, key_len: usize) -> c_int;
     fn calls_seek(session: *mut c_void, key: Bytes, key_len: usize) -> c_int;
     fn calls_next(session: *mut c_void) -> c_int;
-    fn calls_entry(session: *mut c_void, key: *mut Bytes, key_len: *mut usize, value: *mut Bytes, len: *mut usize) -> c_int;
+    fn calls_entry(
+        session: *mut c_void,
+        key: *mut Bytes,
+        key_len: *mut usize,
+        value: *mut Bytes,
+        len: *mut usize,
+    ) -> c_int;
     fn calls_reset(session: *mut c_void) -> c_int;
     fn calls_checkpoint(session: *mut c_void) -> c_int;
     fn calls_compact(session: *mut c_void) -> c_int;
