@@ -80,11 +80,31 @@ pub(crate) fn contains_many(core: &Core, body: &[u8], hashes: &[u64], answers: &
                 }
             });
         } else {
-            prefetch_lines(core, body, hashes);
+            prefetch_lines(&core.shape, body, hashes);
             contains_few(core, body, hashes, answers);
         }
     }
     contains_few(core, body, few, few_answers);
+}
+
+/// Calls `set` with the line of each of `hashes` in a filter of lines.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn each_line(
+    shape: &Shape,
+    body: &mut [u8],
+    hashes: &[u64],
+    set: impl Fn(&mut [u8; LINE_BYTES], u64),
+) {
+    for hashes in hashes.chunks(CHUNK) {
+        prefetch_lines(shape, body, hashes);
+        let (lines, _) = body.as_chunks_mut::<LINE_BYTES>();
+        for &hash in hashes {
+            if let Some(line) = lines.get_mut(line_of(hash, shape.units)) {
+                set(line, hash);
+            }
+        }
+    }
 }
 
 /// Answers for a few `hashes` one by one.
@@ -104,11 +124,11 @@ pub(crate) fn is_large(body: &[u8]) -> bool {
 /// Asks for the cache lines that the lookups of `hashes` will read, if it pays. The loads of a
 /// standard filter do not depend on each other and overlap as they are.
 #[inline(always)]
-pub(crate) fn prefetch_lines(core: &Core, body: &[u8], hashes: &[u64; CHUNK]) {
-    if is_large(body) && core.shape.kind != Kind::Standard {
+pub(crate) fn prefetch_lines(shape: &Shape, body: &[u8], hashes: &[u64]) {
+    if is_large(body) && shape.kind != Kind::Standard {
         let lines = body.as_chunks::<LINE_BYTES>().0;
         for &hash in hashes {
-            if let Some(line) = lines.get(line_of(hash, core.shape.units)) {
+            if let Some(line) = lines.get(line_of(hash, shape.units)) {
                 prefetch(line);
             }
         }
@@ -118,16 +138,8 @@ pub(crate) fn prefetch_lines(core: &Core, body: &[u8], hashes: &[u64; CHUNK]) {
 /// Sets the bits of all `hashes` in the body of a Bloom filter.
 #[inline(always)]
 pub(crate) fn insert_many(shape: &Shape, body: &mut [u8], hashes: &[u64]) {
-    let ahead = is_large(body) && shape.kind != Kind::Standard;
     for hashes in hashes.chunks(CHUNK) {
-        if ahead {
-            let lines = body.as_chunks::<LINE_BYTES>().0;
-            for &hash in hashes {
-                if let Some(line) = lines.get(line_of(hash, shape.units)) {
-                    prefetch(line);
-                }
-            }
-        }
+        prefetch_lines(shape, body, hashes);
         match (shape.kind, shape.probes) {
             (Kind::DoubleProbe, 2) => insert_double::<2>(shape, body, hashes),
             (Kind::DoubleProbe, 3) => insert_double::<3>(shape, body, hashes),

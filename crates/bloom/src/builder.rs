@@ -1,6 +1,7 @@
 //! Building a filter from keys or their hashes.
 
 use crate::format::{HEADER_BYTES, Shape};
+use crate::probe::LINE_BYTES;
 use crate::simd::Isa;
 use crate::{Filter, Kind, PrefixRule, format, hash_key, hash_prefix, ribbon, sizing};
 
@@ -126,9 +127,17 @@ pub fn build_with_probes(kind: Kind, bits_per_key: f64, probes: u8, hashes: &[u6
 
 fn build_bloom(shape: Shape, hashes: &[u64]) -> Vec<u8> {
     let body_bytes = usize::try_from(shape.body_bytes()).expect("a filter fits the address space");
-    let mut bytes = vec![0; HEADER_BYTES + body_bytes];
-    let (_, body) = bytes.split_at_mut(HEADER_BYTES);
+    // A line that lies across two cache lines costs twice as much to write, so the body is filled
+    // where lines are aligned. Large allocations are so from the start; others move once.
+    let mut bytes = vec![0; HEADER_BYTES + body_bytes + LINE_BYTES];
+    let first = bytes.as_ptr().addr() + HEADER_BYTES;
+    let body_at = HEADER_BYTES + first.next_multiple_of(LINE_BYTES) - first;
+    let (body, _) = bytes.split_at_mut(body_at).1.split_at_mut(body_bytes);
     Isa::detect().insert_many(&shape, body, hashes);
+    if body_at != HEADER_BYTES {
+        bytes.copy_within(body_at..body_at + body_bytes, HEADER_BYTES);
+    }
+    bytes.truncate(HEADER_BYTES + body_bytes);
     shape.seal(&mut bytes);
     bytes
 }

@@ -54,6 +54,51 @@ pub(crate) const POWERS: [u32; BLOCKED_PROBES_MAX as usize] = {
     powers
 };
 
+/// For each word of a line the multiplier of the probe that falls on it, 0 where none does, by the
+/// five bits of a hash that choose the words: the mask of a whole line without a loop over probes.
+/// Multipliers are odd, so their lowest bit says which words are probed.
+#[cfg(target_arch = "x86_64")]
+#[repr(align(64))]
+pub(crate) struct Rows([[u64; 8]; 32]);
+
+#[cfg(target_arch = "x86_64")]
+impl Rows {
+    /// The rows of filters of `probes` probes.
+    pub(crate) fn of(probes: u8) -> &'static Self {
+        static ALL: [Rows; DOUBLE_PROBES_MAX as usize + 1] = {
+            let mut all = [const { Rows([[0; 8]; 32]) }; DOUBLE_PROBES_MAX as usize + 1];
+            let mut probes = 0;
+            while probes < all.len() {
+                all[probes] = Rows::new(probes);
+                probes += 1;
+            }
+            all
+        };
+        &ALL[usize::from(probes.min(DOUBLE_PROBES_MAX))]
+    }
+
+    const fn new(probes: usize) -> Self {
+        let mut rows = [[0; 8]; 32];
+        let mut row = 0;
+        while row < rows.len() {
+            let mut i = 0;
+            while i < probes {
+                let word = (row / 4 + i * (row % 4 * 2 + 1)) % 8;
+                rows[row][word] = MULTIPLIERS[i] as u64;
+                i += 1;
+            }
+            row += 1;
+        }
+        Self(rows)
+    }
+
+    /// The row of `hash`.
+    #[inline(always)]
+    pub(crate) fn row(&self, hash: u64) -> &[u64; 8] {
+        &self.0[(low(hash) >> 27) as usize]
+    }
+}
+
 /// Returns which of `lines` lines belongs to `hash`: a multiplication instead of a division
 /// (Lemire, 2016).
 #[inline(always)]

@@ -71,6 +71,8 @@ impl Ask {
         Self(match (isa.0, shape.kind, shape.probes) {
             (_, _, 0) => batch::bare,
             #[cfg(target_arch = "x86_64")]
+            (Level::Avx512, Kind::Blocked, 1..=8) => x86::blocked_one_avx512vl,
+            #[cfg(target_arch = "x86_64")]
             (Level::Avx512, Kind::Blocked, _) => x86::blocked_one_avx512,
             #[cfg(target_arch = "x86_64")]
             (Level::Avx512, Kind::Ribbon, _) => x86::ribbon_one_avx512,
@@ -108,6 +110,7 @@ impl Isa {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512ifma")
                 && is_x86_feature_detected!("avx512vpopcntdq");
             if avx2 && avx512 {
                 return Self(Level::Avx512);
@@ -185,21 +188,23 @@ mod x86 {
     use std::arch::x86_64::{
         __m256i, __m512i, _mm256_add_epi64, _mm256_and_si256, _mm256_andnot_si256,
         _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_i64gather_epi64, _mm256_loadu_si256,
-        _mm256_movemask_pd, _mm256_mul_epu32, _mm256_or_si256, _mm256_set1_epi64x,
-        _mm256_setzero_si256, _mm256_slli_epi64, _mm256_sllv_epi64, _mm256_srli_epi64,
-        _mm512_add_epi64, _mm512_and_si512, _mm512_andnot_si512, _mm512_i64gather_epi64,
-        _mm512_loadu_si512, _mm512_maskz_loadu_epi64, _mm512_mul_epu32, _mm512_mullo_epi32,
-        _mm512_or_si512, _mm512_permutexvar_epi32, _mm512_popcnt_epi64, _mm512_set1_epi32,
-        _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64, _mm512_sllv_epi32,
-        _mm512_sllv_epi64, _mm512_srli_epi32, _mm512_srli_epi64, _mm512_test_epi64_mask,
-        _mm512_testn_epi32_mask, _mm512_testn_epi64_mask, _mm512_xor_si512,
+        _mm256_movemask_pd, _mm256_mul_epu32, _mm256_mullo_epi32, _mm256_or_si256,
+        _mm256_permutex2var_epi32, _mm256_rolv_epi32, _mm256_set1_epi32, _mm256_set1_epi64x,
+        _mm256_setzero_si256, _mm256_slli_epi64, _mm256_sllv_epi64, _mm256_srli_epi32,
+        _mm256_srli_epi64, _mm256_testn_epi32_mask, _mm512_add_epi64, _mm512_and_si512,
+        _mm512_andnot_si512, _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_madd52lo_epu64,
+        _mm512_maskz_loadu_epi64, _mm512_mul_epu32, _mm512_mullo_epi32, _mm512_or_si512,
+        _mm512_permutexvar_epi32, _mm512_popcnt_epi64, _mm512_rolv_epi32, _mm512_rolv_epi64,
+        _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64,
+        _mm512_sllv_epi64, _mm512_srli_epi32, _mm512_srli_epi64, _mm512_storeu_si512,
+        _mm512_test_epi64_mask, _mm512_testn_epi32_mask, _mm512_testn_epi64_mask, _mm512_xor_si512,
     };
 
     use super::Core;
     use crate::Kind;
     use crate::batch::{self, CHUNK};
     use crate::format::Shape;
-    use crate::probe::{LINE_BYTES, MULTIPLIERS, POWERS, line_of};
+    use crate::probe::{LINE_BYTES, MULTIPLIERS, POWERS, Rows, line_of};
     use crate::ribbon::{self, Spot};
 
     // The portable code, compiled with more instructions.
@@ -224,11 +229,6 @@ mod x86 {
         batch::insert_many(shape, body, hashes);
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn insert_many_avx512(shape: &Shape, body: &mut [u8], hashes: &[u64]) {
-        batch::insert_many(shape, body, hashes);
-    }
-
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     pub(super) fn substitute_avx2(
         band: &ribbon::Band,
@@ -249,6 +249,41 @@ mod x86 {
         ribbon::substitute(band, words, width);
     }
 
+    // Inserts.
+
+    #[target_feature(
+        enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx2,bmi1,bmi2,lzcnt,popcnt"
+    )]
+    pub(super) fn insert_many_avx512(shape: &Shape, body: &mut [u8], hashes: &[u64]) {
+        if shape.kind != Kind::DoubleProbe {
+            return batch::insert_many(shape, body, hashes);
+        }
+        let rows = Rows::of(shape.probes);
+        batch::each_line(shape, body, hashes, |line, hash| {
+            // SAFETY: reads the 64 bytes of `line`.
+            let bits = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
+            let bits = _mm512_or_si512(bits, double_mask_avx512(rows, hash));
+            // SAFETY: writes the 64 bytes of `line`, which is borrowed for writing.
+            unsafe { _mm512_storeu_si512(line.as_mut_ptr().cast(), bits) };
+        });
+    }
+
+    /// One word a lane: the multiplier of the probe that falls on it, and of its product two bits.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn double_mask_avx512(rows: &Rows, hash: u64) -> __m512i {
+        // SAFETY: reads the 64 bytes of an array of eight u64.
+        let row = unsafe { _mm512_loadu_si512(rows.row(hash).as_ptr().cast()) };
+        let ones = _mm512_and_si512(row, _mm512_set1_epi64(1));
+        // Of all multiplications that keep the lower half, this one is a single instruction.
+        let x = _mm512_set1_epi64(hash.cast_signed());
+        let bits = _mm512_madd52lo_epu64(_mm512_setzero_si512(), x, row);
+        // A rotation takes its count modulo 64.
+        let one = _mm512_rolv_epi64(ones, _mm512_srli_epi64::<26>(bits));
+        let two = _mm512_rolv_epi64(ones, _mm512_srli_epi64::<20>(bits));
+        _mm512_or_si512(one, two)
+    }
+
     // Lookups.
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -264,7 +299,7 @@ mod x86 {
         let (many, few) = hashes.as_chunks::<CHUNK>();
         let (many_answers, few_answers) = answers.as_chunks_mut::<CHUNK>();
         for (hashes, answers) in many.iter().zip(many_answers) {
-            batch::prefetch_lines(core, body, hashes);
+            batch::prefetch_lines(&core.shape, body, hashes);
             double_chunk_avx2(core, body, hashes, answers);
         }
         batch::contains_few(core, body, few, few_answers);
@@ -285,13 +320,21 @@ mod x86 {
         match core.shape.kind {
             Kind::DoubleProbe if batch::is_whole(core, body) => {
                 for (hashes, answers) in chunks {
-                    batch::prefetch_lines(core, body, hashes);
+                    batch::prefetch_lines(&core.shape, body, hashes);
                     double_chunk_avx512(core, body, hashes, answers);
+                }
+            }
+            Kind::Blocked if core.shape.probes <= 8 => {
+                for (hashes, answers) in chunks {
+                    batch::prefetch_lines(&core.shape, body, hashes);
+                    for (answer, hash) in answers.iter_mut().zip(hashes) {
+                        *answer = blocked_one_avx512vl(core, body, *hash);
+                    }
                 }
             }
             Kind::Blocked => {
                 for (hashes, answers) in chunks {
-                    batch::prefetch_lines(core, body, hashes);
+                    batch::prefetch_lines(&core.shape, body, hashes);
                     for (answer, hash) in answers.iter_mut().zip(hashes) {
                         *answer = blocked_one_avx512(core, body, *hash);
                     }
@@ -407,6 +450,31 @@ mod x86 {
         }
     }
 
+    /// One probe a lane, the line in two registers: for eight probes at most.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vl,bmi1,bmi2")]
+    pub(super) fn blocked_one_avx512vl(core: &Core, body: &[u8], hash: u64) -> bool {
+        let lines = body.as_chunks::<LINE_BYTES>().0;
+        let Some(line) = lines.get(line_of(hash, core.shape.units)) else {
+            return true;
+        };
+        let (halves, _) = line.as_chunks::<32>();
+        // SAFETY: reads the first 32 bytes of the line.
+        let first = unsafe { _mm256_loadu_si256(halves[0].as_ptr().cast()) };
+        // SAFETY: reads the last 32 bytes of the line.
+        let last = unsafe { _mm256_loadu_si256(halves[1].as_ptr().cast()) };
+        // SAFETY: reads 32 bytes of an array of sixteen u32.
+        let powers = unsafe { _mm256_loadu_si256(POWERS.as_ptr().cast()) };
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+        let x = _mm256_set1_epi32((hash as u32).cast_signed());
+        let bits = _mm256_srli_epi32::<23>(_mm256_mullo_epi32(x, powers));
+        let words = _mm256_permutex2var_epi32(first, _mm256_srli_epi32::<5>(bits), last);
+        // A rotation takes its count modulo 32.
+        let masks = _mm256_rolv_epi32(_mm256_set1_epi32(1), bits);
+        let missing = _mm256_testn_epi32_mask(words, masks);
+        u32::from(missing) & ((1 << core.shape.probes) - 1) == 0
+    }
+
     /// One probe a lane, the line in one register.
     #[inline]
     #[target_feature(enable = "avx512f")]
@@ -423,8 +491,7 @@ mod x86 {
         let x = _mm512_set1_epi32((hash as u32).cast_signed());
         let bits = _mm512_srli_epi32::<23>(_mm512_mullo_epi32(x, powers));
         let words = _mm512_permutexvar_epi32(_mm512_srli_epi32::<5>(bits), line);
-        let shift = _mm512_and_si512(bits, _mm512_set1_epi32(31));
-        let masks = _mm512_sllv_epi32(_mm512_set1_epi32(1), shift);
+        let masks = _mm512_rolv_epi32(_mm512_set1_epi32(1), bits);
         let missing = _mm512_testn_epi32_mask(words, masks);
         u32::from(missing) & ((1 << core.shape.probes) - 1) == 0
     }
