@@ -17,9 +17,10 @@ use crate::db::Inner;
 use crate::error::Result;
 use crate::events::Event;
 use crate::manifest::Edit;
+use crate::memory;
 use crate::merge;
 use crate::range_delete::RangeDeletes;
-use crate::state::FamilyView;
+use crate::state::{FamilyTables, FamilyView};
 use crate::version::{TableFile, Version, retire_all};
 
 /// A plan for a family whose tables no other job may take.
@@ -186,7 +187,9 @@ pub(crate) fn run_job(inner: &Arc<Inner>, job: &Job) -> Result<()> {
     let _given_free_at_the_end = Release { inner, job };
     let view = inner.state.view();
     let Ok(family) = view.family(job.family) else { return Ok(()) };
-    run(inner, family, &job.plan)
+    let family = family.tables_only();
+    drop(view); // a long job must not keep memtables that are flushed meanwhile
+    run(inner, &family, &job.plan)
 }
 
 /// Gives a job's tables free, even if the job panics.
@@ -207,7 +210,7 @@ impl Drop for Release<'_> {
 }
 
 /// Runs a plan, and tells of it.
-fn run(inner: &Arc<Inner>, family: &FamilyView, plan: &Plan) -> Result<()> {
+fn run(inner: &Arc<Inner>, family: &FamilyTables, plan: &Plan) -> Result<()> {
     let begun = inner.env.clock.now();
     let (name, words, reason) = (family.core.name.clone(), plan.to_string(), plan.reason.clone());
     inner.events.tell(&Event::CompactionBegan {
@@ -247,7 +250,7 @@ fn run(inner: &Arc<Inner>, family: &FamilyView, plan: &Plan) -> Result<()> {
 /// Runs a plan and returns the tables it has made.
 fn run_quietly(
     inner: &Arc<Inner>,
-    family: &FamilyView,
+    family: &FamilyTables,
     plan: &Plan,
 ) -> Result<Vec<Arc<TableFile>>> {
     let files = match plan.kind {
@@ -255,6 +258,7 @@ fn run_quietly(
         PlanKind::Move | PlanKind::Drop | PlanKind::Excise => Vec::new(),
     };
     install(inner, family.core.id, plan, &files)?;
+    memory::rebalance(inner);
     Ok(files)
 }
 

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::filters;
 use crate::manifest::Edit;
+use crate::memory;
 use crate::memtable::{Memtable, Sealed};
 use crate::output::{Inherited, Outputs};
 use crate::planted::{self, Bug};
@@ -64,6 +65,7 @@ fn flush(inner: &Arc<Inner>, view: &View, sealed: &Arc<Sealed>) -> Result<()> {
     }
     inner.events.tell(&Event::FlushEnded { bytes, took, error });
     result?;
+    memory::rebalance(inner);
     inner.counters.flushed(bytes, took);
     inner.timings.flush.add(took);
     inner.admission.flushed(memory, took);

@@ -35,6 +35,7 @@ mod names;
 mod options;
 mod output;
 mod planted;
+mod presets;
 mod publish;
 mod random;
 mod range_delete;

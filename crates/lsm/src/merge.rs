@@ -17,7 +17,7 @@ use crate::filters;
 use crate::output::{Inherited, Outputs};
 use crate::planted::{self, Bug};
 use crate::source::{RunCursor, Source};
-use crate::state::FamilyView;
+use crate::state::FamilyTables;
 use crate::version::{TableFile, Version, retire_all};
 
 /// Entries between two looks at whether the database is closing.
@@ -30,7 +30,7 @@ const TABLES_PER_PART: u64 = 8;
 /// What all parts of a merge share.
 struct Job<'a> {
     inner: &'a Arc<Inner>,
-    family: &'a FamilyView,
+    family: &'a FamilyTables,
     plan: &'a Plan,
     snapshots: Vec<SeqNo>,
     filter: (bloom::Kind, f64),
@@ -42,7 +42,7 @@ type Part = (Option<Vec<u8>>, Option<Vec<u8>>);
 type Tables = Vec<Arc<TableFile>>;
 
 /// Runs a merge and returns its tables in ascending order, on the medium and open.
-pub(crate) fn run(inner: &Arc<Inner>, family: &FamilyView, plan: &Plan) -> Result<Tables> {
+pub(crate) fn run(inner: &Arc<Inner>, family: &FamilyTables, plan: &Plan) -> Result<Tables> {
     let (options, shape) = (&family.core.options, &family.version.shape);
     let totals = plan.input_totals(shape);
     let filter = filters::for_level(options, shape, plan.output_level, totals.entries);
@@ -91,7 +91,9 @@ impl Job<'_> {
     fn run(&self, (from, to): &Part) -> Result<Tables> {
         let Self { inner, family, plan, snapshots, filter } = self;
         let version = &family.version;
-        let sources = plan.inputs.iter().map(|input| input_cursor(version, input)).collect();
+        let read_ahead_bytes = inner.options.merge_read_ahead_bytes();
+        let read = ReadOptions { fill_cache: false, read_ahead_bytes };
+        let sources = plan.inputs.iter().map(|input| input_cursor(version, input, read)).collect();
         let mut merged = Merge::new(sources);
         let ranges = Some(&*version.range_deletes).filter(|ranges| !ranges.is_empty());
         let mut retain = Retain::with_older(snapshots, plan.older.clone());
@@ -128,7 +130,7 @@ impl Job<'_> {
 }
 
 /// The tables that a plan takes from one run, as a cursor.
-fn input_cursor(version: &Version, input: &Input) -> Source {
+fn input_cursor(version: &Version, input: &Input, read: ReadOptions) -> Source {
     let level = version.shape.level(input.level);
     let rank = level.position(input.run_id).expect("a checked plan's runs are there");
     let tables: Arc<[_]> = version.levels[input.level][rank]
@@ -137,9 +139,8 @@ fn input_cursor(version: &Version, input: &Input) -> Source {
         .filter(|file| input.table_ids.contains(&file.info().id))
         .cloned()
         .collect();
-    let (all, options) =
-        (0..tables.len(), ReadOptions { fill_cache: false, ..ReadOptions::default() });
-    Source::Run(RunCursor::new((tables, all), options))
+    let all = 0..tables.len();
+    Source::Run(RunCursor::new((tables, all), read))
 }
 
 #[cfg(test)]

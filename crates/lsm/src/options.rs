@@ -53,6 +53,12 @@ pub struct Options {
     pub memtable: MemtableKind,
     /// Bytes of the block cache. Default 128 MiB. 0 keeps no blocks.
     pub block_cache_bytes: usize,
+    /// Bytes of memory for everything together: memtables, logs in use, cache, filters, indexes and
+    /// background work. The cache then takes what the others leave, `block_cache_bytes` at most,
+    /// and gives back as filters and indexes grow. Default 0: each part has its own limit, and
+    /// filters and indexes none. Set it, and what goes with it, by
+    /// [`Options::with_memory_budget`]. What iterators hold comes on top.
+    pub memory_budget_bytes: usize,
     /// Bytes of a data block before compression. Default 4,096; 512 to 65,536. Larger blocks
     /// compress better and scan faster; point reads decode more.
     pub block_bytes: usize,
@@ -124,6 +130,7 @@ impl Default for Options {
             sealed_memtables_max: 2,
             memtable: MemtableKind::default(),
             block_cache_bytes: 128 << 20,
+            memory_budget_bytes: 0,
             block_bytes: 4096,
             codec: Codec::Lz4,
             level_codecs: Vec::new(),
@@ -160,6 +167,8 @@ impl Options {
         check("write_buffer_bytes", buffer.contains(&self.write_buffer_bytes), "4 KiB to 4 GiB")?;
         check("sealed_memtables_max", (1..=16).contains(&self.sealed_memtables_max), "1 to 16")?;
         check("the number of memtable shards", self.memtable.is_valid(), "1 to 1,024")?;
+        let budget = self.memory_budget_bytes;
+        check("memory_budget_bytes", budget == 0 || budget >= 8 << 20, "0, or at least 8 MiB")?;
         check("block_bytes", (512..=65_536).contains(&self.block_bytes), "512 to 65,536")?;
         let bits = 0.0..=64.0;
         check("filter_bits_per_key", bits.contains(&self.filter_bits_per_key), "0 to 64")?;
@@ -184,6 +193,7 @@ mod tests {
             Options { write_buffer_bytes: 1, ..Options::default() },
             Options { sealed_memtables_max: 0, ..Options::default() },
             Options { memtable: MemtableKind::sharded(0), ..Options::default() },
+            Options { memory_budget_bytes: 1 << 20, ..Options::default() },
             Options { block_bytes: 100, ..Options::default() },
             Options { filter_bits_per_key: f64::NAN, ..Options::default() },
             Options { table_bytes: 0, ..Options::default() },

@@ -77,6 +77,7 @@ pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>
     replay_logs(&inner, &old_logs, flushed)?;
     begin(&inner, &old_logs)?;
     remove_orphans(&inner, &names)?;
+    crate::memory::rebalance(&inner);
     inner.work.start();
     crate::background::schedule(&inner);
     Ok(inner)

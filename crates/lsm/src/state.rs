@@ -38,6 +38,13 @@ pub(crate) struct FamilyView {
     pub(crate) version: Arc<Version>,
 }
 
+/// A family's tables without its memtables: what a long job may hold.
+#[derive(Debug)]
+pub(crate) struct FamilyTables {
+    pub(crate) core: Arc<Core>,
+    pub(crate) version: Arc<Version>,
+}
+
 impl View {
     /// The family of this id.
     ///
@@ -94,6 +101,11 @@ impl View {
 }
 
 impl FamilyView {
+    /// The tables of the moment.
+    pub(crate) fn tables_only(&self) -> FamilyTables {
+        FamilyTables { core: Arc::clone(&self.core), version: Arc::clone(&self.version) }
+    }
+
     /// The newest range delete over `key` at or before `at`; 0 if there is none.
     #[inline]
     pub(crate) fn deleted_at(&self, key: &[u8], at: SeqNo) -> SeqNo {
