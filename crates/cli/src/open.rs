@@ -39,7 +39,7 @@ pub(crate) fn open_family(cli: &Cli, missing: Missing) -> Result<Opened, Failure
     let name = cli.family.as_deref().unwrap_or(DEFAULT_FAMILY);
     let family = match (db.family(name)?, missing) {
         (Some(family), _) => family,
-        (None, Missing::Create) => db.create_family(name, FamilyOptions::from(db.options()))?,
+        (None, Missing::Create) => db.create_family(name, FamilyOptions::from(&db.options()))?,
         (None, Missing::Refuse) => {
             let names = db.families().join(", ");
             let why = format!("there is no family {name}; the database has {names}");

@@ -23,7 +23,6 @@ use crate::background;
 use crate::db::Inner;
 use crate::error::Result;
 use crate::events::Event;
-use crate::options::Options;
 use crate::state::View;
 
 /// Runs in level 0 from which writes are slowed down.
@@ -115,10 +114,14 @@ fn smooth(number: &AtomicU64, value: u64) {
 impl Admission {
     /// Takes note of the tree and the memtables after a change of either.
     pub(crate) fn update(&self, inner: &Inner, view: &View) {
+        let live = &inner.live;
         let delays = [
             (l0_delay(view.l0_runs_max() as u64), Pressure::Level0),
-            (debt_delay(view.debt_bytes(), inner.options.write_buffer_bytes), Pressure::Debt),
-            (self.memtable_delay(view.sealed.len(), &inner.options), Pressure::Memtables),
+            (debt_delay(view.debt_bytes(), live.write_buffer_bytes()), Pressure::Debt),
+            (
+                self.memtable_delay(view.sealed.len(), live.sealed_memtables_max()),
+                Pressure::Memtables,
+            ),
         ];
         let [first, rest @ ..] = delays;
         let worst = rest.into_iter().fold(first, |a, b| if b.0 > a.0 { b } else { a });
@@ -145,8 +148,8 @@ impl Admission {
     }
 
     /// Filling the last memtable should take as long as flushing one does.
-    fn memtable_delay(&self, sealed: usize, options: &Options) -> u64 {
-        if sealed < options.sealed_memtables_max {
+    fn memtable_delay(&self, sealed: usize, sealed_max: usize) -> u64 {
+        if sealed < sealed_max {
             return 0;
         }
         get(&self.flush_us_per_mib)
@@ -244,11 +247,11 @@ fn hold_back(inner: &Arc<Inner>, delay: u64, bytes: usize) -> Result<()> {
 
 /// Waits until one more memtable may be sealed.
 pub(crate) fn wait_for_room(inner: &Arc<Inner>) -> Result<()> {
-    let max = inner.options.sealed_memtables_max;
-    if inner.state.peek().sealed.len() < max {
+    let room = |inner: &Inner| inner.state.peek().sealed.len() < inner.live.sealed_memtables_max();
+    if room(inner) {
         return Ok(());
     }
-    stall(inner, Pressure::Memtables, |inner| inner.state.peek().sealed.len() < max)
+    stall(inner, Pressure::Memtables, room)
 }
 
 /// Makes a writer, which holds no lock, wait for background work until `ready`.
@@ -312,19 +315,19 @@ mod tests {
 
     #[test]
     fn the_last_memtable_is_filled_as_fast_as_one_is_flushed() {
-        let (admission, options) = (Admission::default(), Options::default());
+        let admission = Admission::default();
         let (mib, ms) = (1 << 20, Duration::from_millis);
         admission.sealed(mib, ms(10), Duration::ZERO);
         admission.flushed(mib, ms(25));
-        assert_eq!(admission.memtable_delay(options.sealed_memtables_max - 1, &options), 0);
-        let delay = admission.memtable_delay(options.sealed_memtables_max, &options);
+        assert_eq!(admission.memtable_delay(1, 2), 0);
+        let delay = admission.memtable_delay(2, 2);
         assert_eq!(delay, 15_000);
         // Filled in 25 ms, of which 15 were that delay: writers are as fast as before.
         admission.sealed(mib, ms(35), ms(15));
-        assert_eq!(admission.memtable_delay(options.sealed_memtables_max, &options), 15_000);
+        assert_eq!(admission.memtable_delay(2, 2), 15_000);
         admission.flushed(mib, ms(5));
         admission.flushed(mib, ms(5));
-        assert_eq!(admission.memtable_delay(options.sealed_memtables_max, &options), 0);
+        assert_eq!(admission.memtable_delay(2, 2), 0);
     }
 
     #[test]

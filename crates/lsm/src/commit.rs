@@ -26,7 +26,8 @@ use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::manifest::Edit;
 use crate::memtable::{Arena, Memtable, Sealed};
-use crate::options::{Durability, Options};
+use crate::option_changes::Live;
+use crate::options::Durability;
 use crate::wal::{self, Segment};
 
 /// Bytes of the buffer that a thread keeps for encoding single writes.
@@ -102,11 +103,11 @@ impl Tail {
     }
 
     /// Whether the memtables have no room for `count` operations in `bytes` more.
-    fn is_full(&self, options: &Options, bytes: usize, count: u32) -> bool {
+    fn is_full(&self, live: &Live, bytes: usize, count: u32) -> bool {
         let entries = self.next_seqno - self.begun_seqno + u64::from(count);
-        let entries_max = options.write_buffer_entries as u64;
+        let entries_max = live.write_buffer_entries() as u64;
         self.memtable_bytes > 0
-            && (self.memtable_bytes + bytes > options.write_buffer_bytes
+            && (self.memtable_bytes + bytes > live.write_buffer_bytes()
                 || (entries_max > 0 && entries > entries_max))
     }
 }
@@ -232,7 +233,7 @@ fn take_place(
     let mut tail = inner.tail.lock();
     loop {
         inner.check_writable()?;
-        if tail.is_full(&inner.options, memory, payload.count) {
+        if tail.is_full(&inner.live, memory, payload.count) {
             tail = rotate(inner, tail, payload.bytes.len())?;
             continue;
         }

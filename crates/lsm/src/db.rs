@@ -30,6 +30,7 @@ use crate::memory::MemoryUsage;
 use crate::memtable::Arena;
 use crate::metrics::{Counters, Stats};
 use crate::multi_get;
+use crate::option_changes::Live;
 use crate::options::{Durability, Options};
 use crate::publish::Visible;
 use crate::read::{self, Bytes};
@@ -77,7 +78,9 @@ impl Env {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) path: PathBuf,
+    /// As they were at the opening; what may change since is in `live`.
     pub(crate) options: Options,
+    pub(crate) live: Live,
     pub(crate) env: Env,
     pub(crate) db_id: u64,
     pub(crate) cache: Option<Arc<BlockCache>>,
@@ -581,11 +584,6 @@ impl Db {
     /// The folder of the database.
     pub fn path(&self) -> &Path {
         &self.inner().path
-    }
-
-    /// The options it was opened with.
-    pub fn options(&self) -> &Options {
-        &self.inner().options
     }
 
     /// Ends background work, puts the log on the medium and lets the folder go. Other handles,

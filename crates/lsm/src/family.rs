@@ -86,7 +86,7 @@ impl Family {
         &self.core.name
     }
 
-    /// Its options.
+    /// Its options, as they were when the handle was taken.
     pub fn options(&self) -> &FamilyOptions {
         &self.core.options
     }

@@ -64,15 +64,14 @@ pub(crate) fn cache_share(options: &Options, table_bytes: u64) -> usize {
 
 /// Fits the cache to what filters and indexes have left of the budget, after a change of the tree.
 pub(crate) fn rebalance(inner: &Inner) {
-    let options = &inner.options;
-    if options.memory_budget_bytes == 0 {
+    if inner.options.memory_budget_bytes == 0 {
         return;
     }
     let Some(cache) = &inner.cache else { return };
     let view = inner.state.view();
     let tables = view.families().flat_map(|family| family.version.tables());
     let table_bytes = tables.map(|file| file.table().memory_usage() as u64).sum();
-    let share = cache_share(options, table_bytes).min(options.block_cache_bytes);
+    let share = cache_share(&inner.options, table_bytes).min(inner.live.block_cache_bytes());
     if share != cache.capacity_bytes() {
         cache.set_capacity(share);
     }
@@ -92,7 +91,7 @@ impl MemoryUsage {
 
     pub(crate) fn of(inner: &Inner) -> Self {
         let view = inner.state.view();
-        let options = &inner.options;
+        let options = &inner.live.options();
         let memtables = options.sealed_memtables_max as u64 + 2; // the active one, and what is idle
         let parts =
             memtables * options.write_buffer_bytes as u64 + options.block_cache_bytes as u64;

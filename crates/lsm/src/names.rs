@@ -3,6 +3,7 @@
 //! ```text
 //! LOCK                held while the database is open
 //! CURRENT             names the manifest in use
+//! OPTIONS             the options it was last opened with, as text
 //! MANIFEST-000001     which files are live
 //! 000002.log          a log segment
 //! 000003.sst          a table
@@ -12,12 +13,14 @@
 use std::path::{Path, PathBuf};
 
 pub(crate) const LOCK: &str = "LOCK";
+pub(crate) const OPTIONS: &str = "OPTIONS";
 
 /// What a file name says of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileKind {
     Lock,
     Current,
+    Options,
     Manifest(u64),
     Log(u64),
     Table(u64),
@@ -33,6 +36,7 @@ pub(crate) fn parse(name: &str) -> Option<FileKind> {
     match name {
         LOCK => Some(FileKind::Lock),
         "CURRENT" => Some(FileKind::Current),
+        OPTIONS => Some(FileKind::Options),
         _ => {
             if let Some(digits) = name.strip_prefix("MANIFEST-") {
                 number(digits).map(FileKind::Manifest)
@@ -70,6 +74,7 @@ mod tests {
             Some(FileKind::Log(12_345_678))
         );
         assert_eq!(parse("MANIFEST-000010"), Some(FileKind::Manifest(10)));
+        assert_eq!(parse("OPTIONS"), Some(FileKind::Options));
         assert_eq!(parse("CURRENT.tmp"), Some(FileKind::Temporary));
         for foreign in
             ["notes.txt", "7.sst", "00000x.log", "MANIFEST-", ".log", "99999999999999999999.sst"]

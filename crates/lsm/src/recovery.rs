@@ -34,6 +34,7 @@ use crate::logs::Logs;
 use crate::manifest::{self, AddedFamily, Edit, Manifest, Presence};
 use crate::memtable::{Arena, Memtable, Sealed};
 use crate::names::{self, FileKind};
+use crate::option_changes::{self, Live};
 use crate::options::{Durability, Options};
 use crate::output;
 use crate::planted::{self, Bug};
@@ -70,6 +71,7 @@ pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>
             Manifest::create(fs, path, new_db_id(path, &env), &first_edit(&options))?
         }
     };
+    option_changes::check_order(&*env.fs, path)?;
     let inner = assemble(path, options, env, (manifest, lock));
     let (flushed, old_logs) = load_tables(&inner)?;
     check_stray_logs(&inner, &names)?;
@@ -77,6 +79,7 @@ pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>
     replay_logs(&inner, &old_logs, flushed)?;
     begin(&inner, &old_logs)?;
     remove_orphans(&inner, &names)?;
+    option_changes::opened(&inner)?;
     crate::memory::rebalance(&inner);
     inner.work.start();
     crate::background::schedule(&inner);
@@ -171,6 +174,7 @@ fn assemble(
         work: crate::background::Work::default(),
         progress: crate::scheduler::Signal::new(),
         counters: crate::metrics::Counters::default(),
+        live: Live::new(&options),
         stopped: std::sync::OnceLock::new(),
         closed: AtomicBool::new(false),
         lock: Mutex::new(Some(lock)),
@@ -409,7 +413,7 @@ fn remove_orphans(inner: &Inner, names: &[String]) -> Result<()> {
             }
             Some(FileKind::Manifest(number)) => number != tree.manifest().number(),
             Some(FileKind::Temporary) => true,
-            Some(FileKind::Lock | FileKind::Current) | None => false,
+            Some(FileKind::Lock | FileKind::Current | FileKind::Options) | None => false,
         };
         if orphan {
             let path = inner.path.join(name);
