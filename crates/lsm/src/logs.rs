@@ -111,7 +111,8 @@ impl Logs {
         let segment =
             Segment::create(&**fs, folder, number, inner.db_id, capacity, recycled.as_deref())?;
         let edit = Edit { added_logs: vec![number], ..Edit::default() };
-        inner.tree.lock().append(edit)?;
+        let appended = inner.tree.lock().append(edit);
+        appended.map_err(|error| inner.stop_writes(&error))?;
         Ok(Arc::new(segment))
     }
 

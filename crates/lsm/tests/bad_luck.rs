@@ -58,8 +58,13 @@ fn a_full_disk_fails_writes_reads_go_on_and_space_heals() {
     };
     assert!(matches!(refused, Error::Io { .. } | Error::Table(_)), "{refused:?}");
     check(&db, written);
-    assert!(db.put(key(written), b"again").is_err(), "still full");
-    check(&db, written);
+    for _ in 0..3 {
+        // Background work may find a little room; what it lets in is there.
+        if db.put(key(written), [written.to_le_bytes(); 50].concat()).is_ok() {
+            written += 1;
+        }
+        check(&db, written);
+    }
     fs.clear();
     for n in written..written + 500 {
         db.put(key(n), [n.to_le_bytes(); 50].concat()).unwrap();
@@ -90,10 +95,11 @@ fn a_failed_sync_stops_writes_for_good_and_says_so() {
             }
             assert!(db.flush().is_err() && db.sync().is_err());
             assert!(db.create_family("f", FamilyOptions::default()).is_err());
-        } else {
-            // A table's sync: nothing depends on that file yet, so another is written.
-            db.flush().unwrap();
-        }
+        } else if let Err(again) = db.flush() {
+            // It was the manifest's.
+            assert!(matches!(again, Error::WritesStopped { .. }), "{again:?}");
+            assert!(matches!(db.put("more", "no"), Err(Error::WritesStopped { .. })));
+        } // or a table's: nothing depends on that file yet, so another was written
         check(&db, 100);
         db.close().unwrap();
         check(&Db::open_with("/db", options(), world(&disk).1).unwrap(), 100);
@@ -200,7 +206,7 @@ fn a_closed_database_is_an_error_everywhere() {
     closed(snapshot.get(b"k").map(|_| ()));
     assert_eq!(db.clone().close().map_err(|error| error.to_string()), Ok(()), "closing is done");
     // What only looks does not fail.
-    let _ = (db.stats(), db.memory(), db.history(), db.latencies(), db.options());
+    drop((db.stats(), db.memory(), db.history(), db.latencies(), db.options()));
 }
 
 #[test]

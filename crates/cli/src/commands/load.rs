@@ -81,7 +81,7 @@ impl Mark {
         let db = &opened.db;
         let family = match db.family(MARKS)? {
             Some(family) => family,
-            None => db.create_family(MARKS, FamilyOptions::from(db.options()))?,
+            None => db.create_family(MARKS, FamilyOptions::from(&db.options()))?,
         };
         let mark = family.get(&key)?;
         let bytes = mark.as_deref().and_then(<[u8]>::first_chunk);
