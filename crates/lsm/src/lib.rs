@@ -1,4 +1,69 @@
 //! An embedded LSM-tree storage engine: crash-proof, bounded in memory, pleasant to read.
+//!
+//! # A tour
+//!
+//! ```
+//! # fn main() -> lsm::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! use lsm::{Db, FamilyOptions, Options, WriteBatch};
+//!
+//! let db = Db::open(folder.path().join("fruit"), Options::mixed())?;
+//! db.put("apple", "red")?;
+//! db.put("banana", "yellow")?;
+//! db.put("blueberry", "blue")?;
+//! db.delete("apple")?;
+//!
+//! // Values are lent from where they lie, or asked for by the batch.
+//! assert_eq!(db.get("banana")?.as_deref(), Some(&b"yellow"[..]));
+//! assert!(!db.contains("apple")?);
+//! assert_eq!(db.get_with("banana", |colour| colour.len())?, Some(6));
+//! let many = db.multi_get(&["apple", "blueberry"])?;
+//! assert_eq!(many[1].as_deref(), Some(&b"blue"[..]));
+//!
+//! // Ranges and prefixes, from both ends; every item is a `Result`.
+//! let keys = |scan: lsm::Scan| -> lsm::Result<Vec<Vec<u8>>> {
+//!     scan.map(|entry| Ok(entry?.0.to_vec())).collect()
+//! };
+//! assert_eq!(keys(db.scan("a".."c")?)?, [&b"banana"[..], b"blueberry"]);
+//! let last = db.scan_prefix("b")?.next_back().unwrap()?;
+//! assert_eq!(&*last.0, b"blueberry");
+//!
+//! // A cursor seeks, both ways.
+//! let mut cursor = db.cursor::<&[u8]>(..)?;
+//! cursor.seek(b"bb")?;
+//! assert_eq!(cursor.key(), b"blueberry");
+//! cursor.seek_for_prev(b"bb")?;
+//! assert_eq!(cursor.key(), b"banana");
+//!
+//! // A snapshot stays as it is; one record deletes a range.
+//! let before = db.snapshot();
+//! db.delete_range("b", "c")?;
+//! assert!(db.get("banana")?.is_none());
+//! assert!(before.get("banana")?.is_some());
+//!
+//! // Families have their own keys and options; a batch over several is atomic.
+//! let stock = db.create_family("stock", FamilyOptions::default())?;
+//! let mut batch = WriteBatch::new();
+//! batch.put("cherry", "red").put_in(&stock, "cherry", "12");
+//! db.write(batch)?;
+//! let stock = db.family("stock")?.expect("it was made above");
+//! assert_eq!(stock.get("cherry")?.as_deref(), Some(&b"12"[..]));
+//!
+//! // Into tables, merged, checked.
+//! db.flush()?;
+//! db.compact()?;
+//! assert_eq!(db.verify()?.tables, 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What to know
+//!
+//! Of [`Options`], most programs need `durability`, `write_buffer_bytes`, `block_cache_bytes`,
+//! `codec`, `filter_bits_per_key`, `strategy` and `background_threads`, or only a preset
+//! ([`Options::write_heavy`], [`Options::read_heavy`], [`Options::mixed`],
+//! [`Options::scan_heavy`]) and [`Options::with_memory_budget`]. [`Options::check`] says in words
+//! what goes badly together.
 
 mod adaptive;
 mod admission;

@@ -49,7 +49,10 @@ pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>
     let names = list_folder(path, &options, &*env.fs)?;
     // A folder that is not ours does not get so much as a lock.
     let ours = |name: &String| {
-        !matches!(names::parse(name), None | Some(FileKind::Lock | FileKind::Temporary))
+        !matches!(
+            names::parse(name),
+            None | Some(FileKind::Lock | FileKind::Temporary | FileKind::Options)
+        )
     };
     if !names.iter().any(ours) {
         check_vacant(path, &names)?;
@@ -116,7 +119,9 @@ fn not_a_database(path: &Path, why: &str) -> Error {
 /// A new database goes into an empty folder, or on what a creation that was cut short has left.
 fn check_vacant(path: &Path, names: &[String]) -> Result<()> {
     for name in names {
-        if names::parse(name).is_none() && name != "lost+found" {
+        // OPTIONS comes after the manifest: without one, it is not ours.
+        let foreign = matches!(names::parse(name), None | Some(FileKind::Options));
+        if foreign && name != "lost+found" {
             return Err(not_a_database(path, &format!("it holds {name}, which is foreign")));
         }
     }
