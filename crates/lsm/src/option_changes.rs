@@ -107,6 +107,8 @@ fn to_text(options: &Options) -> String {
     line("memory_budget_bytes", &options.memory_budget_bytes);
     line("background_threads", &options.background_threads);
     line("latency_sampling", &options.latency_sampling);
+    line("table_reads", &format_args!("{:?}", options.table_reads));
+    line("merge_bytes_per_second", &options.merge_bytes_per_second);
     line("recovery", &format_args!("{:?}", options.recovery));
     text + &FamilyOptions::from(options).to_text()
 }
