@@ -284,13 +284,21 @@ pub(crate) fn rotate<'a>(
     if tail.generation != generation {
         return Ok(tail); // another writer has done it
     }
+    seal(inner, &mut tail, batch_bytes)?;
+    drop(tail);
+    crate::background::schedule(inner);
+    Ok(inner.tail.lock())
+}
+
+/// [`rotate`] for one who holds the lock, and has seen that there is room.
+pub(crate) fn seal(inner: &Arc<Inner>, tail: &mut Tail, batch_bytes: usize) -> Result<()> {
     let log = match inner.options.durability {
         Durability::None => None,
         Durability::Sync | Durability::Buffered => Some(inner.logs.next(inner, batch_bytes)?),
     };
     let last = tail.next_seqno - 1;
     let filled_bytes = tail.memtable_bytes;
-    seal_log(inner, &tail, log.as_ref()).map_err(|error| inner.stop_writes(&error))?;
+    seal_log(inner, tail, log.as_ref()).map_err(|error| inner.stop_writes(&error))?;
     let replaced = tail.replace_touched(&inner.arena);
     let sealed_log = std::mem::replace(&mut tail.log, log);
     let sealed = Sealed {
@@ -310,9 +318,7 @@ pub(crate) fn rotate<'a>(
         inner.admission.sealed(filled_bytes, inner.env.clock.now(), inner.counters.delayed());
         inner.admission.update(inner, view);
     });
-    drop(tail);
-    crate::background::schedule(inner);
-    Ok(inner.tail.lock())
+    Ok(())
 }
 
 /// Ends the current log segment; `next` takes over.

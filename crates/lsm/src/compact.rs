@@ -57,6 +57,11 @@ impl Jobs {
         self.busy.holds(table)
     }
 
+    /// Whether no job runs.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy.is_empty()
+    }
+
     /// Claims a plan's tables.
     fn start(&mut self, plan: &Plan, shape: &Levels) -> JobId {
         let mut context =

@@ -89,6 +89,14 @@ pub enum Error {
         /// Its name, or its id where the name is not known any more.
         name: String,
     },
+    /// Entries to be loaded do not ascend, or a key comes twice.
+    #[error("entry {rank} of the load: its key {key:?} is not above the one before")]
+    NotAscending {
+        /// The entry, 0-based.
+        rank: u64,
+        /// The start of its key, printable.
+        key: String,
+    },
     /// A bug of ours ended a background job.
     #[error("a background job panicked: {job}")]
     InternalPanic {

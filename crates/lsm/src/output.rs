@@ -188,7 +188,10 @@ pub(crate) fn open_table_in(place: &Place<'_>, info: Arc<TableInfo>) -> Result<A
     let expect =
         Expect { table_id: Some(table_id(place.db_id, info.id)), file_bytes: Some(info.bytes) };
     let cache = place.cache.cloned();
-    let table = Table::open(file, &path.to_string_lossy(), expect, cache.clone())?;
+    let mut table = Table::open(file, &path.to_string_lossy(), expect, cache.clone())?;
+    if table.meta().max_seqno == 0 && info.max_seqno > 0 {
+        table.set_seqno(info.max_seqno); // loaded: only the manifest knows its number
+    }
     Ok(TableFile::new(info, Arc::new(table), path, Arc::clone(place.fs), cache))
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use compaction::{Levels, TableInfo};
-use sstable::{BlockCache, Table};
+use sstable::{BlockCache, SeqNo, Table};
 
 use crate::events::Event;
 use crate::fs::Fs;
@@ -46,6 +46,17 @@ impl TableFile {
     ) -> Arc<Self> {
         let (obsolete, reads) = (AtomicBool::new(false), AtomicU64::new(0));
         Arc::new(Self { info, table, path, fs, cache, obsolete, reads })
+    }
+
+    /// Gives all entries of a new table the number `seqno`.
+    ///
+    /// # Panics
+    /// If the table is in use already.
+    pub(crate) fn set_seqno(self: &mut Arc<Self>, seqno: SeqNo) {
+        let file = Arc::get_mut(self).expect("a new table has one owner");
+        Arc::get_mut(&mut file.table).expect("a new table has one owner").set_seqno(seqno);
+        let info = TableInfo { min_seqno: seqno, max_seqno: seqno, ..TableInfo::clone(&file.info) };
+        file.info = Arc::new(info);
     }
 
     pub(crate) fn info(&self) -> &Arc<TableInfo> {

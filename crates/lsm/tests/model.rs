@@ -8,7 +8,10 @@ use std::ops::Bound;
 use std::path::Path;
 
 use lsm::compaction::Strategy;
-use lsm::{Db, Durability, MemtableKind, Options, Scan, Snapshot, Swap, WriteBatch};
+use lsm::{
+    Db, Durability, MemtableKind, Options, ReadOnly, ReadOnlyOptions, Scan, Snapshot, Swap,
+    WriteBatch,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -261,6 +264,37 @@ impl Run {
         assert_eq!(path.value.as_deref(), found.as_deref(), "{path}");
     }
 
+    /// Loads sorted entries, as they come or from a table made elsewhere.
+    fn load(&mut self, path: &Path) {
+        let count = self.random.random_range(0..300);
+        let entries: Model =
+            (0..count).map(|_| (key(&mut self.random), value(&mut self.random))).collect();
+        if self.random.random_bool(0.5) {
+            self.db().bulk_load(&entries).expect("bulk load");
+        } else {
+            let options = sstable::WriteOptions::default();
+            let mut writer = sstable::TableWriter::new(Vec::new(), "t", 7, &options).expect("new");
+            let trailer = sstable::Trailer::new(5, sstable::Kind::Put);
+            for (key, value) in &entries {
+                writer.add(key, trailer, value).expect("add");
+            }
+            let file = path.with_extension("sst");
+            std::fs::write(&file, writer.finish().expect("finish").1).expect("write");
+            self.db().ingest(&[file]).expect("ingest");
+        }
+        self.model.extend(entries);
+    }
+
+    /// Reads without the lock, and from a checkpoint.
+    fn look_from_outside(&mut self, path: &Path) {
+        let expected: Vec<_> = self.model.clone().into_iter().collect();
+        let look = |path: &Path| ReadOnly::open(path, ReadOnlyOptions::default()).expect("look");
+        check_scan(look(path).scan::<&[u8]>(..), &expected, &mut self.random);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        self.db().checkpoint(folder.path()).expect("checkpoint");
+        check_scan(look(folder.path()).scan::<&[u8]>(..), &expected, &mut self.random);
+    }
+
     fn step(&mut self, path: &Path) {
         match self.random.random_range(0..1000) {
             0..5 => {
@@ -321,7 +355,9 @@ impl Run {
             }
             970..985 => self.db().flush().expect("flush"),
             985..990 => self.db().compact().expect("compact"),
-            990..994 => self.db().wait_idle().expect("idle"),
+            990..992 => self.db().wait_idle().expect("idle"),
+            992 => self.load(path),
+            993 => self.look_from_outside(path),
             994..996 => {
                 self.db().verify().expect("verify");
             }

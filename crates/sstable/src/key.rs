@@ -94,6 +94,17 @@ impl Trailer {
         Self(seqno << 8 | 0xff)
     }
 
+    /// Returns the same kind with another sequence number.
+    ///
+    /// # Panics
+    /// If `seqno` is above [`SEQNO_MAX`].
+    #[inline]
+    #[must_use]
+    pub const fn with_seqno(self, seqno: SeqNo) -> Self {
+        assert!(seqno <= SEQNO_MAX, "sequence numbers have 56 bits");
+        Self(seqno << 8 | self.0 & 0xff)
+    }
+
     /// Returns the 64 bits.
     #[inline]
     #[must_use]

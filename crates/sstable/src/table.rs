@@ -17,7 +17,7 @@ use crate::block::{DataBlock, View};
 use crate::error::{Error, Result};
 use crate::format::{BlockKind, FOOTER_BYTES, Footer, Handle};
 use crate::index::{Directory, Index, Top};
-use crate::key::Trailer;
+use crate::key::{SeqNo, Trailer};
 use crate::meta::TableMeta;
 use crate::read_at::ReadAt;
 use crate::source::Source;
@@ -217,6 +217,8 @@ pub struct Table {
     parts: Vec<Part>,
     cache: Option<Arc<BlockCache>>,
     false_positives: AtomicU64,
+    /// What all entries count as written at; 0 if each has its own number.
+    seqno: SeqNo,
 }
 
 /// Index and filter of a partition, once they are pinned: at open if there is one partition, on
@@ -261,7 +263,8 @@ impl Table {
         let mut parts = Vec::new();
         parts.resize_with(top.parts.len(), Part::default);
         let false_positives = AtomicU64::new(0);
-        let table = Self { source, meta, footer, top, parts, cache, false_positives };
+        let seqno = 0;
+        let table = Self { source, meta, footer, top, parts, cache, false_positives, seqno };
         if table.parts.len() == 1 {
             let block = Arc::new(table.load_index(0)?);
             table.parts[0].index.get_or_init(|| block);
@@ -271,6 +274,28 @@ impl Table {
             }
         }
         Ok(table)
+    }
+
+    /// Lets all entries count as written at `seqno`: for a table whose entries were written before
+    /// their number was known, with the number 0 and one version a key. Reads and cursors show the
+    /// new number; [`Table::meta`] and [`Table::verify`] tell of the file as it is.
+    ///
+    /// # Panics
+    /// If an entry has a number of its own.
+    pub fn set_seqno(&mut self, seqno: SeqNo) {
+        assert_eq!(self.meta.max_seqno, 0, "the entries have numbers");
+        self.seqno = seqno;
+    }
+
+    /// An entry's trailer as readers see it.
+    #[inline]
+    pub(crate) fn shown(&self, stored: Trailer) -> Trailer {
+        if self.seqno == 0 { stored } else { stored.with_seqno(self.seqno) }
+    }
+
+    /// Whether [`Table::set_seqno`] was called.
+    pub(crate) fn is_renumbered(&self) -> bool {
+        self.seqno != 0
     }
 
     /// Returns what is known about the table.
@@ -392,9 +417,13 @@ impl Table {
         if !spot.exact {
             return Ok(None);
         }
+        let trailer = self.shown(view.trailer(spot.rank));
+        if trailer > at {
+            return Ok(None);
+        }
         let (start, end) = value_range(view, spot).ok_or_else(malformed)?;
         let bytes = view.body.get(start..end).ok_or_else(malformed)?;
-        Ok(Some(take(view.trailer(spot.rank), Lent { block, bytes, start })))
+        Ok(Some(take(trailer, Lent { block, bytes, start })))
     }
 
     #[inline]

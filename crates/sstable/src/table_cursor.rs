@@ -220,6 +220,18 @@ impl TableCursor {
     }
 }
 
+impl TableCursor {
+    /// [`Cursor::seek`] where the stored numbers are not those shown: one version a key.
+    #[cold]
+    fn seek_renumbered(&mut self, key: &[u8], trailer: Trailer) -> Result<()> {
+        self.seek(key, Trailer::FIRST)?;
+        if self.valid() && self.key() == key && self.trailer() > trailer {
+            self.next()?;
+        }
+        Ok(())
+    }
+}
+
 impl Cursor for TableCursor {
     #[inline]
     fn valid(&self) -> bool {
@@ -235,7 +247,7 @@ impl Cursor for TableCursor {
     #[inline]
     fn trailer(&self) -> Trailer {
         assert!(self.valid(), "the cursor stands on no entry");
-        self.position.trailer()
+        self.table.shown(self.position.trailer())
     }
 
     #[inline]
@@ -262,6 +274,9 @@ impl Cursor for TableCursor {
     }
 
     fn seek(&mut self, key: &[u8], trailer: Trailer) -> Result<()> {
+        if self.table.is_renumbered() && trailer < Trailer::FIRST {
+            return self.seek_renumbered(key, trailer);
+        }
         self.block = None;
         let Some(part) = self.table.top().find(key) else { return Ok(()) };
         self.enter_part(part)?;
@@ -277,6 +292,16 @@ impl Cursor for TableCursor {
     }
 
     fn seek_for_prev(&mut self, key: &[u8], trailer: Trailer) -> Result<()> {
+        if self.table.is_renumbered() {
+            // The one version of the key, if any, then maybe the entry before it.
+            self.seek(key, Trailer::FIRST)?;
+            let at_key = self.valid() && self.key() == key;
+            return match (self.valid(), at_key && self.trailer() >= trailer) {
+                (_, true) => Ok(()),
+                (true, false) => self.prev(),
+                (false, false) => self.seek_to_last(),
+            };
+        }
         self.block = None;
         let Some(part) = self.table.top().find(key) else { return self.seek_to_last() };
         self.enter_part(part)?;

@@ -282,9 +282,10 @@ impl World {
             87..89 => self.durable("flush", Db::flush),
             89..92 => self.durable("sync", Db::sync),
             92 => self.call("compact", Db::compact),
-            93 => match self.below(4) {
-                0 => self.checkpoint(),
-                1 => self.look(),
+            93 => match self.below(6) {
+                0 | 1 => self.checkpoint(),
+                2 => self.look(),
+                3 | 4 => self.load(),
                 _ => self.call("wait", Db::wait_idle),
             },
             94 => self.call("verify", |db| db.verify().map(drop)),

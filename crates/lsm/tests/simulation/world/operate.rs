@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use lsm::clock::Clock;
 use lsm::fs::Fs;
-use lsm::{Damage, Durability, ReadOnly, ReadOnlyOptions};
+use lsm::{Damage, Durability, Error, ReadOnly, ReadOnlyOptions};
 
 use super::{OTHER, Outcome, PATH, World, collect, told};
-use crate::history::Model;
+use crate::history::{Batch, Change, Model};
 
 /// A checkpoint, complete or cut, and what it must hold.
 pub(super) struct Checkpoint {
@@ -54,6 +54,39 @@ impl World {
                 Err(_) => {}
             }
             self.remove_folder(&checkpoint.path);
+        }
+        Ok(())
+    }
+
+    /// Loads sorted entries: one write, and durable at once, with all before it.
+    pub(super) fn load(&mut self) -> Outcome {
+        let number = format!("w{}", self.written).into_bytes();
+        self.written += 1;
+        let mut batch = Batch::new();
+        for n in 0..48 {
+            if self.below(3) > 0 {
+                let key = format!("d/key{n:02}").into_bytes();
+                batch.push(Change::Put(key, [&number[..], b" loaded"].concat()));
+            }
+        }
+        batch.push(Change::Put(b"d/last".to_vec(), number));
+        let entries = batch.iter().filter_map(|change| match change {
+            Change::Put(key, value) => Some((&key[2..], value)),
+            _ => None,
+        });
+        let answer = self.db().bulk_load(entries.collect::<Vec<_>>());
+        let name = self.written - 1;
+        self.note(|| format!("load w{name}: {}", told(&answer)));
+        match answer {
+            Ok(_) if self.fs.is_dead() => self.history.doubt(batch),
+            Ok(_) => {
+                self.history.acknowledge(batch);
+                self.history.survive(self.history.len());
+            }
+            Err(error) if !self.excused() => return Err(format!("load: {error}")),
+            Err(Error::WritesStopped { .. }) => self.history.doubt(batch),
+            Err(_) if self.fs.is_dead() => self.history.doubt(batch),
+            Err(_) => {} // it failed alone: it must never be seen
         }
         Ok(())
     }
