@@ -94,8 +94,11 @@ fn write_tables(
 ) -> Result<Vec<Arc<TableFile>>> {
     let mut cursor = memtable.cursor();
     let mut retain = Retain::new(&inner.snapshots.list(), false);
-    let inherited =
-        Inherited { tombstones_since_us: inner.env.clock.unix_micros(), ranges_applied: 0 };
+    let inherited = Inherited {
+        family: family.core.id,
+        tombstones_since_us: inner.env.clock.unix_micros(),
+        ranges_applied: 0,
+    };
     let (options, shape) = (&family.core.options, &family.version.shape);
     let filter = filters::for_level(options, shape, 0, memtable.len() as u64);
     let mut outputs = Outputs::new(inner, (options, 0, filter), inherited);

@@ -77,7 +77,8 @@ impl<'a> Loader<'a> {
             (shape.deepest().unwrap_or(1), options.table_bytes / ENTRY_BYTES_GUESS);
         let filter = filters::for_level(options, shape, level, guess);
         let now_us = inner.env.clock.unix_micros();
-        let inherited = Inherited { tombstones_since_us: now_us, ranges_applied: 0 };
+        let inherited =
+            Inherited { family: view.core.id, tombstones_since_us: now_us, ranges_applied: 0 };
         let outputs = Outputs::new(inner, (options, filter), inherited);
         Self { inner, family: view.core.id, outputs, entries: 0, last_key: Vec::new() }
     }

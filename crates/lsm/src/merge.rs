@@ -98,6 +98,7 @@ impl Job<'_> {
         let ranges = Some(&*version.range_deletes).filter(|ranges| !ranges.is_empty());
         let mut retain = Retain::with_older(snapshots, plan.older.clone());
         let inherited = Inherited {
+            family: family.core.id,
             tombstones_since_us: plan.tombstones_since_us(&version.shape),
             ranges_applied: version.range_deletes.applied_up_to(snapshots),
         };

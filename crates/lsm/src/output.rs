@@ -30,6 +30,8 @@ type Sink = io::BufWriter<Paced<Box<dyn WriteFile>, Option<Arc<BytesPerSecond>>>
 /// What tables owe to where their entries come from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inherited {
+    /// The family.
+    pub(crate) family: u32,
     /// When the oldest deletion among the entries may have been written.
     pub(crate) tombstones_since_us: u64,
     /// Entries hidden by range deletes up to this sequence number are left out.
@@ -102,7 +104,8 @@ impl<'a> Outputs<'a> {
         let options = &self.table_options;
         let writer = TableWriter::new(sink, &path.to_string_lossy(), id, options)?;
         let level = u32::try_from(self.level).unwrap_or(u32::MAX);
-        Ok((number, writer.with_origin(level, self.inner.env.clock.unix_micros())))
+        let writer = writer.with_origin(level, self.inner.env.clock.unix_micros());
+        Ok((number, writer.with_owner(u64::from(self.inherited.family))))
     }
 
     fn close_table(&mut self) -> Result<()> {

@@ -104,7 +104,7 @@ fn list_folder(path: &Path, options: &Options, fs: &dyn Fs) -> Result<Vec<String
     }
 }
 
-fn lock_folder(path: &Path, fs: &dyn Fs) -> Result<Box<dyn Lock>> {
+pub(crate) fn lock_folder(path: &Path, fs: &dyn Fs) -> Result<Box<dyn Lock>> {
     let lock = path.join(names::LOCK);
     fs.lock(&lock).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Error::Locked { path: path.to_path_buf() },

@@ -61,6 +61,8 @@ pub struct TableMeta {
     pub level: u32,
     /// When the table was made, in microseconds since 1970 by the maker's clock; 0 if not told.
     pub created_at_us: u64,
+    /// Whose the table is, as its maker numbers owners; 0 if not told.
+    pub owner: u64,
     /// Data blocks by the codec they were stored with; the rank is the codec's number.
     pub blocks_by_codec: [u64; Codec::COUNT],
 }
@@ -80,6 +82,9 @@ impl TableMeta {
         let mut copy = self.clone();
         let mut content = Vec::new();
         for tag in 1..=Self::LAST_TAG {
+            if tag == Self::OWNER_TAG && self.owner == 0 {
+                continue; // as before there were owners
+            }
             let Some(field) = copy.field(tag) else { continue };
             content.clear();
             match field {
@@ -117,6 +122,7 @@ impl TableMeta {
         Some(meta)
     }
 
+    const OWNER_TAG: u64 = 21;
     const LAST_TAG: u64 = 31 + Codec::COUNT as u64;
 
     fn field(&mut self, tag: u64) -> Option<Field<'_>> {
@@ -141,6 +147,7 @@ impl TableMeta {
             18 => Field::Small(&mut self.level),
             19 => Field::Number(&mut self.created_at_us),
             20 => Field::Number(&mut self.table_id),
+            21 => Field::Number(&mut self.owner),
             32.. => Field::Number(self.blocks_by_codec.get_mut(usize::try_from(tag - 32).ok()?)?),
             _ => return None,
         })

@@ -116,6 +116,13 @@ impl<W: Write> TableWriter<W> {
         self
     }
 
+    /// Notes whose the table is, for its properties: for a repair that has only tables.
+    #[must_use]
+    pub fn with_owner(mut self, owner: u64) -> Self {
+        self.meta.owner = owner;
+        self
+    }
+
     /// Compresses the blocks to come with another codec or level; see [`Coding::under`].
     ///
     /// # Errors

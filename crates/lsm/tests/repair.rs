@@ -1,0 +1,192 @@
+//! Repair: whatever is damaged, the database opens again, and what it shows is what was written,
+//! except for what the report lists.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lsm::{Db, FamilyOptions, Options, RepairReport};
+
+type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn small() -> Options {
+    Options {
+        write_buffer_bytes: 16 << 10,
+        block_bytes: 512,
+        table_bytes: 16 << 10,
+        ..Options::default()
+    }
+}
+
+/// A database with levels, overwrites, deletions, two families, and operations only in the log.
+fn filled() -> (tempfile::TempDir, PathBuf, Model, Model) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("db");
+    let db = Db::open(&path, small()).expect("open");
+    let other = db.create_family("other", FamilyOptions::from(&small())).expect("family");
+    let (mut model, mut second) = (Model::new(), Model::new());
+    for n in 0u32..6000 {
+        let key = format!("key{:05}", n * 7919 % 2000).into_bytes();
+        if n % 11 == 0 {
+            db.delete(&key).expect("delete");
+            model.remove(&key);
+        } else {
+            let value = format!("value {n} {}", "x".repeat(20)).into_bytes();
+            db.put(&key, &value).expect("put");
+            if n % 3 == 0 {
+                other.put(&key, &value).expect("put");
+                second.insert(key.clone(), value.clone());
+            }
+            model.insert(key, value);
+        }
+    }
+    db.wait_idle().expect("idle");
+    for n in 0..50 {
+        let (key, value) = (format!("late{n:03}").into_bytes(), b"only in the log".to_vec());
+        db.put(&key, &value).expect("put");
+        model.insert(key, value);
+    }
+    db.close().expect("close");
+    (folder, path, model, second)
+}
+
+fn files(path: &Path, part: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).expect("list").map(|entry| entry.expect("entry").path());
+    let mut files: Vec<_> = entries.filter(|file| file.to_string_lossy().contains(part)).collect();
+    files.sort();
+    files
+}
+
+fn all(scan: lsm::Scan) -> Model {
+    scan.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).expect("entry"))
+        .collect()
+}
+
+fn repaired(path: &Path) -> (RepairReport, Db) {
+    assert!(Db::open(path, small()).and_then(|db| db.verify()).is_err(), "it is damaged");
+    let report = Db::repair(path, &small()).expect("repair");
+    let db = Db::open(path, small()).expect("open");
+    db.verify().expect("verify");
+    (report, db)
+}
+
+/// Outside the ranges that the report lists, nothing differs; inside, nothing is made up.
+fn check(report: &RepairReport, found: &Model, model: &Model) {
+    let listed = |key: &Vec<u8>| {
+        let mut ranges = report.lost.iter().filter_map(|loss| loss.keys.as_ref());
+        ranges.any(|(low, high)| low <= key && key <= high)
+    };
+    for (key, value) in model.iter().filter(|(key, _)| !listed(key)) {
+        assert_eq!(found.get(key), Some(value), "{}: {report:?}", key.escape_ascii());
+    }
+    for (key, value) in found {
+        assert!(listed(key) || model.get(key) == Some(value), "{}", key.escape_ascii());
+        assert!(value.starts_with(b"value ") || value == b"only in the log");
+    }
+}
+
+#[test]
+fn a_deleted_or_damaged_manifest_is_rebuilt() {
+    for damage in 0..4 {
+        let (_folder, path, model, second) = filled();
+        let manifest = files(&path, "MANIFEST-").remove(0);
+        match damage {
+            0 => fs::remove_file(&manifest).expect("remove"),
+            1 => fs::remove_file(path.join("CURRENT")).expect("remove"),
+            2 => {
+                let mut bytes = fs::read(&manifest).expect("read");
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 4;
+                fs::write(&manifest, bytes).expect("write");
+            }
+            _ => {
+                fs::remove_file(&manifest).expect("remove");
+                fs::write(path.join("CURRENT"), "MANIFEST-").expect("write");
+            }
+        }
+        let (report, db) = repaired(&path);
+        assert!(report.manifest_rebuilt && report.tables_kept > 3, "{report:?}");
+        assert_eq!(all(db.scan::<&[u8]>(..).expect("scan")), model, "damage {damage}");
+        let other = db.family("family-1").expect("families").expect("under another name");
+        assert_eq!(all(other.scan::<&[u8]>(..).expect("scan")), second);
+        db.put(b"goes on", b"yes").expect("put");
+        db.compact().expect("compact");
+        assert_eq!(
+            db.get(b"key00001").expect("get").as_deref(),
+            model.get(&b"key00001"[..]).map(|v| &v[..])
+        );
+    }
+}
+
+#[test]
+fn a_damaged_table_loses_its_damaged_blocks_and_no_more() {
+    for damage in 0..3 {
+        let (_folder, path, model, second) = filled();
+        let table = files(&path, ".sst").remove(2);
+        let mut bytes = fs::read(&table).expect("read");
+        match damage {
+            0 => bytes[100] ^= 1,
+            1 => bytes.truncate(bytes.len() / 2),
+            _ => fs::remove_file(&table).expect("remove"),
+        }
+        if damage < 2 {
+            fs::write(&table, bytes).expect("write");
+        }
+        let (report, db) = repaired(&path);
+        assert!(!report.manifest_rebuilt);
+        let [loss] = &report.lost[..] else { panic!("{report:?}") };
+        assert_eq!(loss.path, table);
+        assert_eq!(report.tables_salvaged, u64::from(damage < 2), "{report:?}");
+        assert_eq!(report.quarantined.len(), usize::from(damage < 2));
+        let found = all(db.scan::<&[u8]>(..).expect("scan"));
+        check(&report, &found, &model);
+        let other = db.family("other").expect("families").expect("it is there");
+        check(&report, &all(other.scan::<&[u8]>(..).expect("scan")), &second);
+        if damage == 0 {
+            let (low, high) = loss.keys.clone().expect("known");
+            let inside = model.keys().filter(|key| low <= **key && **key <= high).count();
+            let kept = found
+                .iter()
+                .filter(|(k, v)| low <= **k && **k <= high && model.get(*k) == Some(*v));
+            assert!(kept.count() * 2 > inside, "most of the table is saved");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_log_ends_where_it_is_damaged() {
+    let (_folder, path, model, _) = filled();
+    let logs = files(&path, ".log");
+    let late = |file: &PathBuf| {
+        let bytes = fs::read(file).expect("read");
+        bytes.windows(7).position(|window| window == b"late030")
+    };
+    let (log, at) = logs.iter().find_map(|log| Some((log, late(log)?))).expect("in a log");
+    let mut bytes = fs::read(log).expect("read");
+    bytes[at] ^= 1;
+    fs::write(log, bytes).expect("write");
+    let (report, db) = repaired(&path);
+    let [loss] = &report.lost[..] else { panic!("{report:?}") };
+    assert!(loss.what.contains("all operations after number"), "{loss:?}");
+    assert!(report.quarantined.iter().any(|file| file.file_name() == log.file_name()));
+    let found = all(db.scan::<&[u8]>(..).expect("scan"));
+    let mut earlier = model;
+    earlier.retain(|key, _| !key.starts_with(b"late") || key.as_slice() < b"late030".as_slice());
+    assert_eq!(found, earlier, "the state of an earlier moment");
+}
+
+#[test]
+fn what_is_whole_stays_as_it_is_and_foreign_folders_are_refused() {
+    let (folder, path, model, second) = filled();
+    let report = Db::repair(&path, &small()).expect("repair");
+    assert!(report.lost.is_empty() && report.quarantined.is_empty(), "{report:?}");
+    let db = Db::open(&path, small()).expect("open");
+    assert_eq!(all(db.scan::<&[u8]>(..).expect("scan")), model);
+    let other = db.family("other").expect("families").expect("it is there");
+    assert_eq!(all(other.scan::<&[u8]>(..).expect("scan")), second);
+    assert!(Db::repair(&path, &small()).is_err(), "in use");
+    let foreign = folder.path().join("letters");
+    fs::create_dir(&foreign).expect("create");
+    fs::write(foreign.join("letter"), "dear").expect("write");
+    assert!(Db::repair(&foreign, &small()).is_err());
+}
