@@ -291,7 +291,8 @@ impl Db {
     /// # let folder = tempfile::tempdir().unwrap();
     /// # let db = lsm::Db::open(folder.path().join("db"), lsm::Options::default())?;
     /// # let path = folder.path().join("made elsewhere.sst");
-    /// let mut writer = TableWriter::new(Vec::new(), "made elsewhere", 1, &WriteOptions::default())?;
+    /// let options = WriteOptions::default();
+    /// let mut writer = TableWriter::new(Vec::new(), "made elsewhere", 1, &options)?;
     /// writer.add(b"apple", Trailer::new(0, Kind::Put), b"red")?;
     /// let (_, bytes) = writer.finish()?;
     /// std::fs::write(&path, bytes).unwrap();
