@@ -217,7 +217,8 @@ impl Repair<'_> {
         let to = names::table_path(self.path, number);
         let filter = (options.filter_kind, options.filter_bits_per_key);
         let name = to.to_string_lossy().into_owned();
-        let mut writer = TableWriter::new(Vec::new(), &name, id, &options.table_options(filter))?;
+        let mut writer =
+            TableWriter::new(Vec::new(), &name, id, &options.table_options(0, filter))?;
         let mut last: Option<(Vec<u8>, sstable::Trailer)> = None;
         let old_id = Some(output::table_id(database, table.number));
         sstable::salvage(file, &path.to_string_lossy(), old_id, |key, trailer, value| {

@@ -227,7 +227,8 @@ impl Repair<'_> {
         next: &mut u64,
     ) -> Result<Vec<Arc<TableRecord>>> {
         let options = FamilyOptions::from(self.options);
-        let write = options.table_options((options.filter_kind, options.filter_bits_per_key));
+        let write =
+            options.table_options(LEVEL, (options.filter_kind, options.filter_bits_per_key));
         let cursors = tables
             .iter()
             .map(|whole| TableCursor::new(Arc::clone(&whole.table), ReadOptions::default()));
