@@ -5,8 +5,8 @@
 #   --update   writes what was counted into scripts/gates.txt
 #   --install  may install valgrind (apt-get)
 #
-# Counts depend on the processor's features and the C library: the file names where it was made, and
-# another kind of machine should update it before it judges a change.
+# Counts depend on the processor's features and the C library: the file names the processor it was made
+# on, and another kind is told, but not failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,7 +32,8 @@ profile=$(mktemp)
 trap 'rm -f "$profile" "$profile".*' EXIT
 calls=$(timeout 600 valgrind --quiet --tool=callgrind --callgrind-out-file="$profile" \
     --collect-atstart=no --toggle-collect='*gate_*' "${CARGO_TARGET_DIR:-target}/release/gates")
-counts=$(callgrind_annotate --inclusive=yes --threshold=100 "$profile")
+counts=$(callgrind_annotate --inclusive=yes --threshold=100 "$profile" 2>/dev/null)
+model=$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)
 
 bad=0 lines=()
 printf '%-14s %12s %12s %8s\n' path instructions allowed change
@@ -51,9 +52,13 @@ while read -r gate number; do
 done <<<"$calls"
 if [ $update = yes ]; then
     {
-        echo "# Instructions a call, by scripts/gates.sh --update on $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)."
+        echo "# Instructions a call, by scripts/gates.sh --update on: $model"
         printf '%s\n' "${lines[@]}"
     } >scripts/gates.txt
+    exit 0
+fi
+if [ $bad = 1 ] && ! grep -qF "on: $model" scripts/gates.txt; then
+    echo "############ gates: made on another processor, not judged; scripts/gates.sh --update ############" >&2
     exit 0
 fi
 exit $bad

@@ -33,6 +33,7 @@ pub(crate) enum Kind {
     /// A B-tree.
     Tree,
     /// Loses writes that have returned when it is killed: out of every comparison of writes.
+    #[cfg_attr(not(feature = "sled"), expect(dead_code, reason = "sled alone is so"))]
     Forgetful,
     /// A stand-in.
     Bound,
