@@ -5,7 +5,9 @@
 
 use crate::Kind;
 use crate::format::Shape;
-use crate::probe::{LINE_BYTES, all_set, blocked, double, double_probe, line_of, set, standard};
+use crate::probe::{
+    LINE_BYTES, StandardWalk, all_set, blocked, double, double_probe, line_of, set, standard,
+};
 use crate::ribbon;
 use crate::simd::{Core, prefetch};
 
@@ -13,7 +15,7 @@ use crate::simd::{Core, prefetch};
 pub(crate) const CHUNK: usize = 32;
 
 /// Bodies of fewer bytes stay in the second cache, where asking ahead costs more than it saves.
-const PREFETCH_FROM_BYTES: usize = 512 << 10;
+pub(crate) const LARGE_BYTES: u64 = 512 << 10;
 
 /// Returns whether the body has the lines that the header promises.
 #[cfg(target_arch = "x86_64")]
@@ -46,6 +48,7 @@ pub(crate) fn contains(core: &Core, body: &[u8], hash: u64) -> bool {
             Some(words) => all_set(words, blocked(hash, core.shape.probes)),
             None => true,
         },
+        Kind::Standard if is_large(body) => standard_contains_large(core, body, hash),
         Kind::Standard => standard_contains(core, body, hash),
         Kind::Ribbon => match ribbon::locate(&core.ribbon, body, hash) {
             Some((words, spot)) => ribbon::matches(words, &spot),
@@ -67,18 +70,74 @@ pub(crate) fn standard_contains(core: &Core, body: &[u8], hash: u64) -> bool {
     all_set(body.as_chunks().0, standard(hash, core.shape.probes, core.shape.units))
 }
 
+/// As above, one bit after the other up to the first that is missing: where loads are slow, the
+/// processor runs past a branch to the next lookup.
+#[inline(always)]
+pub(crate) fn standard_contains_large(core: &Core, body: &[u8], hash: u64) -> bool {
+    let words = body.as_chunks::<8>().0;
+    standard(hash, core.shape.probes, core.shape.units).all(|(word, mask)| {
+        words.get(word).is_none_or(|bytes| u64::from_le_bytes(*bytes) & mask != 0)
+    })
+}
+
+/// Answers for a chunk of keys in rounds of a probe each: all loads of a round are in flight, and
+/// only keys whose bit was set go on to the next.
+#[inline(always)]
+fn standard_chunk(core: &Core, body: &[u8], hashes: &[u64; CHUNK], answers: &mut [bool; CHUNK]) {
+    let (words, _) = body.as_chunks::<8>();
+    let Shape { probes, units, .. } = core.shape;
+    let ask = |walk: &StandardWalk| {
+        let (word, mask) = walk.probe(units);
+        if let Some(word) = words.get(word) {
+            prefetch(word);
+        }
+        (word, mask)
+    };
+    // Rank of the key, its walk, and the word and mask that were asked for.
+    let mut alive = [(0, StandardWalk::default(), (0, 0)); CHUNK];
+    for (rank, (alive, hash)) in alive.iter_mut().zip(hashes).enumerate() {
+        let walk = StandardWalk::new(*hash);
+        *alive = (rank, walk, ask(&walk));
+    }
+    let mut count = CHUNK;
+    for _ in 0..probes {
+        let mut kept = 0;
+        for i in 0..count {
+            let Some(&(rank, mut walk, (word, mask))) = alive.get(i) else { break };
+            let is_set = words.get(word).is_none_or(|bytes| u64::from_le_bytes(*bytes) & mask != 0);
+            if is_set {
+                walk.step();
+                if let Some(place) = alive.get_mut(kept) {
+                    *place = (rank, walk, ask(&walk));
+                }
+                kept += 1;
+            }
+        }
+        count = kept;
+    }
+    answers.fill(false);
+    for (rank, ..) in alive.iter().take(count) {
+        if let Some(answer) = answers.get_mut(*rank) {
+            *answer = true;
+        }
+    }
+}
+
 /// Answers for all `hashes`.
 #[inline(always)]
 pub(crate) fn contains_many(core: &Core, body: &[u8], hashes: &[u64], answers: &mut [bool]) {
+    if core.shape.kind == Kind::Ribbon {
+        return ribbon::each_spot(core, body, hashes, |i, words, spot| {
+            if let Some(answer) = answers.get_mut(i) {
+                *answer = ribbon::matches(words, spot);
+            }
+        });
+    }
     let (many, few) = hashes.as_chunks::<CHUNK>();
     let (many_answers, few_answers) = answers.as_chunks_mut::<CHUNK>();
     for (hashes, answers) in many.iter().zip(many_answers) {
-        if core.shape.kind == Kind::Ribbon {
-            ribbon::prefetch_chunk(core, body, hashes, |i, words, spot| {
-                if let Some(answer) = answers.get_mut(i) {
-                    *answer = ribbon::matches(words, spot);
-                }
-            });
+        if core.shape.kind == Kind::Standard && is_large(body) {
+            standard_chunk(core, body, hashes, answers);
         } else {
             prefetch_lines(&core.shape, body, hashes);
             contains_few(core, body, hashes, answers);
@@ -118,11 +177,11 @@ pub(crate) fn contains_few(core: &Core, body: &[u8], hashes: &[u64], answers: &m
 /// Returns whether the body is so large that it pays to ask for its cache lines ahead.
 #[inline(always)]
 pub(crate) fn is_large(body: &[u8]) -> bool {
-    body.len() >= PREFETCH_FROM_BYTES
+    body.len() as u64 >= LARGE_BYTES
 }
 
-/// Asks for the cache lines that the lookups of `hashes` will read, if it pays. The loads of a
-/// standard filter do not depend on each other and overlap as they are.
+/// Asks for the cache lines that `hashes` will touch, if it pays. The loads of a standard filter do
+/// not depend on each other and overlap as they are.
 #[inline(always)]
 pub(crate) fn prefetch_lines(shape: &Shape, body: &[u8], hashes: &[u64]) {
     if is_large(body) && shape.kind != Kind::Standard {

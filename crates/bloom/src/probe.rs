@@ -137,14 +137,38 @@ pub(crate) fn blocked(hash: u64, probes: u8) -> impl Iterator<Item = (usize, u64
 /// `hash` probes.
 #[inline(always)]
 pub(crate) fn standard(hash: u64, probes: u8, words: u32) -> impl Iterator<Item = (usize, u64)> {
-    let bits = u128::from(words) * 64;
-    let step = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut h = hash;
+    let mut walk = StandardWalk::new(hash);
     (0..probes).map(move |_| {
-        let bit = (u128::from(h) * bits) >> 64;
-        h = h.wrapping_add(step).rotate_left(5);
-        ((bit >> 6) as usize, 1 << (bit & 63))
+        let probe = walk.probe(words);
+        walk.step();
+        probe
     })
+}
+
+/// Where a key is on its way through a standard filter.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct StandardWalk {
+    h: u64,
+    step: u64,
+}
+
+impl StandardWalk {
+    #[inline(always)]
+    pub(crate) fn new(hash: u64) -> Self {
+        Self { h: hash, step: hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) }
+    }
+
+    /// The word of a filter of `words` words, as a number, and its mask of one bit.
+    #[inline(always)]
+    pub(crate) fn probe(&self, words: u32) -> (usize, u64) {
+        let bit = (u128::from(self.h) * (u128::from(words) * 64)) >> 64;
+        ((bit >> 6) as usize, 1 << (bit & 63))
+    }
+
+    #[inline(always)]
+    pub(crate) fn step(&mut self) {
+        self.h = self.h.wrapping_add(self.step).rotate_left(5);
+    }
 }
 
 /// Sets the bits of `probes` in `words`; those beyond the slice are left out.

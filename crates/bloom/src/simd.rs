@@ -85,6 +85,12 @@ impl Ask {
             #[cfg(target_arch = "x86_64")]
             (Level::Avx2 | Level::Avx512, Kind::DoubleProbe, 5) => x86::double_one_bmi2::<5>,
             #[cfg(target_arch = "x86_64")]
+            (Level::Avx2 | Level::Avx512, Kind::Standard, _)
+                if shape.body_bytes() >= batch::LARGE_BYTES =>
+            {
+                x86::standard_one_large_bmi2
+            }
+            #[cfg(target_arch = "x86_64")]
             (Level::Avx2 | Level::Avx512, Kind::Standard, _) => x86::standard_one_bmi2,
             #[cfg(target_arch = "x86_64")]
             (Level::Avx2 | Level::Avx512, _, _) => x86::contains_avx2,
@@ -224,6 +230,11 @@ mod x86 {
         batch::standard_contains(core, body, hash)
     }
 
+    #[target_feature(enable = "bmi1,bmi2")]
+    pub(super) fn standard_one_large_bmi2(core: &Core, body: &[u8], hash: u64) -> bool {
+        batch::standard_contains_large(core, body, hash)
+    }
+
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     pub(super) fn insert_many_avx2(shape: &Shape, body: &mut [u8], hashes: &[u64]) {
         batch::insert_many(shape, body, hashes);
@@ -341,11 +352,9 @@ mod x86 {
                 }
             }
             Kind::Ribbon => {
-                for (hashes, answers) in chunks {
-                    ribbon::prefetch_chunk(core, body, hashes, |i, words, spot| {
-                        answers[i] = ribbon_spot_avx512(words, spot);
-                    });
-                }
+                return ribbon::each_spot(core, body, hashes, |i, words, spot| {
+                    answers[i] = ribbon_spot_avx512(words, spot);
+                });
             }
             _ => return batch::contains_many(core, body, hashes, answers),
         }
@@ -561,6 +570,22 @@ mod tests {
                     same(kind, bits, &members, &asked);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn bodies_that_are_asked_for_ahead_give_the_same_answers() {
+        let mut random = StdRng::seed_from_u64(2);
+        let members: Vec<u64> = (0..150_000).map(|_| random.random()).collect();
+        let mut asked: Vec<u64> = (0..5_003).map(|_| random.random()).collect();
+        asked.extend(members.iter().take(5_000));
+        for &kind in Kind::ALL {
+            let bytes = build(kind, 31.0, &members);
+            assert!(batch::is_large(&bytes[HEADER_BYTES..]), "{kind:?}");
+            same(kind, 31.0, &members, &asked);
+            // Also fewer keys than are asked for ahead.
+            same(kind, 31.0, &members, &asked[..7]);
+            same(kind, 31.0, &members, &[]);
         }
     }
 

@@ -26,7 +26,7 @@ mod query;
 
 pub(crate) use band::Band;
 pub(crate) use build::{Width, build, substitute};
-pub(crate) use query::{Spot, locate, matches, prefetch_chunk};
+pub(crate) use query::{Spot, each_spot, locate, matches};
 
 use crate::DecodeError;
 

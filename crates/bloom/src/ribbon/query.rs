@@ -5,10 +5,14 @@
 use super::{
     BLOCK_SLOTS, BUCKET_STARTS, Layer, Layout, passes_on, rehash, reseed, row_of, start_of,
 };
-use crate::batch::{CHUNK, is_large};
+use crate::batch::is_large;
 use crate::simd::{self, Core};
 
+/// Keys whose words are asked for before the first is answered.
+const RING: usize = 16;
+
 /// A key's equation.
+#[derive(Clone, Copy)]
 pub(crate) struct Spot {
     pub(crate) columns: usize,
     /// Coefficients on the slots of the key's block, and of the next.
@@ -80,33 +84,33 @@ pub(crate) fn matches(words: &[[u8; 8]], spot: &Spot) -> bool {
     differing == 0
 }
 
-/// Finds the equations of a chunk of keys and asks for their words, then calls `answer` with the
-/// rank of each key, its words and its equation.
+/// Calls `answer` with the rank of each key, its words and its equation. In a large body keys are
+/// found a ring ahead of their answers, so that memory and arithmetic overlap.
 #[inline(always)]
-pub(crate) fn prefetch_chunk(
+pub(crate) fn each_spot(
     core: &Core,
     body: &[u8],
-    hashes: &[u64; CHUNK],
+    hashes: &[u64],
     mut answer: impl FnMut(usize, &[[u8; 8]], &Spot),
 ) {
+    let find = |hash| locate(&core.ribbon, body, hash).unwrap_or((&[], Spot::ANY));
     if !is_large(body) {
-        // In cache, keeping the equations of a chunk would cost more than the loads.
+        // In cache, keeping equations would cost more than the loads.
         for (i, &hash) in hashes.iter().enumerate() {
-            match locate(&core.ribbon, body, hash) {
-                Some((words, spot)) => answer(i, words, &spot),
-                None => answer(i, &[], &Spot::ANY),
-            }
+            let (words, spot) = find(hash);
+            answer(i, words, &spot);
         }
         return;
     }
-    let found = hashes.map(|hash| locate(&core.ribbon, body, hash));
-    for (words, _) in found.iter().flatten() {
-        words.iter().step_by(8).chain(words.last()).for_each(simd::prefetch);
-    }
-    for (i, found) in found.iter().enumerate() {
-        match found {
-            Some((words, spot)) => answer(i, words, spot),
-            None => answer(i, &[], &Spot::ANY),
+    let mut ring: [(&[[u8; 8]], Spot); RING] = [(&[], Spot::ANY); RING];
+    for i in 0..hashes.len() + RING {
+        let Some(place) = ring.get_mut(i % RING) else { continue };
+        if i >= RING {
+            answer(i - RING, place.0, &place.1);
+        }
+        if let Some(&hash) = hashes.get(i) {
+            *place = find(hash);
+            place.0.iter().step_by(8).chain(place.0.last()).for_each(simd::prefetch);
         }
     }
 }
