@@ -59,7 +59,7 @@ Exit codes:
 pub(crate) use self::bench::BenchArgs;
 pub(crate) use self::forecast::{AdviseArgs, SimulateArgs, WorkloadArgs};
 pub(crate) use self::language::{ClientArgs, DslArgs, QuitEnds, ServeArgs, SessionArgs};
-pub(crate) use self::tools::{CheckpointArgs, ExplainArgs, ManArgs, TopArgs};
+pub(crate) use self::tools::{CheckpointArgs, ExplainArgs, IngestArgs, ManArgs, TopArgs};
 
 /// `lsm`, taken apart.
 #[derive(Debug, Parser)]
@@ -286,6 +286,8 @@ pub(crate) enum DurabilityArg {
 pub(crate) enum Command {
     /// Load records from a file, key TAB value, one a line
     Load(LoadArgs),
+    /// Take in tables that were written elsewhere, as one write
+    Ingest(IngestArgs),
     /// Print the values of keys
     Get(GetArgs),
     /// Write one record
@@ -317,6 +319,8 @@ pub(crate) enum Command {
     Compact,
     /// Make a database of its own, as of now, in another folder
     Checkpoint(CheckpointArgs),
+    /// Make a damaged database open again, and list what was lost
+    Repair,
     /// Read every byte of every table, and check it
     Verify,
     /// See it work: load 34,888 records, compact, overwrite under a snapshot, kill, recover

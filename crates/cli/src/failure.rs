@@ -108,7 +108,9 @@ impl From<crate::tsv::Error> for Failure {
 
 fn engine_exit_code(error: &engine::Error) -> u8 {
     match error {
-        engine::Error::InvalidOptions(_) | engine::Error::TooLong { .. } => 2,
+        engine::Error::InvalidOptions(_)
+        | engine::Error::TooLong { .. }
+        | engine::Error::NotAscending { .. } => 2,
         engine::Error::NotADatabase { .. } => 3,
         engine::Error::Locked { .. } => 4,
         // A write that was refused by the system somewhere below is the system's refusal.

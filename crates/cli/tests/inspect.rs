@@ -282,3 +282,52 @@ fn what_is_damaged_is_passed_over_on_demand_and_said() {
     assert!(ran.code == 0 && left > 0 && left < 20_000, "{ran:?}");
     assert!(ran.err.contains("left out ") && ran.err.contains(".sst"), "{ran:?}");
 }
+
+#[test]
+fn tables_of_another_database_are_taken_in() {
+    let other = tree();
+    other.lsm(["compact"]).ok();
+    let tables = other.db_files(".sst");
+    let files: Vec<&str> = tables.iter().map(|path| arg(path)).collect();
+    let place = Place::new();
+    place.lsm(["put", "key000007", "older"]).ok();
+    let said = place.lsm(["ingest"].iter().chain(&files)).ok();
+    assert!(said.starts_with("took in 20,000 entries as tables: "), "{said}");
+    assert_eq!(place.lsm(["scan"]).ok(), numbered(20_000), "they count as written later");
+    assert_eq!(other.db_files(".sst"), tables, "the files stay");
+    let again = place.lsm(["--json", "ingest", files[0]]).json();
+    assert!(again["entries"].as_u64().unwrap() > 0 && again["tables"] == 1, "{again}");
+    // The same keys twice: nothing is taken in.
+    let error = place.lsm(["ingest", files[0], files[0]]).failed(2);
+    assert!(!error.is_empty());
+    let error = place.lsm(["ingest", "/no/such.sst"]).failed(6);
+    assert!(error.contains("/no/such.sst"), "{error}");
+    assert_eq!(place.lsm(["count"]).ok(), "20000\n");
+}
+
+#[test]
+fn a_damaged_database_is_repaired_and_what_is_lost_is_listed() {
+    let place = tree();
+    place.lsm(["compact"]).ok();
+    let said = place.lsm(["repair"]).ok();
+    assert!(said.contains("nothing was lost"), "{said}");
+    assert_eq!(place.lsm(["count"]).ok(), "20000\n");
+
+    std::fs::remove_file(place.db().join("CURRENT")).unwrap();
+    assert_ne!(place.lsm(["count"]).code, 0);
+    let report = place.lsm(["--json", "repair"]).json();
+    assert_eq!(report["manifest_rebuilt"], true, "{report}");
+    assert_eq!(place.lsm(["scan"]).ok(), numbered(20_000));
+
+    let table = place.db_files(".sst").remove(0);
+    let mut bytes = std::fs::read(&table).unwrap();
+    let middle = bytes.len() / 3;
+    bytes[middle..middle + 8].fill(0xee);
+    std::fs::write(&table, bytes).unwrap();
+    assert_eq!(place.lsm(["verify"]).code, 5);
+    let said = place.lsm(["repair"]).ok();
+    assert!(said.contains("lost:") && said.contains(".sst"), "{said}");
+    let left: u32 = place.lsm(["count"]).ok().trim().parse().unwrap();
+    assert!((15_000..20_000).contains(&left), "{left} of 20,000, and said: {said}");
+    assert!(place.lsm(["verify"]).ok().starts_with("sound: "));
+}

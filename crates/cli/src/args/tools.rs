@@ -1,4 +1,4 @@
-//! Arguments of `top`, `explain`, `checkpoint` and `man`.
+//! Arguments of `top`, `explain`, `checkpoint`, `ingest` and `man`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -73,6 +73,20 @@ Example:
 pub(crate) struct CheckpointArgs {
     /// The folder: new, or empty
     pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+The files are tables that the crate sstable writes, such as those of another database; they stay as
+they are. All of them are taken in, or none. Their entries count as written now. No key may be in
+them twice: compact the other database first. The database is made if there is none.
+
+Example:
+  lsm -d words compact && lsm -d all ingest words/*.sst")]
+pub(crate) struct IngestArgs {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -6,11 +6,13 @@ mod compare;
 mod dump;
 mod explain;
 mod forecast;
+mod ingest;
 mod inspect;
 mod load;
 mod man;
 mod ranges;
 mod records;
+mod repair;
 mod serve;
 pub(crate) mod stats;
 
@@ -43,6 +45,8 @@ pub(crate) fn run(cli: &Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Dump(Dump::Manifest(args)) => dump::manifest(cli, args, terminal),
         Command::Dump(Dump::Log(args)) => dump::log(cli, args, terminal),
         Command::Explain(args) => explain::explain(cli, args, terminal),
+        Command::Ingest(args) => ingest::ingest(cli, args, terminal),
+        Command::Repair => repair::repair(cli, terminal),
         Command::Checkpoint(args) => checkpoint::checkpoint(cli, args, terminal),
         Command::Compact => inspect::compact(cli, terminal),
         Command::Verify => inspect::verify(cli, terminal),
