@@ -16,13 +16,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::background;
 use crate::db::Inner;
 use crate::error::Result;
 use crate::events::Event;
+use crate::owed::Owed;
 use crate::state::View;
 
 /// Runs in level 0 from which writes are slowed down.
@@ -43,9 +44,6 @@ const DELAY_US_PER_MIB_AND_DEBT: u64 = 20_000;
 
 /// The longest delay of 1 MiB: about 4 MiB a second still get in.
 const DELAY_US_PER_MIB_MAX: u64 = 250_000;
-
-/// Shorter delays are saved up until they are worth a sleep.
-const DELAY_US_MIN: i64 = 500;
 
 /// Why writers are held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,8 +79,8 @@ pub(crate) struct Admission {
     delay_us_per_mib: AtomicU64,
     /// A [`Pressure`].
     reason: AtomicU8,
-    /// Delay that is owed, in nanoseconds; what was slept too long is taken off.
-    owed_ns: AtomicI64,
+    /// Delay that is owed.
+    owed: Owed,
     /// What flushing 1 MiB of memtable took lately, in microseconds.
     flush_us_per_mib: AtomicU64,
     /// What filling 1 MiB of memtable took lately, the delays apart, in microseconds.
@@ -177,25 +175,9 @@ impl Admission {
         }
     }
 
-    /// Adds the delay of a write and returns what is worth a sleep now.
+    /// Adds the delay of a write of `bytes` and returns what is worth a sleep now.
     fn charge(&self, delay_us_per_mib: u64, bytes: usize) -> Option<Duration> {
-        let ns = (bytes as u64).saturating_mul(delay_us_per_mib) / 1049;
-        let ns = i64::try_from(ns).unwrap_or(i64::MAX / 2);
-        // ORDERING: Relaxed; as for `get`.
-        let owed = self.owed_ns.fetch_add(ns, Ordering::Relaxed).saturating_add(ns);
-        if owed < DELAY_US_MIN * 1000 {
-            return None;
-        }
-        // ORDERING: Relaxed; whoever takes the sum pays it.
-        let owed = self.owed_ns.swap(0, Ordering::Relaxed);
-        u64::try_from(owed).ok().filter(|ns| *ns > 0).map(Duration::from_nanos)
-    }
-
-    /// Takes off what a sleep took longer than it should have.
-    fn overslept(&self, time: Duration) {
-        let ns = i64::try_from(time.as_nanos().min(10_000_000)).unwrap_or(0);
-        // ORDERING: Relaxed; as for `get`.
-        self.owed_ns.fetch_sub(ns, Ordering::Relaxed);
+        self.owed.charge((bytes as u64).saturating_mul(delay_us_per_mib) / 1049)
     }
 }
 
@@ -240,7 +222,7 @@ fn hold_back(inner: &Arc<Inner>, delay: u64, bytes: usize) -> Result<()> {
         inner.counters.slowed(slept);
         let reason = inner.admission.reason();
         inner.events.tell(&Event::Slowed { reason, times: 1, took: slept });
-        inner.admission.overslept(slept.saturating_sub(pause));
+        inner.admission.owed.overslept(slept.saturating_sub(pause));
     }
     Ok(())
 }
@@ -328,13 +310,5 @@ mod tests {
         admission.flushed(mib, ms(5));
         admission.flushed(mib, ms(5));
         assert_eq!(admission.memtable_delay(2, 2), 0);
-    }
-
-    #[test]
-    fn what_was_slept_too_long_is_taken_off() {
-        let admission = Admission::default();
-        admission.overslept(Duration::from_millis(1));
-        assert_eq!(admission.charge(1_000, 1 << 20), None, "1 ms owed, 1 ms slept before");
-        assert!(admission.charge(1_000, 1 << 20).is_some());
     }
 }

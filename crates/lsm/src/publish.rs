@@ -5,14 +5,10 @@
 //! 3. Whoever closes the gap publishes for all writers that finished behind it; nobody hands
 //!    over to a sleeping thread what could be published now.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::{Condvar, Mutex};
 use sstable::SeqNo;
+use std::collections::BTreeMap;
 
-/// Turns that a writer spins before it sleeps: about two microseconds.
-const SPINS: u32 = 200;
+use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, SPINS, spin_loop};
 
 /// The last visible sequence number, and the writers on their way to it.
 #[derive(Debug)]
@@ -77,7 +73,7 @@ impl Visible {
             if self.get() >= seqno {
                 return true;
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
         let mut waiting = self.waiting.lock();
         waiting.sleepers += 1;
@@ -103,6 +99,7 @@ impl Visible {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use std::sync::Arc;

@@ -32,30 +32,30 @@ fn options() -> Options {
 
 fn fill(db: &Db, records: &Records) {
     for (key, value) in records {
-        db.put(key, value).unwrap();
+        db.put(key, value).expect("ok");
     }
-    db.flush().unwrap();
+    db.flush().expect("ok");
 }
 
 fn check(db: &Db, records: &Records) {
     for (key, value) in records {
-        assert_eq!(db.get(key).unwrap().as_deref(), Some(&value[..]));
-        assert_eq!(db.get([&key[..], b"x"].concat()).unwrap(), None);
+        assert_eq!(db.get(key).expect("ok").as_deref(), Some(&value[..]));
+        assert_eq!(db.get([&key[..], b"x"].concat()).expect("ok"), None);
     }
     let scanned: Records = db
         .scan::<&[u8]>(..)
-        .unwrap()
-        .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).unwrap())
+        .expect("ok")
+        .map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec())).expect("ok"))
         .collect();
     assert_eq!(&scanned, records);
-    db.verify().unwrap();
+    db.verify().expect("ok");
 }
 
 #[test]
 fn records_are_the_same_however_tables_are_written_and_read() {
     let records = records(5_000);
     for table_reads in [TableReads::Positioned, TableReads::Mapped, TableReads::Direct] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("ok");
         let written = Options {
             level_codecs: vec![Codec::None, Codec::Snappy, Codec::Zstd],
             chooser: Chooser::ByData,
@@ -63,13 +63,13 @@ fn records_are_the_same_however_tables_are_written_and_read() {
             table_reads,
             ..options()
         };
-        let db = Db::open(folder.path(), written).unwrap();
+        let db = Db::open(folder.path(), written).expect("ok");
         fill(&db, &records);
         check(&db, &records);
-        db.compact().unwrap();
+        db.compact().expect("ok");
         check(&db, &records);
-        db.close().unwrap();
-        let db = Db::open(folder.path(), options()).unwrap();
+        db.close().expect("ok");
+        let db = Db::open(folder.path(), options()).expect("ok");
         check(&db, &records);
     }
 }
@@ -77,14 +77,14 @@ fn records_are_the_same_however_tables_are_written_and_read() {
 #[test]
 fn merges_keep_to_their_rate() {
     let records = records(20_000); // 2 MB
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("ok");
     let slow =
         Options { merge_bytes_per_second: 4 << 20, write_buffer_bytes: 8 << 20, ..options() };
-    let db = Db::open(folder.path(), slow).unwrap();
+    let db = Db::open(folder.path(), slow).expect("ok");
     fill(&db, &records);
     fill(&db, &records);
     let begun = Instant::now();
-    db.compact().unwrap();
+    db.compact().expect("ok");
     // 2 MB at 4 MiB a second, of which a tenth of a second's worth is free at the start.
     assert!(begun.elapsed() >= Duration::from_millis(250), "{:?}", begun.elapsed());
     check(&db, &records);
