@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bloom::sizing::{self, RateError};
 use bloom::{Builder, DecodeError, Filter, Kind, build, hash_key};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -91,6 +92,38 @@ fn without_keys_no_and_without_bits_maybe() {
             let bare = Filter::decode(build(kind, bits, &[1, 2, 3])).unwrap();
             assert!(bare.may_contain(b"anything"));
             assert_eq!(bare.keys(), 3);
+        }
+    }
+}
+
+#[test]
+fn senseless_rates_are_errors_and_never_lose_a_key() {
+    let members = hashes(1_000, 8);
+    let senseless =
+        [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.01, -0.0, 0.0, 1.0, 7.0];
+    let extreme = [f64::MIN_POSITIVE, 1e-300, 1e-9, 0.01, 0.999, 1.0 - f64::EPSILON];
+    for &kind in Kind::ALL {
+        for rate in senseless {
+            let sized = sizing::bits(kind, rate);
+            assert!(matches!(sized, Err(RateError::OutOfRange(_))), "{kind:?} {rate}: {sized:?}");
+        }
+        for rate in senseless.into_iter().chain(extreme) {
+            // The textbook's formula instead of `sizing`: not a number, infinite or negative.
+            let textbook = -rate.log2() * std::f64::consts::LOG2_E;
+            let sized = sizing::bits(kind, rate).unwrap_or(textbook);
+            for bits in [sized, textbook] {
+                let filter = Filter::decode(build(kind, bits, &members)).unwrap();
+                let found = members.iter().filter(|&&hash| filter.may_contain_hash(hash)).count();
+                assert_eq!(found, members.len(), "{kind:?}, rate {rate}, {bits} bits");
+                let expected = filter.expected_rate();
+                assert!(expected > 0.0 && expected <= 1.0, "{kind:?}, rate {rate}: {expected}");
+            }
+        }
+        for rate in extreme {
+            match sizing::bits(kind, rate) {
+                Ok(bits) => assert!(bits > 0.0 && bits <= sizing::BITS_MAX, "{kind:?} {bits}"),
+                Err(error) => assert!(matches!(error, RateError::Unreachable(_)), "{error}"),
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `bloom` beside published filters. Prints the tables of docs/performance.md.
 //!
 //! `cargo bench --bench bloom -- [1000] [100000] [10000000] [rates] [threads]` prints the named
-//! tables, or all (about a minute on an idle machine).
+//! tables, or all (about a minute on an idle machine). The plot of rates is drawn, from the root of
+//! the repository, by `cargo run --release -p bloom --example curve -- plot docs/bloom-rates.svg`.
 //!
 //! Keys are random 64-bit hashes, so that no hash function is in the figures. *Build* is from a
 //! slice of hashes to a filter that answers. *Hit* and *miss* are single lookups of keys in random
