@@ -17,6 +17,10 @@ pub(crate) const CHUNK: usize = 32;
 /// Bodies of fewer bytes stay in the second cache, where asking ahead costs more than it saves.
 pub(crate) const LARGE_BYTES: u64 = 512 << 10;
 
+/// Bodies of so many bytes are read from the third cache or from memory.
+#[cfg(any(test, target_arch = "x86_64"))]
+pub(crate) const BEYOND_L2_BYTES: u64 = 2 << 20;
+
 /// Returns whether the body has the lines that the header promises.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]

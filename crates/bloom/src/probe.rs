@@ -99,6 +99,26 @@ impl Rows {
     }
 }
 
+/// Returns the words of a line, as numbers, that the first four probes of `hash` test.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn double_places(hash: u64) -> &'static [u64; 4] {
+    static PLACES: [[u64; 4]; 32] = {
+        let mut places = [[0; 4]; 32];
+        let mut row = 0;
+        while row < 32 {
+            let mut i = 0;
+            while i < 4 {
+                places[row][i] = ((row / 4 + i * (row % 4 * 2 + 1)) % 8) as u64;
+                i += 1;
+            }
+            row += 1;
+        }
+        places
+    };
+    &PLACES[(low(hash) >> 27) as usize]
+}
+
 /// Returns which of `lines` lines belongs to `hash`: a multiplication instead of a division
 /// (Lemire, 2016).
 #[inline(always)]

@@ -68,6 +68,10 @@ impl Core {
 
 impl Ask {
     fn choose(shape: &Shape, isa: Isa) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        let is_large = shape.body_bytes() >= batch::LARGE_BYTES;
+        #[cfg(target_arch = "x86_64")]
+        let is_beyond_l2 = shape.body_bytes() >= batch::BEYOND_L2_BYTES;
         Self(match (isa.0, shape.kind, shape.probes) {
             (_, _, 0) => batch::bare,
             #[cfg(target_arch = "x86_64")]
@@ -77,6 +81,18 @@ impl Ask {
             #[cfg(target_arch = "x86_64")]
             (Level::Avx512, Kind::Ribbon, _) => x86::ribbon_one_avx512,
             #[cfg(target_arch = "x86_64")]
+            (Level::Avx512, Kind::DoubleProbe, 2) if is_beyond_l2 => {
+                x86::double_one_far_avx512vl::<2>
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx512, Kind::DoubleProbe, 3) if is_beyond_l2 => {
+                x86::double_one_far_avx512vl::<3>
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Level::Avx512, Kind::DoubleProbe, 4) if is_beyond_l2 => {
+                x86::double_one_far_avx512vl::<4>
+            }
+            #[cfg(target_arch = "x86_64")]
             (Level::Avx2 | Level::Avx512, Kind::DoubleProbe, 2) => x86::double_one_bmi2::<2>,
             #[cfg(target_arch = "x86_64")]
             (Level::Avx2 | Level::Avx512, Kind::DoubleProbe, 3) => x86::double_one_bmi2::<3>,
@@ -85,9 +101,7 @@ impl Ask {
             #[cfg(target_arch = "x86_64")]
             (Level::Avx2 | Level::Avx512, Kind::DoubleProbe, 5) => x86::double_one_bmi2::<5>,
             #[cfg(target_arch = "x86_64")]
-            (Level::Avx2 | Level::Avx512, Kind::Standard, _)
-                if shape.body_bytes() >= batch::LARGE_BYTES =>
-            {
+            (Level::Avx2 | Level::Avx512, Kind::Standard, _) if is_large => {
                 x86::standard_one_large_bmi2
             }
             #[cfg(target_arch = "x86_64")]
@@ -194,23 +208,25 @@ mod x86 {
     use std::arch::x86_64::{
         __m256i, __m512i, _mm256_add_epi64, _mm256_and_si256, _mm256_andnot_si256,
         _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_i64gather_epi64, _mm256_loadu_si256,
-        _mm256_movemask_pd, _mm256_mul_epu32, _mm256_mullo_epi32, _mm256_or_si256,
-        _mm256_permutex2var_epi32, _mm256_rolv_epi32, _mm256_set1_epi32, _mm256_set1_epi64x,
+        _mm256_madd52lo_epu64, _mm256_movemask_pd, _mm256_mul_epu32, _mm256_mullo_epi32,
+        _mm256_or_si256, _mm256_permutex2var_epi32, _mm256_permutex2var_epi64, _mm256_rolv_epi32,
+        _mm256_rolv_epi64, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_setr_epi64x,
         _mm256_setzero_si256, _mm256_slli_epi64, _mm256_sllv_epi64, _mm256_srli_epi32,
-        _mm256_srli_epi64, _mm256_testn_epi32_mask, _mm512_add_epi64, _mm512_and_si512,
-        _mm512_andnot_si512, _mm512_i64gather_epi64, _mm512_loadu_si512, _mm512_madd52lo_epu64,
-        _mm512_maskz_loadu_epi64, _mm512_mul_epu32, _mm512_mullo_epi32, _mm512_or_si512,
-        _mm512_permutexvar_epi32, _mm512_popcnt_epi64, _mm512_rolv_epi32, _mm512_rolv_epi64,
-        _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_slli_epi64,
-        _mm512_sllv_epi64, _mm512_srli_epi32, _mm512_srli_epi64, _mm512_storeu_si512,
-        _mm512_test_epi64_mask, _mm512_testn_epi32_mask, _mm512_testn_epi64_mask, _mm512_xor_si512,
+        _mm256_srli_epi64, _mm256_testn_epi32_mask, _mm256_testz_si256, _mm512_add_epi64,
+        _mm512_and_si512, _mm512_andnot_si512, _mm512_i64gather_epi64, _mm512_loadu_si512,
+        _mm512_madd52lo_epu64, _mm512_maskz_loadu_epi64, _mm512_mul_epu32, _mm512_mullo_epi32,
+        _mm512_or_si512, _mm512_permutexvar_epi32, _mm512_popcnt_epi64, _mm512_rolv_epi32,
+        _mm512_rolv_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512,
+        _mm512_slli_epi64, _mm512_sllv_epi64, _mm512_srli_epi32, _mm512_srli_epi64,
+        _mm512_storeu_si512, _mm512_test_epi64_mask, _mm512_testn_epi32_mask,
+        _mm512_testn_epi64_mask, _mm512_xor_si512,
     };
 
     use super::Core;
     use crate::Kind;
     use crate::batch::{self, CHUNK};
     use crate::format::Shape;
-    use crate::probe::{LINE_BYTES, MULTIPLIERS, POWERS, Rows, line_of};
+    use crate::probe::{LINE_BYTES, MULTIPLIERS, POWERS, Rows, double_places, line_of};
     use crate::ribbon::{self, Spot};
 
     // The portable code, compiled with more instructions.
@@ -459,6 +475,41 @@ mod x86 {
         }
     }
 
+    /// As `double_one_bmi2` in half the instructions, but a longer chain of them: where loads are
+    /// slow, more lookups are under way at once. One probe a lane, four at most, the line in two
+    /// registers.
+    #[target_feature(enable = "avx512f,avx512vl,avx512ifma,bmi1,bmi2")]
+    pub(super) fn double_one_far_avx512vl<const PROBES: usize>(
+        core: &Core,
+        body: &[u8],
+        hash: u64,
+    ) -> bool {
+        let lines = body.as_chunks::<LINE_BYTES>().0;
+        let Some(line) = lines.get(line_of(hash, core.shape.units)) else {
+            return true;
+        };
+        let (halves, _) = line.as_chunks::<32>();
+        // SAFETY: reads the first 32 bytes of the line.
+        let first = unsafe { _mm256_loadu_si256(halves[0].as_ptr().cast()) };
+        // SAFETY: reads the last 32 bytes of the line.
+        let last = unsafe { _mm256_loadu_si256(halves[1].as_ptr().cast()) };
+        // SAFETY: reads the 32 bytes of an array of four u64.
+        let places = unsafe { _mm256_loadu_si256(double_places(hash).as_ptr().cast()) };
+        // A lane without a probe multiplies by zero and has no bits.
+        let multiplier = |i: usize| if i < PROBES { i64::from(MULTIPLIERS[i]) } else { 0 };
+        let multipliers =
+            _mm256_setr_epi64x(multiplier(0), multiplier(1), multiplier(2), multiplier(3));
+        let ones = _mm256_and_si256(multipliers, _mm256_set1_epi64x(1));
+        let x = _mm256_set1_epi64x(hash.cast_signed());
+        let bits = _mm256_madd52lo_epu64(_mm256_setzero_si256(), x, multipliers);
+        // A rotation takes its count modulo 64.
+        let one = _mm256_rolv_epi64(ones, _mm256_srli_epi64::<26>(bits));
+        let two = _mm256_rolv_epi64(ones, _mm256_srli_epi64::<20>(bits));
+        let words = _mm256_permutex2var_epi64(first, places, last);
+        let missing = _mm256_andnot_si256(words, _mm256_or_si256(one, two));
+        _mm256_testz_si256(missing, missing) != 0
+    }
+
     /// One probe a lane, the line in two registers: for eight probes at most.
     #[inline]
     #[target_feature(enable = "avx512f,avx512vl,bmi1,bmi2")]
@@ -553,7 +604,7 @@ mod tests {
     use rand::{Rng, SeedableRng};
 
     use super::*;
-    use crate::builder::{build, plan};
+    use crate::builder::{build, build_with_probes, plan};
     use crate::format::HEADER_BYTES;
 
     #[test]
@@ -586,6 +637,28 @@ mod tests {
             // Also fewer keys than are asked for ahead.
             same(kind, 31.0, &members, &asked[..7]);
             same(kind, 31.0, &members, &[]);
+        }
+    }
+
+    #[test]
+    fn double_probes_beyond_the_caches_give_the_same_answers() {
+        let mut random = StdRng::seed_from_u64(3);
+        let members: Vec<u64> = (0..1_700_000).map(|_| random.random()).collect();
+        let mut asked: Vec<u64> = (0..20_000).map(|_| random.random()).collect();
+        asked.extend(members.iter().take(20_000));
+        asked.extend([0, u64::MAX, u64::from(u32::MAX), u64::MAX << 32]);
+        for probes in 1..=5 {
+            let bytes = build_with_probes(Kind::DoubleProbe, 10.0, probes, &members);
+            let (_, body) = bytes.split_at(HEADER_BYTES);
+            assert!(body.len() as u64 >= batch::BEYOND_L2_BYTES);
+            let shape = Shape::read(&bytes).unwrap();
+            for isa in Isa::all() {
+                let core = Core::new(shape, ribbon::Layout::default(), isa);
+                for &hash in &asked {
+                    let expected = batch::contains(&core, body, hash);
+                    assert_eq!(core.contains(body, hash), expected, "{isa:?} {probes} {hash}");
+                }
+            }
         }
     }
 
