@@ -132,7 +132,7 @@ impl Logs {
         }
     }
 
-    /// Removes the files that were kept for new segments: the database is closing.
+    /// Removes the files that were kept for new segments.
     pub(crate) fn clear(&self, inner: &Inner) {
         for path in self.recycled.lock().drain(..) {
             remove(inner, &path);

@@ -35,6 +35,8 @@ pub(crate) fn compact(inner: &Arc<Inner>) -> Result<()> {
     for family in view.families() {
         compact_family(inner, family.core.id, &Manual::all(&family.version.shape))?;
     }
+    // Whoever asks for this wants the space back: also that of old log files.
+    inner.logs.clear(inner);
     Ok(())
 }
 
