@@ -30,6 +30,7 @@ use crate::memory::MemoryUsage;
 use crate::memtable::Arena;
 use crate::metrics::{Counters, Stats};
 use crate::multi_get;
+use crate::open_files::OpenFiles;
 use crate::option_changes::Live;
 use crate::options::{Durability, Options};
 use crate::publish::Visible;
@@ -87,6 +88,7 @@ pub(crate) struct Inner {
     /// Slows merges down, if they are to be.
     pub(crate) merge_pace: Option<Arc<sstable::BytesPerSecond>>,
     pub(crate) arena: Arena,
+    pub(crate) open_files: Arc<OpenFiles>,
     pub(crate) tail: Mutex<Tail>,
     pub(crate) unsynced: Unsynced,
     pub(crate) logs: Logs,

@@ -98,6 +98,7 @@ mod merge;
 mod metrics;
 mod multi_get;
 mod names;
+mod open_files;
 mod option_changes;
 mod options;
 mod output;

@@ -115,6 +115,11 @@ pub struct Options {
     pub latency_sampling: u32,
     /// Who is told of flushes, compactions, stalls and failures. Default nobody.
     pub listeners: Listeners,
+    /// Table files that are kept open; others are opened again when a block of theirs is read from
+    /// the file. Default 512, from 4. Reads under way may hold one more each. Counts plain reads
+    /// only: with other [`table_reads`](Self::table_reads), mapped and direct, every table stays
+    /// mapped or open.
+    pub open_files_max: usize,
     /// What recovery makes of a log that it cannot read to the end. Default
     /// [`RecoveryMode::TolerateTornTail`].
     pub recovery: RecoveryMode,
@@ -152,6 +157,7 @@ impl Default for Options {
             background_threads: 2,
             latency_sampling: 64,
             listeners: Listeners::default(),
+            open_files_max: 512,
             recovery: RecoveryMode::default(),
         }
     }
@@ -174,6 +180,7 @@ impl Options {
         check("filter_bits_per_key", bits.contains(&self.filter_bits_per_key), "0 to 64")?;
         check("table_bytes", self.table_bytes >= 4096, "at least 4 KiB")?;
         check("background_threads", (1..=64).contains(&self.background_threads), "1 to 64")?;
+        check("open_files_max", self.open_files_max >= 4, "at least 4")?;
         FamilyOptions::from(self).validate()
     }
 }

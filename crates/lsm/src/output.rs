@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::family_options::FamilyOptions;
 use crate::fs::{Fs, TableReads, WriteFile};
 use crate::names;
+use crate::open_files::OpenFiles;
 use crate::planted::{self, Bug};
 use crate::version::TableFile;
 
@@ -174,19 +175,24 @@ pub(crate) struct Place<'a> {
     pub(crate) db_id: u64,
     pub(crate) reads: TableReads,
     pub(crate) cache: Option<&'a Arc<BlockCache>>,
+    /// Which keeps few files open; without it every table's stays open.
+    pub(crate) open_files: Option<&'a Arc<OpenFiles>>,
 }
 
 /// Opens the file of a live table and checks that it is the one that was written.
 pub(crate) fn open_table(inner: &Inner, info: Arc<TableInfo>) -> Result<Arc<TableFile>> {
     let (fs, folder, cache) = (&inner.env.fs, inner.path.as_path(), inner.cache.as_ref());
-    let reads = inner.options.table_reads;
-    open_table_in(&Place { fs, folder, db_id: inner.db_id, reads, cache }, info)
+    let (reads, open_files) = (inner.options.table_reads, Some(&inner.open_files));
+    open_table_in(&Place { fs, folder, db_id: inner.db_id, reads, cache, open_files }, info)
 }
 
 /// [`open_table`] for any folder.
 pub(crate) fn open_table_in(place: &Place<'_>, info: Arc<TableInfo>) -> Result<Arc<TableFile>> {
     let path = names::table_path(place.folder, info.id);
-    let file = place.fs.open_table(&path, place.reads);
+    let file = match (place.open_files, place.reads) {
+        (Some(open_files), TableReads::Positioned) => open_files.file(place.fs, path.clone()),
+        _ => place.fs.open_table(&path, place.reads),
+    };
     let file = file.map_err(|error| Error::io("open", &path, error))?;
     let expect =
         Expect { table_id: Some(table_id(place.db_id, info.id)), file_bytes: Some(info.bytes) };

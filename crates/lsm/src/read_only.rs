@@ -247,8 +247,9 @@ impl<'a> Load<'a> {
         let options = FamilyOptions::from_text(&state.options).unwrap_or_default();
         let core = Core::new(id, &state.name, options)?;
         let (fs, cache) = (Arc::clone(&self.fs), self.cache.clone());
-        let (reads, cache) = (TableReads::default(), cache.as_ref());
-        let place = Place { fs: &fs, folder: self.path, db_id: database, reads, cache };
+        // A writer may remove names: every file stays open.
+        let (reads, cache, open_files) = (TableReads::default(), cache.as_ref(), None);
+        let place = Place { fs: &fs, folder: self.path, db_id: database, reads, cache, open_files };
         let (mut files, mut levels) = (HashMap::new(), state.levels.clone());
         for (_, info) in tree::levels(&state.levels).tables() {
             match output::open_table_in(&place, Arc::clone(info)) {

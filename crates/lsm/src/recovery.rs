@@ -34,6 +34,7 @@ use crate::logs::Logs;
 use crate::manifest::{self, AddedFamily, Edit, Manifest, Presence};
 use crate::memtable::{Arena, Memtable, Sealed};
 use crate::names::{self, FileKind};
+use crate::open_files::OpenFiles;
 use crate::option_changes::{self, Live};
 use crate::options::{Durability, Options};
 use crate::output;
@@ -166,6 +167,7 @@ fn assemble(
         db_id: manifest.database(),
         cache,
         merge_pace,
+        open_files: OpenFiles::new(options.open_files_max),
         arena: Arena::new(options.memtable, options.write_buffer_bytes),
         tail: Mutex::new(Tail::default()),
         unsynced: Unsynced::default(),
