@@ -310,8 +310,8 @@ mod tests {
                     .unwrap();
                 let exact = (high.min(10_000) - low) / 2;
                 let off = size.entries.abs_diff(exact);
-                // Blocks compress differently: 2 % beside the block.
-                assert!(off <= in_block + exact / 50, "{low}..{high}: {size:?}, not {exact}");
+                // Blocks compress differently: 8 % beside the block.
+                assert!(off <= in_block + exact / 12, "{low}..{high}: {size:?}, not {exact}");
             }
             let nothing = [("b", "a"), ("a", "b"), ("z", "zz"), ("key000001", "key000001")];
             for (low, high) in nothing {
