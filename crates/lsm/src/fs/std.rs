@@ -177,13 +177,7 @@ impl Fs for StdFs {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Box::new(FileLock { path: path.to_path_buf(), _file: file })),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        Ok(Box::new(FileLock::take(path)?))
     }
 }
 
@@ -337,12 +331,33 @@ impl LogFile for CalledLog {
 /// A lock that the operating system ends with the process.
 #[derive(Debug)]
 struct FileLock {
-    #[expect(dead_code, reason = "shown by Debug")]
     path: PathBuf,
-    _file: File, // dropping it unlocks
+    file: File,
+}
+
+impl FileLock {
+    fn take(path: &Path) -> io::Result<Self> {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_path_buf(), file }),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
 
 impl Lock for FileLock {}
+
+impl Drop for FileLock {
+    /// Unlocks the file itself: closing it is not enough where a child that is being started still
+    /// has a copy of the descriptor.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(path = %self.path.display(), %error, "the lock ends with the process");
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -359,6 +374,20 @@ mod tests {
     fn called_logs_pass_the_suite() {
         let root = tempfile::tempdir().unwrap();
         suite::all(&StdFs::without_mapping(), root.path());
+    }
+
+    /// Found by killing processes: a database was closed while another thread was starting a
+    /// child, whose copy of the descriptor kept it locked.
+    #[test]
+    fn a_copy_of_the_descriptor_does_not_keep_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("LOCK");
+        let lock = FileLock::take(&path).unwrap();
+        let copy = lock.file.try_clone().unwrap();
+        assert_eq!(FileLock::take(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(lock);
+        drop(FileLock::take(&path).unwrap());
+        drop(copy);
     }
 
     #[test]

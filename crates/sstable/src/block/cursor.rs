@@ -29,6 +29,14 @@ pub(crate) struct Position {
     trail: Trail,
 }
 
+#[cfg(fuzzing)]
+impl Position {
+    /// The entry's rank in the block.
+    pub(crate) fn rank(&self) -> usize {
+        self.rank
+    }
+}
+
 /// The decoded entries of one interval, for moving back.
 #[derive(Debug, Default)]
 struct Trail {
