@@ -220,8 +220,9 @@ mod tests {
     #[test]
     fn entries_come_level_by_level_and_levels_can_be_left() {
         let folder = tempfile::tempdir().unwrap();
-        // A tree that leaves level 0 alone while nobody writes.
-        let options = Options { strategy: compaction::Strategy::Tiered, ..Options::default() };
+        // A tree that leaves level 0 alone while nobody writes, deletions in it or not.
+        let strategy = compaction::Strategy::Tiered;
+        let options = Options { strategy, tombstone_density: 0.0, ..Options::default() };
         let db = Db::open(folder.path(), options).unwrap();
         for key in [b"a", b"b", b"c"] {
             db.put(key, b"old").unwrap();
