@@ -13,10 +13,10 @@ use compaction::advise::Mix;
 use compaction::{Adaptive, Tuning, Window};
 use parking_lot::Mutex;
 
-use crate::db::Inner;
 use crate::events::Event;
 use crate::family::Core;
 use crate::family_options::FamilyOptions;
+use crate::inner::Inner;
 use crate::metrics::Operations;
 use crate::state::FamilyView;
 

@@ -20,9 +20,9 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::background;
-use crate::db::Inner;
 use crate::error::Result;
 use crate::events::Event;
+use crate::inner::Inner;
 use crate::owed::Owed;
 use crate::state::View;
 

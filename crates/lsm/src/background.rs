@@ -10,10 +10,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::compact::{self, FamilyJobs};
-use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::flush;
+use crate::inner::Inner;
 use crate::scheduler::Class;
 
 /// What is queued or running.

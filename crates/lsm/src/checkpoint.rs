@@ -18,9 +18,10 @@ use std::sync::Arc;
 
 use sstable::SeqNo;
 
-use crate::db::{Db, Inner};
+use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
+use crate::inner::Inner;
 use crate::manifest::{Manifest, State};
 use crate::manual;
 use crate::names;

@@ -22,8 +22,8 @@ use sstable::{Kind, SeqNo};
 
 use crate::admission;
 use crate::batch::{self, Operations, Payload};
-use crate::db::Inner;
 use crate::error::{Error, Result};
+use crate::inner::Inner;
 use crate::manifest::Edit;
 use crate::memtable::{Arena, Memtable, Sealed};
 use crate::option_changes::Live;

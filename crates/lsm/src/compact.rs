@@ -13,9 +13,9 @@ use compaction::{
 };
 use sstable::SeqNo;
 
-use crate::db::Inner;
 use crate::error::Result;
 use crate::events::Event;
+use crate::inner::Inner;
 use crate::manifest::Edit;
 use crate::memory;
 use crate::merge;

@@ -9,8 +9,8 @@ use sstable::Kind;
 
 use crate::batch;
 use crate::commit;
-use crate::db::Inner;
 use crate::error::Result;
+use crate::inner::Inner;
 use crate::read;
 use crate::slice::Value;
 

@@ -1,238 +1,35 @@
 //! [`Db`]: the public verbs. Each is a few lines; the work is in the file of its path.
 
 use std::ops::RangeBounds;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use parking_lot::Mutex;
-use sstable::{BlockCache, Kind, SeqNo};
+use sstable::Kind;
 
-use crate::adaptive::Watch;
-use crate::admission::Admission;
-use crate::background::{self, Work};
+use crate::background;
 use crate::batch::WriteBatch;
-use crate::clock::{Clock, StdClock};
-use crate::commit::{self, Tail, Unsynced};
+use crate::commit;
 use crate::conditional::{self, Swap};
 use crate::cursor::DbCursor;
-use crate::error::{Error, Result};
-use crate::events::{Event, Events, Past};
+use crate::env::Env;
+use crate::error::Result;
+use crate::events::Past;
 use crate::family::{self, DEFAULT_FAMILY, Family};
 use crate::family_options::FamilyOptions;
-use crate::fs::{Fs, Lock, StdFs};
 use crate::holdings;
-use crate::latencies::{Latencies, Lines, Timings};
-use crate::logs::Logs;
+use crate::inner::Inner;
+use crate::latencies::Latencies;
 use crate::manual;
 use crate::memory::MemoryUsage;
-use crate::memtable::Arena;
-use crate::metrics::{Counters, Stats};
-use crate::multi_get;
-use crate::open_files::OpenFiles;
-use crate::option_changes::Live;
+use crate::metrics::Stats;
 use crate::options::{Durability, Options};
-use crate::publish::Visible;
-use crate::read::{self, Bytes};
 use crate::recovery;
-use crate::scan::{Bounds, Scan, bounds_of, bounds_of_prefix};
-use crate::scheduler::{Scheduler, Signal, ThreadScheduler};
+use crate::scan::{Scan, bounds_of, bounds_of_prefix};
 use crate::shape::Shape;
 use crate::slice::Value;
-use crate::snapshot::{Snapshot, Snapshots};
-use crate::state::State;
-use crate::tree::Tree;
+use crate::snapshot::Snapshot;
 use crate::verify::{self, VerifyReport};
-
-/// The world a database runs in: files, time and background work.
-///
-/// The default is the real one; a simulation brings its own.
-#[derive(Debug, Clone)]
-pub struct Env {
-    /// Where the files are.
-    pub fs: Arc<dyn Fs>,
-    /// What time it is.
-    pub clock: Arc<dyn Clock>,
-    /// Who does the background work.
-    pub scheduler: Arc<dyn Scheduler>,
-}
-
-impl Env {
-    /// The operating system's files and clock, and threads.
-    ///
-    /// # Errors
-    /// If no thread can be started.
-    pub fn system(options: &Options) -> Result<Self> {
-        let scheduler = ThreadScheduler::new(options.background_threads)
-            .map_err(|error| Error::io("start threads for", Path::new("the database"), error))?;
-        Ok(Self {
-            fs: Arc::new(StdFs::new()),
-            clock: Arc::new(StdClock::new()),
-            scheduler: Arc::new(scheduler),
-        })
-    }
-}
-
-/// Everything an open database consists of. Locks are taken in the order `tail` -> `logs` ->
-/// `tree` -> `state`; `work` is held only for a look.
-#[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) path: PathBuf,
-    /// As they were at the opening; what may change since is in `live`.
-    pub(crate) options: Options,
-    pub(crate) live: Live,
-    pub(crate) env: Env,
-    pub(crate) db_id: u64,
-    pub(crate) cache: Option<Arc<BlockCache>>,
-    /// Slows merges down, if they are to be.
-    pub(crate) merge_pace: Option<Arc<sstable::BytesPerSecond>>,
-    pub(crate) arena: Arena,
-    pub(crate) open_files: Arc<OpenFiles>,
-    pub(crate) tail: Mutex<Tail>,
-    pub(crate) unsynced: Unsynced,
-    pub(crate) logs: Logs,
-    pub(crate) tree: Mutex<Tree>,
-    pub(crate) state: State,
-    pub(crate) visible: Visible,
-    pub(crate) snapshots: Snapshots,
-    pub(crate) admission: Admission,
-    pub(crate) work: Work,
-    pub(crate) progress: Signal,
-    pub(crate) counters: Counters,
-    pub(crate) watch: Watch,
-    pub(crate) timings: Timings,
-    pub(crate) events: Arc<Events>,
-    pub(crate) stopped: OnceLock<Arc<str>>,
-    pub(crate) closed: AtomicBool,
-    /// The folder's lock; let go when the database closes.
-    pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
-}
-
-impl Inner {
-    /// Refuses any use after close.
-    #[inline]
-    pub(crate) fn check_open(&self) -> Result<()> {
-        // ORDERING: Acquire; pairs with the Release in `close`.
-        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
-    }
-
-    /// Refuses writes after close or after a failure that leaves the log in doubt.
-    #[inline]
-    pub(crate) fn check_writable(&self) -> Result<()> {
-        self.check_open()?;
-        match self.stopped.get() {
-            None => Ok(()),
-            Some(why) => Err(Error::WritesStopped { why: Arc::clone(why) }),
-        }
-    }
-
-    /// Whether writes have stopped for good.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.get().is_some()
-    }
-
-    /// Takes no more writes; `cause` is what every later write is told.
-    pub(crate) fn stop_writes(&self, cause: &Error) -> Error {
-        let why = self.stopped.get_or_init(|| {
-            let why: Arc<str> = Arc::from(cause.to_string());
-            self.events.tell_later(Event::WritesStopped { why: Arc::clone(&why) });
-            why
-        });
-        self.visible.stop();
-        self.progress.notify();
-        Error::WritesStopped { why: Arc::clone(why) }
-    }
-
-    /// The time now, if the operation of this number is to be timed.
-    #[inline]
-    pub(crate) fn timer(&self, number: u64) -> Option<Duration> {
-        self.timings.sampled(number).then(|| self.env.clock.now())
-    }
-
-    /// Adds the time since `begun`.
-    #[inline]
-    pub(crate) fn timed(&self, lines: &Lines, begun: Option<Duration>) {
-        if let Some(begun) = begun {
-            lines.add(self.env.clock.now().saturating_sub(begun));
-        }
-    }
-
-    pub(crate) fn get_at(
-        &self,
-        family: u32,
-        key: &[u8],
-        at: Option<SeqNo>,
-    ) -> Result<Option<Value>> {
-        self.check_open()?;
-        let begun = self.timer(self.counters.gets_here());
-        let view = self.state.peek();
-        let at = at.unwrap_or_else(|| self.visible.get());
-        let value = read::get(view.family(family)?, &self.counters, key, at)?;
-        self.counters.got(value.is_some());
-        self.timed(&self.timings.get, begun);
-        Ok(value)
-    }
-
-    /// What `read` makes of the value of `key`.
-    pub(crate) fn get_with_at<T>(
-        &self,
-        family: u32,
-        key: &[u8],
-        at: Option<SeqNo>,
-        read: impl FnOnce(&[u8]) -> T,
-    ) -> Result<Option<T>> {
-        self.check_open()?;
-        let begun = self.timer(self.counters.gets_here());
-        let view = self.state.peek();
-        let at = at.unwrap_or_else(|| self.visible.get());
-        let view = view.family(family)?;
-        let found = read::get_with(view, &self.counters, (key, at), |bytes| match bytes {
-            Bytes::Lent(bytes) => read(bytes),
-            Bytes::InBlock(value) => read(&value),
-        })?;
-        self.counters.got(found.is_some());
-        self.timed(&self.timings.get, begun);
-        Ok(found)
-    }
-
-    pub(crate) fn get_many_at<K: AsRef<[u8]>>(
-        &self,
-        family: u32,
-        keys: &[K],
-        at: Option<SeqNo>,
-    ) -> Result<Vec<Option<Value>>> {
-        self.check_open()?;
-        let view = self.state.view();
-        let at = at.unwrap_or_else(|| self.visible.get());
-        let values = multi_get::get_many(view.family(family)?, keys, at)?;
-        for value in &values {
-            self.counters.got(value.is_some());
-        }
-        Ok(values)
-    }
-
-    pub(crate) fn scan_at(&self, family: u32, bounds: Bounds, at: Option<SeqNo>) -> Result<Scan> {
-        self.check_open()?;
-        let view = Arc::clone(self.state.peek().family(family)?);
-        let at = at.unwrap_or_else(|| self.visible.get());
-        self.counters.scanned();
-        Ok(Scan::new(view, at, bounds))
-    }
-
-    pub(crate) fn cursor_at(
-        &self,
-        family: u32,
-        bounds: Bounds,
-        at: Option<SeqNo>,
-    ) -> Result<DbCursor> {
-        self.check_open()?;
-        let view = Arc::clone(self.state.peek().family(family)?);
-        let at = at.unwrap_or_else(|| self.visible.get());
-        self.counters.scanned();
-        Ok(read::cursor(&view, at, bounds))
-    }
-}
 
 /// An open database. Clones are handles to the same one; it closes when the last is dropped.
 ///

@@ -12,9 +12,10 @@ pub use sstable::{BlockProbe, FenceProbe, FilterVerdict, Probe};
 use sstable::{Cursor as _, Kind, Merge, ReadOptions, SeqNo, Trailer};
 
 use crate::clock::Clock;
-use crate::db::{Db, Inner};
+use crate::db::Db;
 use crate::error::Result;
 use crate::family::{DEFAULT_FAMILY, Family};
+use crate::inner::Inner;
 use crate::read::answer;
 use crate::scan::{Bounds, bounds_of};
 use crate::slice::{Slice, Value};

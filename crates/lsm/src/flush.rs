@@ -10,10 +10,10 @@ use compaction::{Retain, Verdict};
 use sstable::Cursor as _;
 
 use crate::adaptive;
-use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::filters;
+use crate::inner::Inner;
 use crate::manifest::Edit;
 use crate::memory;
 use crate::memtable::{Memtable, Sealed};

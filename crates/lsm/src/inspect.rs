@@ -11,9 +11,10 @@ pub use sstable::Kind;
 use sstable::{Cursor as _, ReadOptions, SeqNo, TableCursor};
 
 use crate::batch::Operations;
-use crate::db::{Db, Inner};
+use crate::db::Db;
 use crate::error::Result;
 use crate::family::DEFAULT_FAMILY;
+use crate::inner::Inner;
 use crate::state::FamilyView;
 use crate::version::TableFile;
 

@@ -24,10 +24,11 @@ use sstable::{Cursor as _, Expect, Kind, ReadOptions, SeqNo, Table, TableCursor,
 
 use crate::admission::wait_until;
 use crate::commit::{self, Tail};
-use crate::db::{Db, Inner};
+use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::family::{DEFAULT_FAMILY, Family};
 use crate::filters;
+use crate::inner::Inner;
 use crate::manifest::Edit;
 use crate::manual;
 use crate::memtable::Memtable;

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::db::Inner;
 use crate::error::Result;
 use crate::events::Event;
+use crate::inner::Inner;
 use crate::manifest::Edit;
 use crate::names;
 use crate::options::Durability;

@@ -9,8 +9,8 @@ use crate::admission::wait_until;
 use crate::background;
 use crate::commit;
 use crate::compact::{self, Picked};
-use crate::db::Inner;
 use crate::error::Result;
+use crate::inner::Inner;
 use crate::scan::Bounds;
 
 /// Seals the memtables, if they hold anything, and waits until they are tables.

@@ -1,6 +1,6 @@
 //! [`MemoryUsage`]: where the database's memory is.
 
-use crate::db::Inner;
+use crate::inner::Inner;
 use crate::options::Options;
 
 /// Bytes of memory that an open database holds, by what they are for.

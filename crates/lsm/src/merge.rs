@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use sstable::{Cursor as _, Kind, Merge, ReadOptions, SeqNo, Trailer};
 
 use crate::background;
-use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::filters;
+use crate::inner::Inner;
 use crate::output::{Inherited, Outputs};
 use crate::planted::{self, Bug};
 use crate::source::{RunCursor, Source};

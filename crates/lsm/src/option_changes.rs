@@ -18,11 +18,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::background;
-use crate::db::{Db, Inner};
+use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::family::{Core, DEFAULT_FAMILY, DEFAULT_FAMILY_NAME};
 use crate::family_options::FamilyOptions;
 use crate::fs::Fs;
+use crate::inner::Inner;
 use crate::memory;
 use crate::names;
 use crate::options::Options;

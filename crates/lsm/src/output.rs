@@ -14,10 +14,10 @@ use sstable::{
     BlockCache, BytesPerSecond, Expect, Paced, SeqNo, Table, TableMeta, TableWriter, Trailer,
 };
 
-use crate::db::Inner;
 use crate::error::{Error, Result};
 use crate::family_options::FamilyOptions;
 use crate::fs::{Fs, TableReads, WriteFile};
+use crate::inner::Inner;
 use crate::names;
 use crate::open_files::OpenFiles;
 use crate::planted::{self, Bug};

@@ -2,6 +2,7 @@
 //!
 //! The first answer wins, and a deletion is an answer.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use sstable::{Kind, ReadOptions, SeqNo, Trailer};
@@ -15,16 +16,14 @@ use crate::source::{RunCursor, Source};
 use crate::state::FamilyView;
 
 /// The value of `key` at `at`.
+#[expect(clippy::redundant_closure_for_method_calls, reason = "a path is of one lifetime")]
 pub(crate) fn get(
     view: &FamilyView,
     counters: &Counters,
     key: &[u8],
     at: SeqNo,
 ) -> Result<Option<Value>> {
-    get_with(view, counters, (key, at), |bytes| match bytes {
-        Bytes::Lent(bytes) => Slice::from(bytes),
-        Bytes::InBlock(value) => Slice::pinned(value.keep()),
-    })
+    get_with(view, counters, (key, at), |bytes| bytes.keep())
 }
 
 /// A value where it lies.
@@ -33,6 +32,28 @@ pub(crate) enum Bytes<'a> {
     Lent(&'a [u8]),
     /// In a block.
     InBlock(sstable::Lent<'a>),
+}
+
+impl Bytes<'_> {
+    /// The value, for longer: a copy, or its block is kept.
+    pub(crate) fn keep(self) -> Value {
+        match self {
+            Self::Lent(bytes) => Slice::from(bytes),
+            Self::InBlock(value) => Slice::pinned(value.keep()),
+        }
+    }
+}
+
+impl Deref for Bytes<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Lent(bytes) => bytes,
+            Self::InBlock(value) => value,
+        }
+    }
 }
 
 /// What `read` makes of the value of `key` at `at`.

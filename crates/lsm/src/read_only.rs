@@ -36,7 +36,7 @@ use crate::memtable::{Arena, Memtable, MemtableKind};
 use crate::metrics::{Counters, Stats};
 use crate::multi_get;
 use crate::output::{self, Place};
-use crate::read::{self, Bytes};
+use crate::read;
 use crate::scan::{Bounds, Scan, bounds_of, bounds_of_prefix};
 use crate::shape::Shape;
 use crate::sizes::{self, RangeSize};
@@ -398,10 +398,7 @@ impl ReadOnly {
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>> {
         let (counters, place) = (&self.shared.counters, (key.as_ref(), self.shared.at));
-        let found = read::get_with(&self.family, counters, place, |bytes| match bytes {
-            Bytes::Lent(bytes) => read(bytes),
-            Bytes::InBlock(value) => read(&value),
-        })?;
+        let found = read::get_with(&self.family, counters, place, |bytes| read(&bytes))?;
         counters.got(found.is_some());
         Ok(found)
     }

@@ -22,13 +22,14 @@ use sstable::SeqNo;
 
 use crate::batch::Operations;
 use crate::commit::{self, Memtables, Tail, Unsynced};
-use crate::db::{Env, Inner};
+use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::family::{Core, DEFAULT_FAMILY, DEFAULT_FAMILY_NAME};
 use crate::family_options::FamilyOptions;
 use crate::flush;
 use crate::fs::{Fs, Lock};
+use crate::inner::Inner;
 use crate::latencies::Timings;
 use crate::logs::Logs;
 use crate::manifest::{self, AddedFamily, Edit, Manifest, Presence};

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use sstable::{Expect, Table, TableMeta, TableWriter};
 
 use crate::clock::Clock;
-use crate::db::{Db, Env};
+use crate::db::Db;
+use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::family_options::FamilyOptions;
 use crate::fs::Fs;

@@ -5,9 +5,10 @@ use std::ops::{Bound, RangeBounds};
 
 use sstable::{Cursor as _, Trailer};
 
-use crate::db::{Db, Inner};
+use crate::db::Db;
 use crate::error::Result;
 use crate::family::{DEFAULT_FAMILY, Family};
+use crate::inner::Inner;
 use crate::memtable::Memtable;
 use crate::scan::{Bounds, bounds_of};
 use crate::state::FamilyView;

@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 use sstable::SeqNo;
 
 use crate::cursor::DbCursor;
-use crate::db::Inner;
 use crate::error::Result;
 use crate::family::{DEFAULT_FAMILY, Family};
+use crate::inner::Inner;
 use crate::planted::{self, Bug};
 use crate::publish::Visible;
 use crate::scan::{Scan, bounds_of, bounds_of_prefix};

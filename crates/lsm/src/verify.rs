@@ -1,7 +1,7 @@
 //! Verification: every byte of every live table, and the order of the tree above them.
 
-use crate::db::Inner;
 use crate::error::{Error, Result};
+use crate::inner::Inner;
 use crate::state::View;
 use crate::version::Version;
 
