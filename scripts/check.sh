@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The one command to remember: format, lints, tidy, tests, doc tests, docs. Everything must be green.
+# The one command to remember: format, lints, tidy, tests, doc tests, docs, and instruction counts of the hot
+# paths (where there is a valgrind). Everything must be green.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,4 +12,5 @@ step "tidy";     scripts/tidy.sh
 step "tests";    cargo test --workspace --all-targets --locked --quiet
 step "doc tests"; cargo test --workspace --doc --locked --quiet
 step "docs";     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+step "gates";    scripts/gates.sh
 step "all green"
