@@ -14,6 +14,7 @@ use std::sync::Arc;
 use sstable::{Cursor as _, Kind, SeqNo, Trailer};
 
 use crate::error::{Error, Result};
+use crate::latencies::{Step, StepTimer};
 use crate::range_delete::RangeDeletes;
 use crate::scan::Bounds;
 use crate::source::{Source, Sources};
@@ -39,6 +40,7 @@ pub struct DbCursor {
     valid: bool,
     key: Vec<u8>,
     value: Vec<u8>,
+    timer: StepTimer,
     /// Tables and memtables stay alive as long as the cursor.
     _view: Arc<FamilyView>,
 }
@@ -46,9 +48,9 @@ pub struct DbCursor {
 impl DbCursor {
     pub(crate) fn new(
         view: Arc<FamilyView>,
-        at: SeqNo,
-        bounds: Bounds,
+        (at, bounds): (SeqNo, Bounds),
         sources: Vec<Source>,
+        timer: StepTimer,
     ) -> Self {
         Self {
             merge: Sources::new(sources),
@@ -59,6 +61,7 @@ impl DbCursor {
             valid: false,
             key: Vec::new(),
             value: Vec::new(),
+            timer,
             _view: view,
         }
     }
@@ -100,7 +103,7 @@ impl DbCursor {
     /// # Errors
     /// A table that cannot be read; the cursor is then on no entry.
     pub fn seek_to_first(&mut self) -> Result<()> {
-        self.guarded(|cursor| {
+        self.guarded(Step::Seek, |cursor| {
             match cursor.bounds.0.clone() {
                 Bound::Unbounded => cursor.merge.seek_to_first()?,
                 Bound::Included(key) => cursor.merge.seek(&key, Trailer::newest_at(cursor.at))?,
@@ -115,7 +118,7 @@ impl DbCursor {
     /// # Errors
     /// A table that cannot be read; the cursor is then on no entry.
     pub fn seek_to_last(&mut self) -> Result<()> {
-        self.guarded(|cursor| {
+        self.guarded(Step::Seek, |cursor| {
             match cursor.bounds.1.clone() {
                 Bound::Unbounded => cursor.merge.seek_to_last()?,
                 Bound::Included(key) => cursor.merge.seek_for_prev(&key, OLDEST)?,
@@ -133,7 +136,7 @@ impl DbCursor {
         if below(&self.bounds.0, key) {
             return self.seek_to_first();
         }
-        self.guarded(|cursor| {
+        self.guarded(Step::Seek, |cursor| {
             cursor.merge.seek(key, Trailer::newest_at(cursor.at))?;
             cursor.settle_forward(false)
         })
@@ -147,7 +150,7 @@ impl DbCursor {
         if above(&self.bounds.1, key) {
             return self.seek_to_last();
         }
-        self.guarded(|cursor| {
+        self.guarded(Step::Seek, |cursor| {
             cursor.merge.seek_for_prev(key, OLDEST)?;
             cursor.settle_backward()
         })
@@ -163,7 +166,7 @@ impl DbCursor {
         if !self.valid {
             return Ok(());
         }
-        self.guarded(|cursor| {
+        self.guarded(Step::Next, |cursor| {
             if cursor.direction == Direction::Backward {
                 let key = std::mem::take(&mut cursor.key);
                 let sought = cursor.seek_past(&key);
@@ -184,7 +187,7 @@ impl DbCursor {
         if !self.valid {
             return Ok(());
         }
-        self.guarded(|cursor| {
+        self.guarded(Step::Next, |cursor| {
             if cursor.direction == Direction::Forward {
                 let key = cursor.merge.key().to_vec();
                 cursor.seek_before(&key)?;
@@ -205,9 +208,17 @@ impl DbCursor {
 
     /// Runs a movement; an error leaves the cursor on no entry.
     #[inline]
-    fn guarded(&mut self, movement: impl FnOnce(&mut Self) -> Result<bool>) -> Result<()> {
+    fn guarded(
+        &mut self,
+        step: Step,
+        movement: impl FnOnce(&mut Self) -> Result<bool>,
+    ) -> Result<()> {
         self.valid = false;
+        let begun = self.timer.begin(step);
         self.valid = movement(self)?;
+        if let Some(begun) = begun {
+            self.timer.end(step, begun);
+        }
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::events::{Event, Events};
 use crate::fs::Lock;
-use crate::latencies::{Lines, Timings};
+use crate::latencies::{Lines, StepTimer, Timings};
 use crate::logs::Logs;
 use crate::memtable::Arena;
 use crate::metrics::Counters;
@@ -61,7 +61,7 @@ pub(crate) struct Inner {
     pub(crate) progress: Signal,
     pub(crate) counters: Counters,
     pub(crate) watch: Watch,
-    pub(crate) timings: Timings,
+    pub(crate) timings: Arc<Timings>,
     pub(crate) events: Arc<Events>,
     pub(crate) stopped: OnceLock<Arc<str>>,
     pub(crate) closed: AtomicBool,
@@ -178,8 +178,7 @@ impl Inner {
         self.check_open()?;
         let view = Arc::clone(self.state.peek().family(family)?);
         let at = at.unwrap_or_else(|| self.visible.get());
-        self.counters.scanned();
-        Ok(Scan::new(view, at, bounds))
+        Ok(Scan::new(view, at, bounds, self.step_timer()))
     }
 
     pub(crate) fn cursor_at(
@@ -191,7 +190,11 @@ impl Inner {
         self.check_open()?;
         let view = Arc::clone(self.state.peek().family(family)?);
         let at = at.unwrap_or_else(|| self.visible.get());
-        self.counters.scanned();
-        Ok(read::cursor(&view, at, bounds))
+        Ok(read::cursor(&view, at, bounds, self.step_timer()))
+    }
+
+    /// Counts a scan or cursor that begins, and times its steps.
+    fn step_timer(&self) -> StepTimer {
+        StepTimer::new(&self.timings, self.counters.scanned())
     }
 }

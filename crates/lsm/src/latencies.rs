@@ -6,9 +6,10 @@
 //!
 //! [`Options::latency_sampling`]: crate::Options::latency_sampling
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::histogram::{Histogram, Recorder};
 use crate::metrics::line;
 
@@ -58,14 +59,15 @@ impl Lines {
 }
 
 /// All recorders.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Timings {
+    clock: Arc<dyn Clock>,
     /// Bits of a counter that are zero when it is time to look at the clock; `None` for never.
     mask: Option<u64>,
     pub(crate) get: Lines,
     pub(crate) write: Lines,
-    pub(crate) seek: Lines,
-    pub(crate) next: Lines,
+    seek: Lines,
+    next: Lines,
     pub(crate) flush: Lines,
     pub(crate) compaction: Lines,
     pub(crate) stall: Lines,
@@ -73,9 +75,18 @@ pub(crate) struct Timings {
 
 impl Timings {
     /// Times one of `sampling` operations, rounded up to a power of two; none for 0.
-    pub(crate) fn new(sampling: u32) -> Self {
-        let mask = (sampling > 0).then(|| u64::from(sampling).next_power_of_two() - 1);
-        Self { mask, ..Self::default() }
+    pub(crate) fn new(sampling: u32, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            mask: (sampling > 0).then(|| u64::from(sampling).next_power_of_two() - 1),
+            get: Lines::default(),
+            write: Lines::default(),
+            seek: Lines::default(),
+            next: Lines::default(),
+            flush: Lines::default(),
+            compaction: Lines::default(),
+            stall: Lines::default(),
+        }
     }
 
     /// Whether the operation of this number is timed.
@@ -94,5 +105,56 @@ impl Timings {
             compaction: self.compaction.histogram(),
             stall: self.stall.histogram(),
         }
+    }
+}
+
+/// What a cursor does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// To a key or to an end.
+    Seek,
+    /// To a neighbour.
+    Next,
+}
+
+/// Times one of so many steps of a cursor. It counts by itself, from where the count of cursors stood
+/// when its own began, so that short ones together are sampled as often as a long one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StepTimer {
+    /// `None` if nothing is timed.
+    timings: Option<Arc<Timings>>,
+    seeks: u64,
+    nexts: u64,
+}
+
+impl StepTimer {
+    /// For a cursor that is the `number`th.
+    pub(crate) fn new(timings: &Arc<Timings>, number: u64) -> Self {
+        let timings = timings.mask.is_some().then(|| Arc::clone(timings));
+        Self { timings, seeks: number, nexts: number }
+    }
+
+    /// The time now, if this step is to be timed.
+    #[inline]
+    pub(crate) fn begin(&mut self, step: Step) -> Option<Duration> {
+        let timings = self.timings.as_ref()?;
+        let number = match step {
+            Step::Seek => &mut self.seeks,
+            Step::Next => &mut self.nexts,
+        };
+        let sampled = timings.sampled(*number);
+        *number = number.wrapping_add(1);
+        sampled.then(|| timings.clock.now())
+    }
+
+    /// Adds the time since `begun`.
+    #[cold]
+    pub(crate) fn end(&self, step: Step, begun: Duration) {
+        let Some(timings) = &self.timings else { return };
+        let lines = match step {
+            Step::Seek => &timings.seek,
+            Step::Next => &timings.next,
+        };
+        lines.add(timings.clock.now().saturating_sub(begun));
     }
 }

@@ -100,9 +100,11 @@ impl Counters {
         }
     }
 
-    /// Takes note of a scan or cursor that begins.
-    pub(crate) fn scanned(&self) {
-        add(&self.line().scans, 1);
+    /// Takes note of a scan or cursor that begins; returns how many had begun before, by the threads
+    /// that share this one's line.
+    pub(crate) fn scanned(&self) -> u64 {
+        // ORDERING: Relaxed; a statistic publishes nothing.
+        self.line().scans.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The operations so far, by kind.

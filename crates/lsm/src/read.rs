@@ -9,6 +9,7 @@ use sstable::{Kind, ReadOptions, SeqNo, Trailer};
 
 use crate::cursor::{DbCursor, unknown_kind};
 use crate::error::Result;
+use crate::latencies::StepTimer;
 use crate::metrics::Counters;
 use crate::scan::Bounds;
 use crate::slice::{Slice, Value};
@@ -107,7 +108,12 @@ pub(crate) fn answer<T>(
 }
 
 /// A cursor over the entries within `bounds` at `at`.
-pub(crate) fn cursor(view: &Arc<FamilyView>, at: SeqNo, bounds: Bounds) -> DbCursor {
+pub(crate) fn cursor(
+    view: &Arc<FamilyView>,
+    at: SeqNo,
+    bounds: Bounds,
+    timer: StepTimer,
+) -> DbCursor {
     // What comes into an empty memtable from now on is newer than `at`.
     let filled = view.memtables().filter(|table| !table.is_empty());
     let mut sources: Vec<Source> = filled.map(|table| table.cursor()).collect();
@@ -118,5 +124,5 @@ pub(crate) fn cursor(view: &Arc<FamilyView>, at: SeqNo, bounds: Bounds) -> DbCur
             sources.push(Source::Run(RunCursor::new(tables, ReadOptions::default())));
         }
     }
-    DbCursor::new(Arc::clone(view), at, bounds, sources)
+    DbCursor::new(Arc::clone(view), (at, bounds), sources, timer)
 }

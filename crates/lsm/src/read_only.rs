@@ -31,6 +31,7 @@ use crate::explain::{self, GetPath, ScanPath};
 use crate::family::{Core, DEFAULT_FAMILY};
 use crate::family_options::FamilyOptions;
 use crate::fs::{Fs, StdFs, TableReads};
+use crate::latencies::StepTimer;
 use crate::manifest::{self, Contents, FamilyState, Manifest};
 use crate::memtable::{Arena, Memtable, MemtableKind};
 use crate::metrics::{Counters, Stats};
@@ -422,12 +423,12 @@ impl ReadOnly {
     }
 
     fn scan_bounds(&self, bounds: Bounds) -> Scan {
-        Scan::new(Arc::clone(&self.family), self.shared.at, bounds)
+        Scan::new(Arc::clone(&self.family), self.shared.at, bounds, StepTimer::default())
     }
 
     /// A cursor over the entries of `range`.
     pub fn cursor<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> DbCursor {
-        read::cursor(&self.family, self.shared.at, bounds_of(&range))
+        read::cursor(&self.family, self.shared.at, bounds_of(&range), StepTimer::default())
     }
 
     /// As [`Db::explain_get`](crate::Db::explain_get).

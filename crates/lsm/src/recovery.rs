@@ -164,7 +164,7 @@ fn assemble(
     Arc::new(Inner {
         path: path.to_path_buf(),
         events,
-        timings: Timings::new(options.latency_sampling),
+        timings: Arc::new(Timings::new(options.latency_sampling, Arc::clone(&env.clock))),
         db_id: manifest.database(),
         cache,
         merge_pace,

@@ -4,6 +4,7 @@ use std::ops::{Bound, RangeBounds};
 
 use crate::cursor::DbCursor;
 use crate::error::Result;
+use crate::latencies::StepTimer;
 use crate::slice::{Key, Slice, Value};
 
 /// A range of keys, low and high end.
@@ -27,6 +28,7 @@ struct Cursors {
     view: std::sync::Arc<crate::state::FamilyView>,
     at: sstable::SeqNo,
     bounds: Bounds,
+    timer: StepTimer,
 }
 
 impl Scan {
@@ -34,8 +36,9 @@ impl Scan {
         view: std::sync::Arc<crate::state::FamilyView>,
         at: sstable::SeqNo,
         bounds: Bounds,
+        timer: StepTimer,
     ) -> Self {
-        Self { make: Cursors { view, at, bounds }, front: None, back: None, ended: false }
+        Self { make: Cursors { view, at, bounds, timer }, front: None, back: None, ended: false }
     }
 
     /// Takes an entry from the front.
@@ -71,7 +74,7 @@ impl Scan {
 
 impl Cursors {
     fn cursor(&self) -> DbCursor {
-        crate::read::cursor(&self.view, self.at, self.bounds.clone())
+        crate::read::cursor(&self.view, self.at, self.bounds.clone(), self.timer.clone())
     }
 }
 

@@ -183,9 +183,14 @@ fn one_of_so_many_operations_is_timed() {
         for n in 0..640u32 {
             db.put(n.to_le_bytes(), b"v").unwrap();
             db.get_with(n.to_le_bytes(), |_| ()).unwrap();
+            let mut scan = db.scan::<&[u8]>(..).unwrap();
+            scan.next().expect("a record").unwrap(); // a seek
+            scan.next().transpose().unwrap(); // a step
         }
-        let latencies = db.latencies();
-        assert_eq!((latencies.write.count(), latencies.get.count()), (expected, expected));
+        let times = db.latencies();
+        for times in [&times.write, &times.get, &times.seek, &times.next] {
+            assert_eq!(times.count(), expected, "one of {sampling}");
+        }
     }
 }
 
