@@ -106,24 +106,38 @@ impl Retain {
     /// # Panics
     /// If the entries do not come in stored order.
     pub fn verdict(&mut self, key: &[u8], trailer: Trailer) -> Verdict {
-        let again = self.last.filter(|_| key == self.key.as_slice());
-        if again.is_none() {
-            assert!(self.last.is_none() || self.key.as_slice() < key, "keys must ascend");
-            self.key.clear();
-            self.key.extend_from_slice(key);
-            self.hidden = None;
-        }
-        assert!(again.is_none_or(|last| last.raw() >= trailer.raw()), "versions must descend");
-        self.last = Some(trailer);
+        self.checked_verdict(key, trailer).expect("entries come in stored order")
+    }
 
+    /// Returns whether the next entry of the merge survives; `None`, and nothing has changed, if it is
+    /// not one that can come next in stored order: for entries whose order is a file's word.
+    pub fn checked_verdict(&mut self, key: &[u8], trailer: Trailer) -> Option<Verdict> {
+        let again = self.last.filter(|_| key == self.key.as_slice());
+        match again {
+            None if self.last.is_some() && key < self.key.as_slice() => return None,
+            None => {
+                self.key.clear();
+                self.key.extend_from_slice(key);
+                self.hidden = None;
+            }
+            Some(last) if last.raw() < trailer.raw() => return None,
+            Some(_) => {}
+        }
+        let repeated = again.is_some_and(|last| last.raw() == trailer.raw());
+        Some(self.survives(trailer, repeated))
+    }
+
+    /// The rule, of an entry of `self.key`; `repeated` if the one before was the same.
+    fn survives(&mut self, trailer: Trailer, repeated: bool) -> Verdict {
+        self.last = Some(trailer);
+        if repeated {
+            return Verdict::Drop(Why::Duplicate);
+        }
         let hides = match trailer.kind() {
             None | Some(Kind::RangeDelete) => return Verdict::Keep,
             Some(Kind::Merge) => false,
             Some(Kind::Put | Kind::ValuePointer | Kind::Delete) => true,
         };
-        if again.is_some_and(|last| last.raw() == trailer.raw()) {
-            return Verdict::Drop(Why::Duplicate);
-        }
         let stripe = self.stripe(trailer.seqno());
         if self.hidden == Some(stripe) {
             return Verdict::Drop(Why::Shadowed);

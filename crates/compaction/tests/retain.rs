@@ -201,3 +201,15 @@ fn the_empty_key_is_a_key() {
     assert_eq!(retain.verdict(b"", Trailer::new(2, Kind::Delete)), Verdict::Drop(Why::Forgotten));
     assert_eq!(retain.verdict(b"\0", Trailer::new(1, Kind::Put)), Verdict::Keep);
 }
+
+/// What a damaged table may hold is refused, and not taken for an order: found by fuzzing.
+#[test]
+fn entries_out_of_order_are_refused_and_change_nothing() {
+    let put = |seqno| trailer(seqno, Kind::Put as u64);
+    let mut retain = Retain::new(&[], true);
+    assert_eq!(retain.checked_verdict(b"b", put(5)), Some(Verdict::Keep));
+    assert_eq!(retain.checked_verdict(b"a", put(9)), None, "a smaller key");
+    assert_eq!(retain.checked_verdict(b"b", put(6)), None, "a newer version behind an older");
+    assert_ne!(retain.checked_verdict(b"b", put(4)), Some(Verdict::Keep), "it is shadowed");
+    assert_eq!(retain.checked_verdict(b"c", put(4)), Some(Verdict::Keep));
+}

@@ -103,7 +103,10 @@ impl DbCursor {
     /// # Errors
     /// A table that cannot be read; the cursor is then on no entry.
     pub fn seek_to_first(&mut self) -> Result<()> {
-        self.guarded(Step::Seek, |cursor| {
+        if self.timer.due(Step::Seek) {
+            return self.timed(Step::Seek, Self::seek_to_first);
+        }
+        self.guarded(|cursor| {
             match cursor.bounds.0.clone() {
                 Bound::Unbounded => cursor.merge.seek_to_first()?,
                 Bound::Included(key) => cursor.merge.seek(&key, Trailer::newest_at(cursor.at))?,
@@ -118,7 +121,10 @@ impl DbCursor {
     /// # Errors
     /// A table that cannot be read; the cursor is then on no entry.
     pub fn seek_to_last(&mut self) -> Result<()> {
-        self.guarded(Step::Seek, |cursor| {
+        if self.timer.due(Step::Seek) {
+            return self.timed(Step::Seek, Self::seek_to_last);
+        }
+        self.guarded(|cursor| {
             match cursor.bounds.1.clone() {
                 Bound::Unbounded => cursor.merge.seek_to_last()?,
                 Bound::Included(key) => cursor.merge.seek_for_prev(&key, OLDEST)?,
@@ -136,7 +142,10 @@ impl DbCursor {
         if below(&self.bounds.0, key) {
             return self.seek_to_first();
         }
-        self.guarded(Step::Seek, |cursor| {
+        if self.timer.due(Step::Seek) {
+            return self.timed(Step::Seek, |cursor| cursor.seek(key));
+        }
+        self.guarded(|cursor| {
             cursor.merge.seek(key, Trailer::newest_at(cursor.at))?;
             cursor.settle_forward(false)
         })
@@ -150,7 +159,10 @@ impl DbCursor {
         if above(&self.bounds.1, key) {
             return self.seek_to_last();
         }
-        self.guarded(Step::Seek, |cursor| {
+        if self.timer.due(Step::Seek) {
+            return self.timed(Step::Seek, |cursor| cursor.seek_for_prev(key));
+        }
+        self.guarded(|cursor| {
             cursor.merge.seek_for_prev(key, OLDEST)?;
             cursor.settle_backward()
         })
@@ -166,7 +178,10 @@ impl DbCursor {
         if !self.valid {
             return Ok(());
         }
-        self.guarded(Step::Next, |cursor| {
+        if self.timer.due(Step::Next) {
+            return self.timed(Step::Next, Self::next);
+        }
+        self.guarded(|cursor| {
             if cursor.direction == Direction::Backward {
                 let key = std::mem::take(&mut cursor.key);
                 let sought = cursor.seek_past(&key);
@@ -187,7 +202,10 @@ impl DbCursor {
         if !self.valid {
             return Ok(());
         }
-        self.guarded(Step::Next, |cursor| {
+        if self.timer.due(Step::Next) {
+            return self.timed(Step::Next, Self::prev);
+        }
+        self.guarded(|cursor| {
             if cursor.direction == Direction::Forward {
                 let key = cursor.merge.key().to_vec();
                 cursor.seek_before(&key)?;
@@ -208,18 +226,19 @@ impl DbCursor {
 
     /// Runs a movement; an error leaves the cursor on no entry.
     #[inline]
-    fn guarded(
-        &mut self,
-        step: Step,
-        movement: impl FnOnce(&mut Self) -> Result<bool>,
-    ) -> Result<()> {
+    fn guarded(&mut self, movement: impl FnOnce(&mut Self) -> Result<bool>) -> Result<()> {
         self.valid = false;
-        let begun = self.timer.begin(step);
         self.valid = movement(self)?;
-        if let Some(begun) = begun {
-            self.timer.end(step, begun);
-        }
         Ok(())
+    }
+
+    /// Takes a step that is due to be timed.
+    #[cold]
+    fn timed(&mut self, step: Step, take: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let begun = self.timer.begun();
+        let taken = take(self);
+        self.timer.end(step, begun);
+        taken
     }
 
     /// Puts the merge on the first version after all of `key`'s.

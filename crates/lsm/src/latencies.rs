@@ -117,40 +117,60 @@ pub(crate) enum Step {
     Next,
 }
 
-/// Times one of so many steps of a cursor. It counts by itself, from where the count of cursors stood
-/// when its own began, so that short ones together are sampled as often as a long one.
+/// Says which steps of a cursor are timed: one of so many. It counts by itself, down from where the count
+/// of cursors stood when its own began, so that short ones together are sampled as often as a long one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StepTimer {
     /// `None` if nothing is timed.
     timings: Option<Arc<Timings>>,
-    seeks: u64,
-    nexts: u64,
+    every: u64,
+    seeks_left: u64,
+    nexts_left: u64,
 }
 
 impl StepTimer {
-    /// For a cursor that is the `number`th.
+    /// For a cursor before which `number` began.
     pub(crate) fn new(timings: &Arc<Timings>, number: u64) -> Self {
-        let timings = timings.mask.is_some().then(|| Arc::clone(timings));
-        Self { timings, seeks: number, nexts: number }
+        let Some(mask) = timings.mask else { return Self::default() };
+        let every = mask + 1;
+        let left = ((every - (number & mask)) & mask) + 1;
+        Self { timings: Some(Arc::clone(timings)), every, seeks_left: left, nexts_left: left }
     }
 
-    /// The time now, if this step is to be timed.
+    /// Counts a step. If it is to be timed, it is the caller's to take it once more between `begun` and
+    /// `end`: so the steps that are not timed pay a decrement, and no more.
     #[inline]
-    pub(crate) fn begin(&mut self, step: Step) -> Option<Duration> {
-        let timings = self.timings.as_ref()?;
-        let number = match step {
-            Step::Seek => &mut self.seeks,
-            Step::Next => &mut self.nexts,
-        };
-        let sampled = timings.sampled(*number);
-        *number = number.wrapping_add(1);
-        sampled.then(|| timings.clock.now())
+    pub(crate) fn due(&mut self, step: Step) -> bool {
+        let left = self.left(step);
+        *left = left.wrapping_sub(1);
+        *left == 0 && self.rewind(step)
+    }
+
+    #[inline]
+    fn left(&mut self, step: Step) -> &mut u64 {
+        match step {
+            Step::Seek => &mut self.seeks_left,
+            Step::Next => &mut self.nexts_left,
+        }
+    }
+
+    /// Begins the next count; the step that is due is taken, and counted, once more.
+    #[cold]
+    fn rewind(&mut self, step: Step) -> bool {
+        *self.left(step) = self.every + 1;
+        self.timings.is_some()
+    }
+
+    /// The time now.
+    #[cold]
+    pub(crate) fn begun(&self) -> Option<Duration> {
+        self.timings.as_ref().map(|timings| timings.clock.now())
     }
 
     /// Adds the time since `begun`.
     #[cold]
-    pub(crate) fn end(&self, step: Step, begun: Duration) {
-        let Some(timings) = &self.timings else { return };
+    pub(crate) fn end(&self, step: Step, begun: Option<Duration>) {
+        let (Some(timings), Some(begun)) = (&self.timings, begun) else { return };
         let lines = match step {
             Step::Seek => &timings.seek,
             Step::Next => &timings.next,

@@ -121,12 +121,28 @@ impl Job<'_> {
             let hidden = ranges.is_some_and(|ranges| ranges.hides(key, trailer.seqno(), snapshots));
             let dropped =
                 planted::has(Bug::ResurrectedTombstone) && trailer.kind() == Some(Kind::Delete);
-            if !hidden && retain.verdict(key, trailer) == Verdict::Keep && !dropped {
+            let Some(verdict) = retain.checked_verdict(key, trailer) else {
+                return Err(self.out_of_order(merged.child(), key));
+            };
+            if !hidden && verdict == Verdict::Keep && !dropped {
                 outputs.add(key, trailer, merged.value())?;
             }
             merged.next()?;
         }
         outputs.finish()
+    }
+
+    /// The error of an input whose entries do not ascend, though its blocks are what was written.
+    fn out_of_order(&self, input: Option<usize>, key: &[u8]) -> Error {
+        let version = &self.family.version;
+        let run = input.and_then(|rank| self.plan.inputs.get(rank)).and_then(|input| {
+            let rank = version.shape.level(input.level).position(input.run_id)?;
+            version.levels.get(input.level)?.get(rank)
+        });
+        let file = run.and_then(|run| run.find(key).or(run.tables.first()));
+        let path = file.map_or(&self.inner.path, |file| file.path());
+        let expected = format!("entries in ascending order, at \"{}\"", key.escape_ascii());
+        Error::corruption(path, 0, expected)
     }
 }
 
