@@ -103,10 +103,7 @@ impl DbCursor {
     /// # Errors
     /// A table that cannot be read; the cursor is then on no entry.
     pub fn seek_to_first(&mut self) -> Result<()> {
-        if self.timer.due(Step::Seek) {
-            return self.timed(Step::Seek, Self::seek_to_first);
-        }
-        self.guarded(|cursor| {
+        self.counted(Step::Seek, |cursor| {
             match cursor.bounds.0.clone() {
                 Bound::Unbounded => cursor.merge.seek_to_first()?,
                 Bound::Included(key) => cursor.merge.seek(&key, Trailer::newest_at(cursor.at))?,
@@ -121,10 +118,7 @@ impl DbCursor {
     /// # Errors
     /// A table that cannot be read; the cursor is then on no entry.
     pub fn seek_to_last(&mut self) -> Result<()> {
-        if self.timer.due(Step::Seek) {
-            return self.timed(Step::Seek, Self::seek_to_last);
-        }
-        self.guarded(|cursor| {
+        self.counted(Step::Seek, |cursor| {
             match cursor.bounds.1.clone() {
                 Bound::Unbounded => cursor.merge.seek_to_last()?,
                 Bound::Included(key) => cursor.merge.seek_for_prev(&key, OLDEST)?,
@@ -142,10 +136,7 @@ impl DbCursor {
         if below(&self.bounds.0, key) {
             return self.seek_to_first();
         }
-        if self.timer.due(Step::Seek) {
-            return self.timed(Step::Seek, |cursor| cursor.seek(key));
-        }
-        self.guarded(|cursor| {
+        self.counted(Step::Seek, |cursor| {
             cursor.merge.seek(key, Trailer::newest_at(cursor.at))?;
             cursor.settle_forward(false)
         })
@@ -159,10 +150,7 @@ impl DbCursor {
         if above(&self.bounds.1, key) {
             return self.seek_to_last();
         }
-        if self.timer.due(Step::Seek) {
-            return self.timed(Step::Seek, |cursor| cursor.seek_for_prev(key));
-        }
-        self.guarded(|cursor| {
+        self.counted(Step::Seek, |cursor| {
             cursor.merge.seek_for_prev(key, OLDEST)?;
             cursor.settle_backward()
         })
@@ -172,25 +160,13 @@ impl DbCursor {
     ///
     /// # Errors
     /// A table that cannot be read; the cursor is then on no entry.
-    #[inline]
+    #[inline(always)] // by itself it is not, since one in so many is timed: 13 instructions an entry
     #[expect(clippy::should_implement_trait, reason = "a cursor lends; an iterator gives away")]
     pub fn next(&mut self) -> Result<()> {
         if !self.valid {
             return Ok(());
         }
-        if self.timer.due(Step::Next) {
-            return self.timed(Step::Next, Self::next);
-        }
-        self.guarded(|cursor| {
-            if cursor.direction == Direction::Backward {
-                let key = std::mem::take(&mut cursor.key);
-                let sought = cursor.seek_past(&key);
-                cursor.key = key;
-                sought?;
-                return cursor.settle_forward(false);
-            }
-            cursor.settle_forward(true)
-        })
+        if self.timer.due(Step::Next) { self.timed_advance() } else { self.advance() }
     }
 
     /// Goes to the entry before; before the first one the cursor is on no entry. On no entry,
@@ -202,10 +178,7 @@ impl DbCursor {
         if !self.valid {
             return Ok(());
         }
-        if self.timer.due(Step::Next) {
-            return self.timed(Step::Next, Self::prev);
-        }
-        self.guarded(|cursor| {
+        self.counted(Step::Next, |cursor| {
             if cursor.direction == Direction::Forward {
                 let key = cursor.merge.key().to_vec();
                 cursor.seek_before(&key)?;
@@ -232,13 +205,43 @@ impl DbCursor {
         Ok(())
     }
 
-    /// Takes a step that is due to be timed.
+    /// The movement of `next`.
+    #[inline(always)]
+    fn advance(&mut self) -> Result<()> {
+        self.guarded(|cursor| {
+            if cursor.direction == Direction::Backward {
+                let key = std::mem::take(&mut cursor.key);
+                let sought = cursor.seek_past(&key);
+                cursor.key = key;
+                sought?;
+                return cursor.settle_forward(false);
+            }
+            cursor.settle_forward(true)
+        })
+    }
+
     #[cold]
-    fn timed(&mut self, step: Step, take: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    #[inline(never)]
+    fn timed_advance(&mut self) -> Result<()> {
         let begun = self.timer.begun();
-        let taken = take(self);
-        self.timer.end(step, begun);
-        taken
+        let advanced = self.advance();
+        self.timer.end(Step::Next, begun);
+        advanced
+    }
+
+    /// Runs a movement, timed if it is due to be.
+    fn counted(
+        &mut self,
+        step: Step,
+        movement: impl FnOnce(&mut Self) -> Result<bool>,
+    ) -> Result<()> {
+        let due = self.timer.due(step);
+        let begun = if due { self.timer.begun() } else { None };
+        let moved = self.guarded(movement);
+        if due {
+            self.timer.end(step, begun);
+        }
+        moved
     }
 
     /// Puts the merge on the first version after all of `key`'s.

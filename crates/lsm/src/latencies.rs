@@ -137,8 +137,7 @@ impl StepTimer {
         Self { timings: Some(Arc::clone(timings)), every, seeks_left: left, nexts_left: left }
     }
 
-    /// Counts a step. If it is to be timed, it is the caller's to take it once more between `begun` and
-    /// `end`: so the steps that are not timed pay a decrement, and no more.
+    /// Counts a step, and says whether it is to be timed, from `begun` to `end`.
     #[inline]
     pub(crate) fn due(&mut self, step: Step) -> bool {
         let left = self.left(step);
@@ -154,10 +153,10 @@ impl StepTimer {
         }
     }
 
-    /// Begins the next count; the step that is due is taken, and counted, once more.
+    /// Begins the next count.
     #[cold]
     fn rewind(&mut self, step: Step) -> bool {
-        *self.left(step) = self.every + 1;
+        *self.left(step) = self.every;
         self.timings.is_some()
     }
 
