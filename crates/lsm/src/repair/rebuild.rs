@@ -244,7 +244,11 @@ impl Repair<'_> {
             // A loaded table that overlaps nothing keeps the number 0 for one run more.
             while merge.valid() && writer.estimated_bytes() < options.table_bytes {
                 let (key, trailer) = (merge.key(), merge.trailer());
-                if retain.verdict(key, trailer) == Verdict::Keep {
+                let Some(verdict) = retain.checked_verdict(key, trailer) else {
+                    let expected = format!("ascending entries, at \"{}\"", key.escape_ascii());
+                    return Err(Error::corruption(self.path, 0, expected));
+                };
+                if verdict == Verdict::Keep {
                     writer.add(key, trailer, merge.value())?;
                 }
                 merge.next()?;

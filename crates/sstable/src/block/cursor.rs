@@ -123,8 +123,11 @@ impl Position {
     fn read(&mut self, view: View<'_>, at: usize) -> Option<()> {
         let keys = view.keys();
         let Head { shared, tail_at, end, value_len } = head(keys, at, view.layout.value_len)?;
+        if shared > self.key_bytes {
+            return None;
+        }
         let bytes = shared + (end - tail_at);
-        if shared > self.key_bytes || !View::key_fits(bytes) {
+        if !View::key_fits(bytes) {
             return None;
         }
         self.repeats = bytes == self.key_bytes

@@ -155,10 +155,10 @@ pub(crate) fn head(keys: &[u8], at: usize, equal_len: Option<usize>) -> Option<H
     let (mut shared, mut unshared) = (lens >> 4, lens & 0xf);
     let mut at = at + 1;
     if shared == NIBBLE_FULL {
-        shared += long(keys, &mut at)?;
+        shared = shared.checked_add(long(keys, &mut at)?)?;
     }
     if unshared == NIBBLE_FULL {
-        unshared += long(keys, &mut at)?;
+        unshared = unshared.checked_add(long(keys, &mut at)?)?;
     }
     let value_len = match equal_len {
         Some(bytes) => bytes,
@@ -273,5 +273,21 @@ impl<'a> View<'a> {
     #[inline]
     pub(crate) fn key_fits(bytes: usize) -> bool {
         bytes <= KEY_BYTES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by fuzzing: 15 and the largest number made a length of 14, or a panic.
+    #[test]
+    fn lengths_that_do_not_fit_a_number_are_no_entry() {
+        let mut largest = Vec::new();
+        varint::put(&mut largest, u64::MAX);
+        for lens in [0xf0, 0x0f, 0xff] {
+            let keys = [&[lens][..], &largest, &largest, &[0; 32]].concat();
+            assert!(head(&keys, 0, Some(0)).is_none(), "{lens:#x}");
+        }
     }
 }
