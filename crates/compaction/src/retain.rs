@@ -109,8 +109,8 @@ impl Retain {
         self.checked_verdict(key, trailer).expect("entries come in stored order")
     }
 
-    /// Returns whether the next entry of the merge survives; `None`, and nothing has changed, if it is
-    /// not one that can come next in stored order: for entries whose order is a file's word.
+    /// Returns whether the next entry of the merge survives; `None`, and nothing has changed, if
+    /// it cannot come next in stored order: for entries whose order is a file's word.
     pub fn checked_verdict(&mut self, key: &[u8], trailer: Trailer) -> Option<Verdict> {
         let again = self.last.filter(|_| key == self.key.as_slice());
         match again {

@@ -117,8 +117,9 @@ pub(crate) enum Step {
     Next,
 }
 
-/// Says which steps of a cursor are timed: one of so many. It counts by itself, down from where the count
-/// of cursors stood when its own began, so that short ones together are sampled as often as a long one.
+/// Says which steps of a cursor are timed: one of so many. It counts by itself, down from where
+/// the count of cursors stood when its own began, so that short ones together are sampled as often
+/// as a long one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StepTimer {
     /// `None` if nothing is timed.

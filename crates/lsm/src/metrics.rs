@@ -100,8 +100,8 @@ impl Counters {
         }
     }
 
-    /// Takes note of a scan or cursor that begins; returns how many had begun before, by the threads
-    /// that share this one's line.
+    /// Takes note of a scan or cursor that begins; returns how many had begun before, by the
+    /// threads that share this one's line.
     pub(crate) fn scanned(&self) -> u64 {
         // ORDERING: Relaxed; a statistic publishes nothing.
         self.line().scans.fetch_add(1, Ordering::Relaxed)
