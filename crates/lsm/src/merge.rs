@@ -129,7 +129,27 @@ impl Job<'_> {
             }
             merged.next()?;
         }
-        outputs.finish()
+        self.within_inputs(outputs.finish()?)
+    }
+
+    /// The tables, if they stay within the inputs' ranges, as those of sound inputs do.
+    fn within_inputs(&self, tables: Tables) -> Result<Tables> {
+        let version = &self.family.version;
+        let inputs: Tables =
+            self.plan.inputs.iter().flat_map(|input| input_tables(version, input)).collect();
+        let smallest = inputs.iter().map(|file| file.smallest()).min();
+        let largest = inputs.iter().map(|file| file.largest()).max();
+        let leaves = |file: &Arc<TableFile>| {
+            Some(file.smallest()) < smallest || Some(file.largest()) > largest
+        };
+        if !tables.iter().any(leaves) {
+            return Ok(tables);
+        }
+        retire_all(&tables);
+        let path = inputs.first().map_or(&self.inner.path, |file| file.path());
+        let expected =
+            "the entries of this table, and of those merged with it, within their ranges";
+        Err(Error::corruption(path, 0, expected))
     }
 
     /// The error of an input whose entries do not ascend, though its blocks are what was written.
@@ -146,16 +166,20 @@ impl Job<'_> {
     }
 }
 
-/// The tables that a plan takes from one run, as a cursor.
-fn input_cursor(version: &Version, input: &Input, read: ReadOptions) -> Source {
+/// The tables that a plan takes from one run.
+fn input_tables<'v>(
+    version: &'v Version,
+    input: &'v Input,
+) -> impl Iterator<Item = Arc<TableFile>> + 'v {
     let level = version.shape.level(input.level);
     let rank = level.position(input.run_id).expect("a checked plan's runs are there");
-    let tables: Arc<[_]> = version.levels[input.level][rank]
-        .tables
-        .iter()
-        .filter(|file| input.table_ids.contains(&file.info().id))
-        .cloned()
-        .collect();
+    let tables = version.levels[input.level][rank].tables.iter();
+    tables.filter(|file| input.table_ids.contains(&file.info().id)).cloned()
+}
+
+/// The same, as a cursor.
+fn input_cursor(version: &Version, input: &Input, read: ReadOptions) -> Source {
+    let tables: Arc<[_]> = input_tables(version, input).collect();
     let all = 0..tables.len();
     Source::Run(RunCursor::new((tables, all), read))
 }
