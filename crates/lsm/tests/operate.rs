@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use lsm::{Damage, Db, Error, FamilyOptions, Options, ReadOnly, ReadOnlyOptions, Scan};
 
@@ -43,7 +43,7 @@ fn a_checkpoint_is_one_moment_while_writers_go_on() {
     let folder = temporary();
     let db = Db::open(folder.path().join("db"), small()).expect("open");
     let other = db.create_family("other", FamilyOptions::default()).expect("family");
-    let done = AtomicBool::new(false);
+    let (done, written) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // Each batch writes one number in two places of two families.
@@ -53,6 +53,7 @@ fn a_checkpoint_is_one_moment_while_writers_go_on() {
                 batch.put(b"last", n.to_le_bytes()).put(&key, vec![b'v'; 100]);
                 batch.put_in(&other, b"last", n.to_le_bytes());
                 db.write(batch).expect("write");
+                written.store(n + 1, Ordering::Relaxed);
                 if done.load(Ordering::Relaxed) {
                     break;
                 }
@@ -60,6 +61,11 @@ fn a_checkpoint_is_one_moment_while_writers_go_on() {
         });
         let mut before = None;
         for round in 0..5 {
+            // One write may be in the checkpoint before and not be counted yet.
+            let seen = written.load(Ordering::Relaxed);
+            while written.load(Ordering::Relaxed) < seen + 2 {
+                std::thread::yield_now();
+            }
             let path = folder.path().join(format!("checkpoint{round}"));
             let report = db.checkpoint(&path).expect("checkpoint");
             assert!(report.linked + report.copied > 0 && report.bytes > 0, "{report:?}");
