@@ -355,6 +355,8 @@ impl Db {
     /// # Errors
     /// [`Error::FamilyExists`]; a name that is empty or over 255 bytes; options outside their
     /// ranges; a manifest that cannot be written.
+    ///
+    /// [`Error::FamilyExists`]: crate::Error::FamilyExists
     pub fn create_family(&self, name: &str, options: FamilyOptions) -> Result<Family> {
         family::create(self.inner(), name, options)
     }
@@ -376,6 +378,8 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::FamilyDropped`] if there is none of this name; the default family stays.
+    ///
+    /// [`Error::FamilyDropped`]: crate::Error::FamilyDropped
     pub fn drop_family(&self, name: &str) -> Result<()> {
         family::drop_family(self.inner(), name)
     }
@@ -390,6 +394,8 @@ impl Db {
     ///
     /// # Errors
     /// A failed sync of the log.
+    ///
+    /// [`Error::Closed`]: crate::Error::Closed
     pub fn close(self) -> Result<()> {
         close(self.inner())
     }
