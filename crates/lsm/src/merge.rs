@@ -154,13 +154,10 @@ impl Job<'_> {
 
     /// The error of an input whose entries do not ascend, though its blocks are what was written.
     fn out_of_order(&self, input: Option<usize>, key: &[u8]) -> Error {
-        let version = &self.family.version;
-        let run = input.and_then(|rank| self.plan.inputs.get(rank)).and_then(|input| {
-            let rank = version.shape.level(input.level).position(input.run_id)?;
-            version.levels.get(input.level)?.get(rank)
-        });
-        let file = run.and_then(|run| run.find(key).or(run.tables.first()));
-        let path = file.map_or(&self.inner.path, |file| file.path());
+        let input = input.and_then(|rank| self.plan.inputs.get(rank));
+        let tables = || input.into_iter().flat_map(|i| input_tables(&self.family.version, i));
+        let file = tables().find(|file| file.largest() >= key).or_else(|| tables().last());
+        let path = file.as_ref().map_or(&self.inner.path, |file| file.path());
         let expected = format!("entries in ascending order, at \"{}\"", key.escape_ascii());
         Error::corruption(path, 0, expected)
     }
