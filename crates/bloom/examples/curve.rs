@@ -2,7 +2,7 @@
 //! docs.
 //!
 //! `cargo run --release -p bloom --example curve -- plot docs/bloom-rates.svg`: the plot, in
-//! seconds. `cargo run --release -p bloom --example curve -- tables`: the tables of
+//! seconds. `cargo run --release -p bloom --example curve -- tables [KIND]`: the tables of
 //! `src/sizing.rs`, in minutes.
 
 #![expect(clippy::print_stdout, reason = "prints what it measured")]
@@ -20,8 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
         (Some("plot"), Some(path)) => std::fs::write(path, plot()?)?,
-        (Some("tables"), None) => tables()?,
-        _ => return Err("say `plot FILE` or `tables`".into()),
+        (Some("tables"), kind) => tables(kind.as_deref())?,
+        _ => return Err("say `plot FILE` or `tables [KIND]`".into()),
     }
     Ok(())
 }
@@ -54,13 +54,23 @@ impl Keys {
 }
 
 /// For each half bit, the better of the two numbers of probes that theory likes best.
-fn tables() -> Result<(), Box<dyn Error>> {
+fn tables(only: Option<&str>) -> Result<(), Box<dyn Error>> {
     let mut keys = Keys::new();
-    for (kind, probes_max) in [(Kind::DoubleProbe, 8), (Kind::Blocked, 16), (Kind::Standard, 18)] {
+    let kinds = [
+        (Kind::DoubleProbe, 1..=8),
+        (Kind::Blocked, 1..=16),
+        (Kind::Standard, 1..=18),
+        (Kind::SplitBlock, 8..=8),
+    ];
+    for (kind, probes) in kinds {
+        if only.is_some_and(|only| only != format!("{kind:?}")) {
+            continue;
+        }
         println!("{kind:?}");
         for half_bits in 1..=48 {
             let bits = f64::from(half_bits) / 2.0;
-            let mut candidates: Vec<(f64, u8)> = (1..=probes_max)
+            let mut candidates: Vec<(f64, u8)> = probes
+                .clone()
                 .map(|probes| (theory::rate(kind, bits, probes.into()), probes))
                 .collect();
             candidates.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -91,6 +101,7 @@ fn plot() -> Result<String, Box<dyn Error>> {
     let kinds = [
         (Kind::DoubleProbe, "#c0392b", "double probe"),
         (Kind::Blocked, "#e08e0b", "blocked"),
+        (Kind::SplitBlock, "#8e44ad", "split block"),
         (Kind::Standard, "#2471a3", "standard"),
         (Kind::Ribbon, "#1e8449", "ribbon"),
     ];
@@ -112,8 +123,8 @@ fn plot() -> Result<String, Box<dyn Error>> {
         line(&mut svg, (colour, "none"), points.into_iter())?;
         legend(&mut svg, rank, (colour, "none"), name)?;
     }
-    legend(&mut svg, 4, ("#888", "6 4"), "bound, any Bloom filter")?;
-    legend(&mut svg, 5, ("#888", "2 3"), "bound, any filter")?;
+    legend(&mut svg, 5, ("#888", "6 4"), "bound, any Bloom filter")?;
+    legend(&mut svg, 6, ("#888", "2 3"), "bound, any filter")?;
     svg.push_str("</svg>\n");
     Ok(svg)
 }

@@ -1,6 +1,12 @@
 //! A buffer that puts a filter's lines on cache lines.
+//!
+//! 1. `first` points at `len` bytes of the heap or of the pages, which nobody writes, moves or
+//!    frees before the buffer is dropped. So a lookup finds them without asking where they live.
+
+#![expect(unsafe_code, reason = "a pointer into memory that the same value owns")]
 
 use std::fmt;
+use std::ptr::NonNull;
 
 use crate::format::HEADER_BYTES;
 
@@ -13,17 +19,19 @@ const CACHE_LINE_BYTES: usize = 64;
 /// memory, and a filter of many small pages an address translation besides. Worth the copy for
 /// filters that outlive a few lookups and do not fit the caches.
 pub struct AlignedBytes {
-    store: Store,
-    start: usize,
+    first: NonNull<u8>,
     len: usize,
+    /// Owns the bytes, or has none.
+    _heap: Vec<u8>,
+    /// Owns the bytes if the heap has none.
+    #[cfg(feature = "huge-pages")]
+    _pages: Option<memmap2::MmapMut>,
 }
 
-/// Where the bytes live.
-enum Store {
-    Heap(Vec<u8>),
-    #[cfg(feature = "huge-pages")]
-    Pages(memmap2::MmapMut),
-}
+// SAFETY: the bytes are owned and, by invariant 1, never written.
+unsafe impl Send for AlignedBytes {}
+// SAFETY: as above.
+unsafe impl Sync for AlignedBytes {}
 
 /// From here on a copy gets a mapping of its own, which the kernel aligns to huge pages.
 #[cfg(feature = "huge-pages")]
@@ -33,19 +41,31 @@ impl AlignedBytes {
     /// Copies the bytes of a filter.
     #[must_use]
     pub fn copy_of(bytes: &[u8]) -> Self {
-        let len = bytes.len();
         #[cfg(feature = "huge-pages")]
         if let Some(pages) = huge_pages(bytes) {
-            return Self { store: Store::Pages(pages), start: PAGE_START, len };
+            let first = pages.get(PAGE_START..).map_or(NonNull::dangling(), first_of);
+            return Self { first, len: bytes.len(), _heap: Vec::new(), _pages: Some(pages) };
         }
+        let len = bytes.len();
         let mut heap: Vec<u8> = Vec::with_capacity(len + CACHE_LINE_BYTES);
         let body = heap.as_ptr().addr() + HEADER_BYTES;
         let start = body.next_multiple_of(CACHE_LINE_BYTES) - body;
         // Neither call reallocates: there is room.
         heap.resize(start, 0);
         heap.extend_from_slice(bytes);
-        Self { store: Store::Heap(heap), start, len }
+        let first = heap.get(start..).map_or(NonNull::dangling(), first_of);
+        Self {
+            first,
+            len,
+            _heap: heap,
+            #[cfg(feature = "huge-pages")]
+            _pages: None,
+        }
     }
+}
+
+fn first_of(bytes: &[u8]) -> NonNull<u8> {
+    NonNull::from(bytes).cast()
 }
 
 /// Where in a page a header begins whose body follows on a cache line.
@@ -68,16 +88,8 @@ fn huge_pages(bytes: &[u8]) -> Option<memmap2::MmapMut> {
 impl AsRef<[u8]> for AlignedBytes {
     #[inline]
     fn as_ref(&self) -> &[u8] {
-        #[cfg_attr(
-            not(feature = "huge-pages"),
-            expect(clippy::infallible_destructuring_match, reason = "one variant without pages")
-        )]
-        let store: &[u8] = match &self.store {
-            Store::Heap(heap) => heap,
-            #[cfg(feature = "huge-pages")]
-            Store::Pages(pages) => pages,
-        };
-        store.get(self.start..self.start + self.len).unwrap_or(&[])
+        // SAFETY: invariant 1; the borrow is of `self`, which owns the bytes.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }
     }
 }
 

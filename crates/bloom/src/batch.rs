@@ -4,9 +4,10 @@
 #![deny(clippy::indexing_slicing)]
 
 use crate::Kind;
-use crate::format::Shape;
+use crate::format::{Shape, body_of};
 use crate::probe::{
-    LINE_BYTES, StandardWalk, all_set, blocked, double, double_probe, line_of, set, standard,
+    BLOCK_BYTES, LINE_BYTES, StandardWalk, all_set, blocked, double, double_probe, line_of, set,
+    split, standard,
 };
 use crate::ribbon;
 use crate::simd::{Core, prefetch};
@@ -29,11 +30,16 @@ pub(crate) fn is_whole(core: &Core, body: &[u8]) -> bool {
 }
 
 /// The answer of a filter without a body.
-pub(crate) fn bare(core: &Core, _body: &[u8], _hash: u64) -> bool {
+pub(crate) fn bare(core: &Core, _bytes: &[u8], _hash: u64) -> bool {
     core.shape.keys != 0
 }
 
-/// Returns whether the filter may contain `hash`.
+/// Returns whether the filter of these `bytes`, header included, may contain `hash`.
+pub(crate) fn one(core: &Core, bytes: &[u8], hash: u64) -> bool {
+    contains(core, body_of(bytes), hash)
+}
+
+/// Returns whether the filter with this `body` may contain `hash`.
 #[inline(always)]
 pub(crate) fn contains(core: &Core, body: &[u8], hash: u64) -> bool {
     match core.shape.kind {
@@ -58,6 +64,12 @@ pub(crate) fn contains(core: &Core, body: &[u8], hash: u64) -> bool {
             Some((words, spot)) => ribbon::matches(words, &spot),
             None => true,
         },
+        Kind::SplitBlock => {
+            match body.as_chunks::<BLOCK_BYTES>().0.get(line_of(hash, core.shape.units)) {
+                Some(block) => all_set(block.as_chunks::<8>().0, split(hash)),
+                None => true,
+            }
+        }
     }
 }
 
@@ -129,7 +141,8 @@ fn standard_chunk(core: &Core, body: &[u8], hashes: &[u64; CHUNK], answers: &mut
 
 /// Answers for all `hashes`.
 #[inline(always)]
-pub(crate) fn contains_many(core: &Core, body: &[u8], hashes: &[u64], answers: &mut [bool]) {
+pub(crate) fn contains_many(core: &Core, bytes: &[u8], hashes: &[u64], answers: &mut [bool]) {
+    let body = body_of(bytes);
     if core.shape.kind == Kind::Ribbon {
         return ribbon::each_spot(core, body, hashes, |i, words, spot| {
             if let Some(answer) = answers.get_mut(i) {
@@ -144,24 +157,24 @@ pub(crate) fn contains_many(core: &Core, body: &[u8], hashes: &[u64], answers: &
             standard_chunk(core, body, hashes, answers);
         } else {
             prefetch_lines(&core.shape, body, hashes);
-            contains_few(core, body, hashes, answers);
+            contains_few(core, bytes, hashes, answers);
         }
     }
-    contains_few(core, body, few, few_answers);
+    contains_few(core, bytes, few, few_answers);
 }
 
-/// Calls `set` with the line of each of `hashes` in a filter of lines.
+/// Calls `set` with the line, or block, of `BYTES` bytes of each of `hashes`.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(crate) fn each_line(
+pub(crate) fn each_line<const BYTES: usize>(
     shape: &Shape,
     body: &mut [u8],
     hashes: &[u64],
-    set: impl Fn(&mut [u8; LINE_BYTES], u64),
+    set: impl Fn(&mut [u8; BYTES], u64),
 ) {
     for hashes in hashes.chunks(CHUNK) {
         prefetch_lines(shape, body, hashes);
-        let (lines, _) = body.as_chunks_mut::<LINE_BYTES>();
+        let (lines, _) = body.as_chunks_mut::<BYTES>();
         for &hash in hashes {
             if let Some(line) = lines.get_mut(line_of(hash, shape.units)) {
                 set(line, hash);
@@ -172,9 +185,9 @@ pub(crate) fn each_line(
 
 /// Answers for a few `hashes` one by one.
 #[inline(always)]
-pub(crate) fn contains_few(core: &Core, body: &[u8], hashes: &[u64], answers: &mut [bool]) {
+pub(crate) fn contains_few(core: &Core, bytes: &[u8], hashes: &[u64], answers: &mut [bool]) {
     for (answer, hash) in answers.iter_mut().zip(hashes) {
-        *answer = core.contains(body, *hash);
+        *answer = core.contains(bytes, *hash);
     }
 }
 
@@ -188,13 +201,21 @@ pub(crate) fn is_large(body: &[u8]) -> bool {
 /// not depend on each other and overlap as they are.
 #[inline(always)]
 pub(crate) fn prefetch_lines(shape: &Shape, body: &[u8], hashes: &[u64]) {
-    if is_large(body) && shape.kind != Kind::Standard {
-        let lines = body.as_chunks::<LINE_BYTES>().0;
-        for &hash in hashes {
-            if let Some(line) = lines.get(line_of(hash, shape.units)) {
-                prefetch(line);
-            }
-        }
+    if !is_large(body) {
+        return;
+    }
+    match shape.kind {
+        Kind::Standard => {}
+        Kind::SplitBlock => prefetch_units::<BLOCK_BYTES>(shape, body, hashes),
+        _ => prefetch_units::<LINE_BYTES>(shape, body, hashes),
+    }
+}
+
+#[inline(always)]
+fn prefetch_units<const BYTES: usize>(shape: &Shape, body: &[u8], hashes: &[u64]) {
+    let (units, _) = body.as_chunks::<BYTES>();
+    for &hash in hashes {
+        units.get(line_of(hash, shape.units)).into_iter().for_each(prefetch);
     }
 }
 
@@ -209,15 +230,29 @@ pub(crate) fn insert_many(shape: &Shape, body: &mut [u8], hashes: &[u64]) {
             (Kind::DoubleProbe, 4) => insert_double::<4>(shape, body, hashes),
             (Kind::DoubleProbe, 5) => insert_double::<5>(shape, body, hashes),
             (Kind::DoubleProbe, n) => insert_lines(shape, body, hashes, |hash| double(hash, n)),
-            (Kind::Standard, n) => {
-                let (words, _) = body.as_chunks_mut::<8>();
+            (Kind::Standard, 6) => insert_standard(shape, body, hashes, 6),
+            (Kind::Standard, 7) => insert_standard(shape, body, hashes, 7),
+            (Kind::Standard, 8) => insert_standard(shape, body, hashes, 8),
+            (Kind::Standard, n) => insert_standard(shape, body, hashes, n),
+            (Kind::SplitBlock, _) => {
+                let (blocks, _) = body.as_chunks_mut::<BLOCK_BYTES>();
                 for &hash in hashes {
-                    set(words, standard(hash, n, shape.units));
+                    if let Some(block) = blocks.get_mut(line_of(hash, shape.units)) {
+                        set(block.as_chunks_mut::<8>().0, split(hash));
+                    }
                 }
             }
             (_, 6) => insert_lines(shape, body, hashes, |hash| blocked(hash, 6)),
             (_, n) => insert_lines(shape, body, hashes, |hash| blocked(hash, n)),
         }
+    }
+}
+
+#[inline(always)]
+fn insert_standard(shape: &Shape, body: &mut [u8], hashes: &[u64], probes: u8) {
+    let (words, _) = body.as_chunks_mut::<8>();
+    for &hash in hashes {
+        set(words, standard(hash, probes, shape.units));
     }
 }
 

@@ -108,14 +108,15 @@ pub fn build(kind: Kind, bits_per_key: f64, hashes: &[u64]) -> Vec<u8> {
 }
 
 /// Builds a Bloom filter with a number of probes of the caller's choice, to study the layouts;
-/// [`build`] knows the best number. A ribbon has no probes and is built as by [`build`].
+/// [`build`] knows the best number. A ribbon has no probes and a split block always eight: they are
+/// built as by [`build`].
 ///
 /// # Panics
 /// If the filter is larger than the address space, or `probes` is 0 or more than the layout has.
 #[must_use]
 pub fn build_with_probes(kind: Kind, bits_per_key: f64, probes: u8, hashes: &[u64]) -> Vec<u8> {
-    if kind == Kind::Ribbon {
-        return build_ribbon(bits_per_key, hashes);
+    if kind == Kind::Ribbon || kind == Kind::SplitBlock {
+        return build(kind, bits_per_key, hashes);
     }
     assert!((1..=format::probes_max(kind)).contains(&probes), "probes out of range");
     let mut shape = plan(kind, bits_per_key, hashes.len() as u64);
@@ -177,7 +178,11 @@ pub(crate) fn plan(kind: Kind, bits_per_key: f64, keys: u64) -> Shape {
         return shape;
     }
     let bits_per_key = bits_per_key.min(BITS_PER_KEY_MAX);
-    let unit_bits = if kind == Kind::Standard { 64.0 } else { 512.0 };
+    let unit_bits = match kind {
+        Kind::Standard => 64.0,
+        Kind::SplitBlock => 256.0,
+        _ => 512.0,
+    };
     let units = (keys as f64 * bits_per_key / unit_bits).ceil().clamp(1.0, f64::from(u32::MAX));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped above")]
     let units = units as u32;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::builder::plan;
 use crate::format::{HEADER_BYTES, Shape};
-use crate::probe::{blocked, double, line_of, standard};
+use crate::probe::{blocked, double, line_of, split, standard};
 use crate::{Kind, hash_key, simd};
 
 /// Keys whose lines are asked for before the first bit is set.
@@ -60,6 +60,7 @@ impl SharedBuilder {
         let shape = plan(kind, bits_per_key, expected_keys.max(1));
         let lines = match kind {
             Kind::Standard => shape.units.div_ceil(8),
+            Kind::SplitBlock => shape.units.div_ceil(2),
             _ => shape.units,
         };
         Some(Self { shape, lines: (0..lines).map(|_| Line::default()).collect() })
@@ -79,6 +80,13 @@ impl SharedBuilder {
             Kind::Standard => {
                 for (word, mask) in standard(hash, probes, units) {
                     self.word(word).inspect(|word| set(word, mask));
+                }
+            }
+            Kind::SplitBlock => {
+                if let Some(words) = self.block(hash) {
+                    for (word, mask) in split(hash) {
+                        set(&words[word & 3], mask);
+                    }
                 }
             }
             _ => self.set_in_line(hash, blocked(hash, probes)),
@@ -107,6 +115,9 @@ impl SharedBuilder {
             Kind::DoubleProbe => self.all_in_line(hash, double(hash, probes)),
             Kind::Standard => standard(hash, probes, units)
                 .all(|(word, mask)| self.word(word).is_none_or(|word| is_set(word, mask))),
+            Kind::SplitBlock => self
+                .block(hash)
+                .is_none_or(|words| split(hash).all(|(word, mask)| is_set(&words[word & 3], mask))),
             _ => self.all_in_line(hash, blocked(hash, probes)),
         }
     }
@@ -127,12 +138,8 @@ impl SharedBuilder {
     /// [`build`](crate::build) makes of the same keys, if they were as many as expected.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
-        let words = if self.shape.kind == Kind::Standard {
-            self.shape.units as usize
-        } else {
-            self.lines.len() * 8
-        };
-        let mut bytes = vec![0; HEADER_BYTES + words * 8];
+        let body_bytes = usize::try_from(self.shape.body_bytes()).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; HEADER_BYTES + body_bytes];
         let (_, body) = bytes.split_at_mut(HEADER_BYTES);
         let all = self.lines.iter().flat_map(|line| &line.0);
         for (out, word) in body.as_chunks_mut::<8>().0.iter_mut().zip(all) {
@@ -146,10 +153,13 @@ impl SharedBuilder {
 
     #[inline(always)]
     fn prefetch(&self, hash: u64) {
-        if self.shape.kind != Kind::Standard
-            && let Some(line) = self.lines.get(line_of(hash, self.shape.units))
-        {
-            simd::prefetch(line);
+        match self.shape.kind {
+            Kind::Standard => {}
+            Kind::SplitBlock => self.block(hash).into_iter().for_each(simd::prefetch),
+            _ => {
+                let line = self.lines.get(line_of(hash, self.shape.units));
+                line.into_iter().for_each(simd::prefetch);
+            }
         }
     }
 
@@ -168,6 +178,14 @@ impl SharedBuilder {
             Some(Line(words)) => probes.all(|(word, mask)| is_set(&words[word & 7], mask)),
             None => true,
         }
+    }
+
+    /// The block of `hash`: half a line.
+    #[inline(always)]
+    fn block(&self, hash: u64) -> Option<&[AtomicU64; 4]> {
+        let block = line_of(hash, self.shape.units);
+        let (halves, _) = self.lines.get(block / 2)?.0.as_chunks::<4>();
+        halves.get(block % 2)
     }
 
     #[inline(always)]

@@ -296,8 +296,7 @@ impl Layer {
     }
 
     fn may_contain(&self, hash: u64) -> bool {
-        let (_, body) = self.bytes.split_at(HEADER_BYTES);
-        self.core.contains(body, hash)
+        self.core.contains(&self.bytes, hash)
     }
 
     fn sealed_bytes(&self) -> usize {

@@ -2,7 +2,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
-use crate::format::{HEADER_BYTES, Shape};
+use crate::format::{Shape, body_of};
 use crate::simd::{Core, Isa};
 use crate::{DecodeError, Kind, PrefixRule, format, hash_key, hash_prefix, ribbon, sizing};
 
@@ -38,8 +38,7 @@ impl<B: AsRef<[u8]>> Filter<B> {
         let shape = Shape::read(all)?;
         let mut ribbon = ribbon::Layout::default();
         if shape.kind == Kind::Ribbon && shape.units != 0 {
-            let body = all.get(HEADER_BYTES..).unwrap_or(&[]);
-            ribbon = ribbon::Layout::read(body, shape.probes, shape.seed)?;
+            ribbon = ribbon::Layout::read(body_of(all), shape.probes, shape.seed)?;
         }
         Ok(Self { core: Core::new(shape, ribbon, Isa::detect()), bytes })
     }
@@ -52,9 +51,9 @@ impl<B: AsRef<[u8]>> Filter<B> {
 
     /// Returns `false` if the key whose [`hash_key`] is `hash` is certainly not in the set.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn may_contain_hash(&self, hash: u64) -> bool {
-        self.core.contains(self.body(), hash)
+        self.core.contains(self.bytes.as_ref(), hash)
     }
 
     /// Returns `false` if certainly no key that starts with `prefix` is in the set.
@@ -78,7 +77,7 @@ impl<B: AsRef<[u8]>> Filter<B> {
     /// If the two slices differ in length.
     pub fn may_contain_hashes(&self, hashes: &[u64], answers: &mut [bool]) {
         assert_eq!(hashes.len(), answers.len(), "one answer for each hash");
-        self.core.contains_many(self.body(), hashes, answers);
+        self.core.contains_many(self.bytes.as_ref(), hashes, answers);
     }
 
     /// Returns the kind of the filter.
@@ -126,10 +125,5 @@ impl<B: AsRef<[u8]>> Filter<B> {
     /// Gives the bytes back.
     pub fn into_inner(self) -> B {
         self.bytes
-    }
-
-    #[inline(always)]
-    fn body(&self) -> &[u8] {
-        self.bytes.as_ref().get(HEADER_BYTES..).unwrap_or(&[])
     }
 }

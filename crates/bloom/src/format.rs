@@ -2,7 +2,8 @@
 //!
 //!   magic: u32 = "BLMF" | version: u8 | kind: u8 | probes: u8 | seed: u8
 //!   keys: u64 | units: u32 | prefixes: u32 | zero: u64 * 2 | checksum: u64
-//!   body: units * 64 bytes (double probe, blocked), units * 8 bytes (standard, ribbon)
+//!   body: units * 64 bytes (double probe, blocked), units * 32 bytes (split block),
+//!         units * 8 bytes (standard, ribbon)
 //!
 //! 1. `checksum` is XXH3-64 of the body, seeded with the XXH3-64 of the 40 header bytes before it.
 //! 2. `probes = 0` with no body says *maybe* to every key; `keys = 0` with no body says *no*.
@@ -52,6 +53,7 @@ impl Shape {
     pub(crate) fn body_bytes(&self) -> u64 {
         let unit = match self.kind {
             Kind::DoubleProbe | Kind::Blocked => probe::LINE_BYTES as u64,
+            Kind::SplitBlock => probe::BLOCK_BYTES as u64,
             Kind::Standard | Kind::Ribbon => 8,
         };
         u64::from(self.units) * unit
@@ -115,6 +117,9 @@ impl Shape {
         if self.probes > probes_max(self.kind) {
             return Err(DecodeError::Field("more probes than the layout has"));
         }
+        if self.kind == Kind::SplitBlock && self.units != 0 && self.probes != probe::SPLIT_PROBES {
+            return Err(DecodeError::Field("a split block has eight probes"));
+        }
         Ok(())
     }
 }
@@ -126,7 +131,14 @@ pub(crate) fn probes_max(kind: Kind) -> u8 {
         Kind::Blocked => probe::BLOCKED_PROBES_MAX,
         Kind::Standard => probe::STANDARD_PROBES_MAX,
         Kind::Ribbon => ribbon::COLUMNS_MAX,
+        Kind::SplitBlock => probe::SPLIT_PROBES,
     }
+}
+
+/// The body of a filter's `bytes`; nothing if even the header is cut.
+#[inline(always)]
+pub(crate) fn body_of(bytes: &[u8]) -> &[u8] {
+    bytes.get(HEADER_BYTES..).unwrap_or(&[])
 }
 
 /// Checks the checksum of bytes whose header was read.

@@ -5,9 +5,9 @@
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Kind {
-    /// One cache line a key, two bits of one 64-bit word a probe. The fastest to build, and at 10
-    /// bits a key for 1 % as small as any Bloom filter that touches a single line. Use it unless
-    /// there is a reason not to.
+    /// One cache line a key, two bits of one 64-bit word a probe. At 10 bits a key for 1 % as small
+    /// as any Bloom filter that touches a single line, and fast to build, also by several threads.
+    /// Use it unless there is a reason not to.
     #[default]
     DoubleProbe = 1,
     /// The textbook filter: bits anywhere, one cache line a probe. 9.6 bits a key for 1 %.
@@ -19,11 +19,16 @@ pub enum Kind {
     /// Costs ten times as much to build and holds all keys' hashes while it does; for large,
     /// long-lived sets.
     Ribbon = 4,
+    /// Half a cache line a key, one bit in each of its eight words of 32 bits: the fastest to build
+    /// and to ask, and 10.5 bits a key for 1 %. From 12 bits on the others are ahead by more. The
+    /// body is the bitset of a Parquet split-block filter.
+    SplitBlock = 5,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: &[Self] = &[Self::DoubleProbe, Self::Standard, Self::Blocked, Self::Ribbon];
+    pub const ALL: &[Self] =
+        &[Self::DoubleProbe, Self::Standard, Self::Blocked, Self::Ribbon, Self::SplitBlock];
 
     /// Returns the kind whose number on disk is `number`.
     #[must_use]

@@ -11,13 +11,35 @@
 //! Blocked: `probes` bits anywhere in the line.
 //!   bit of probe i = top nine bits of x * G^i mod 2^32
 //!
+//! Split block: one bit in each of the eight 32-bit words of a block, which is half a line.
+//!   bit in word i = top five bits of x * S[i] mod 2^32
+//!
 //! Standard: `probes` bits anywhere in the filter, one cache line each.
 //!   h[0] = hash, h[i + 1] = rotate(h[i] + hash * H, 5), bit of probe i = h[i] * bits / 2^64
 //!
-//! Sources: Bloom (1970); blocked filters (Putze, Sanders, Singler, 2007); bits from one
+//! Sources: Bloom (1970); blocked filters (Putze, Sanders, Singler, 2007); split blocks and their
+//! multipliers S (Apache Impala, then Parquet, 2018; Lang and others, 2019); bits from one
 //! multiplication a probe (FastLocalBloom of RocksDB, Dillinger, 2019); many probes from two hashes
 //! (Kirsch, Mitzenmacher, 2006); two bits of one word a probe: the "SpeedDB" filter of the project
 //! report that this crate started from (2025).
+
+/// Bytes of a block of a split-block filter.
+pub(crate) const BLOCK_BYTES: usize = 32;
+
+/// Split block: one bit in each word of a block, never fewer.
+pub(crate) const SPLIT_PROBES: u8 = 8;
+
+/// The multipliers of split blocks, as Parquet takes them.
+pub(crate) const SALTS: [u32; SPLIT_PROBES as usize] = [
+    0x47b6_137b,
+    0x4497_4d91,
+    0x8824_ad5b,
+    0xa2b7_289d,
+    0x7054_95c7,
+    0x2df1_424b,
+    0x9efc_4947,
+    0x5c6b_fb31,
+];
 
 /// Bytes of a line.
 pub(crate) const LINE_BYTES: usize = 64;
@@ -119,8 +141,8 @@ pub(crate) fn double_places(hash: u64) -> &'static [u64; 4] {
     &PLACES[(low(hash) >> 27) as usize]
 }
 
-/// Returns which of `lines` lines belongs to `hash`: a multiplication instead of a division
-/// (Lemire, 2016).
+/// Returns which of `lines` lines, or blocks, belongs to `hash`: a multiplication instead of a
+/// division (Lemire, 2016).
 #[inline(always)]
 pub(crate) fn line_of(hash: u64, lines: u32) -> usize {
     (((hash >> 32) * u64::from(lines)) >> 32) as usize
@@ -153,6 +175,16 @@ pub(crate) fn blocked(hash: u64, probes: u8) -> impl Iterator<Item = (usize, u64
     })
 }
 
+/// Returns the four words of a split block, as numbers, and their masks of two bits, one in each
+/// half.
+#[inline(always)]
+pub(crate) fn split(hash: u64) -> impl Iterator<Item = (usize, u64)> {
+    let x = low(hash);
+    let bit = move |salt: u32| u64::from(1u32 << (x.wrapping_mul(salt) >> 27));
+    let (pairs, _) = SALTS.as_chunks::<2>();
+    pairs.iter().enumerate().map(move |(word, [one, two])| (word, bit(*one) | bit(*two) << 32))
+}
+
 /// Returns the words of a filter of `words` words, as numbers, and their masks of one bit that
 /// `hash` probes.
 #[inline(always)]
@@ -181,8 +213,14 @@ impl StandardWalk {
     /// The word of a filter of `words` words, as a number, and its mask of one bit.
     #[inline(always)]
     pub(crate) fn probe(&self, words: u32) -> (usize, u64) {
-        let bit = (u128::from(self.h) * (u128::from(words) * 64)) >> 64;
+        let bit = self.bit(words);
         ((bit >> 6) as usize, 1 << (bit & 63))
+    }
+
+    /// The bit of a filter of `words` words, as a number.
+    #[inline(always)]
+    pub(crate) fn bit(&self, words: u32) -> u64 {
+        ((u128::from(self.h) * (u128::from(words) * 64)) >> 64) as u64
     }
 
     #[inline(always)]

@@ -127,6 +127,7 @@ fn table(kind: Kind) -> Option<&'static [(u8, f64); STEPS]> {
         Kind::DoubleProbe => Some(&DOUBLE_PROBE),
         Kind::Standard => Some(&STANDARD),
         Kind::Blocked => Some(&BLOCKED),
+        Kind::SplitBlock => Some(&SPLIT_BLOCK),
         Kind::Ribbon => None,
     }
 }
@@ -287,6 +288,58 @@ const STANDARD: [(u8, f64); STEPS] = [
     (16, 9.8548e-6),
 ];
 
+/// Split block.
+const SPLIT_BLOCK: [(u8, f64); STEPS] = [
+    (8, 1.0),
+    (8, 9.9719e-1),
+    (8, 9.6351e-1),
+    (8, 8.6353e-1),
+    (8, 7.2330e-1),
+    (8, 5.7172e-1),
+    (8, 4.3225e-1),
+    (8, 3.2556e-1),
+    (8, 2.4566e-1),
+    (8, 1.7895e-1),
+    (8, 1.3370e-1),
+    (8, 9.8860e-2),
+    (8, 7.3945e-2),
+    (8, 5.6291e-2),
+    (8, 4.3345e-2),
+    (8, 3.3481e-2),
+    (8, 2.5874e-2),
+    (8, 2.0205e-2),
+    (8, 1.5888e-2),
+    (8, 1.2683e-2),
+    (8, 1.0115e-2),
+    (8, 8.1523e-3),
+    (8, 6.6154e-3),
+    (8, 5.4296e-3),
+    (8, 4.5005e-3),
+    (8, 3.7172e-3),
+    (8, 3.0650e-3),
+    (8, 2.5917e-3),
+    (8, 2.1838e-3),
+    (8, 1.8568e-3),
+    (8, 1.5442e-3),
+    (8, 1.3150e-3),
+    (8, 1.1236e-3),
+    (8, 9.7586e-4),
+    (8, 8.3855e-4),
+    (8, 7.3297e-4),
+    (8, 6.3673e-4),
+    (8, 5.5218e-4),
+    (8, 4.8538e-4),
+    (8, 4.2398e-4),
+    (8, 3.7756e-4),
+    (8, 3.3138e-4),
+    (8, 2.9381e-4),
+    (8, 2.5683e-4),
+    (8, 2.3045e-4),
+    (8, 2.0513e-4),
+    (8, 1.8524e-4),
+    (8, 1.6440e-4),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,7 +347,7 @@ mod tests {
 
     #[test]
     fn tables_agree_with_theory() {
-        for kind in [Kind::DoubleProbe, Kind::Standard, Kind::Blocked] {
+        for kind in [Kind::DoubleProbe, Kind::Standard, Kind::Blocked, Kind::SplitBlock] {
             for (bits, tolerance) in
                 [(2.0, 0.02), (8.0, 0.02), (10.0, 0.02), (16.0, 0.02), (24.0, 0.06)]
             {
@@ -362,6 +415,7 @@ mod tests {
         assert!((9.58..9.65).contains(&one(Kind::Standard)), "{}", one(Kind::Standard));
         assert!((9.85..10.0).contains(&one(Kind::Blocked)), "{}", one(Kind::Blocked));
         assert!((9.9..10.05).contains(&one(Kind::DoubleProbe)), "{}", one(Kind::DoubleProbe));
+        assert!((10.4..10.65).contains(&one(Kind::SplitBlock)), "{}", one(Kind::SplitBlock));
         assert!((6.65..6.9).contains(&one(Kind::Ribbon)), "{}", one(Kind::Ribbon));
     }
 }

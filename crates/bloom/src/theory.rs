@@ -7,14 +7,15 @@
 //! set of bits is set is a power with the number of keys in the exponent, whose mean over a Poisson
 //! number is an exponential.
 
-use crate::probe::LINE_BYTES;
+use crate::probe::{BLOCK_BYTES, LINE_BYTES, SPLIT_PROBES};
 use crate::{Kind, ribbon};
 
 const LINE_BITS: f64 = (8 * LINE_BYTES) as f64;
+const BLOCK_BITS: f64 = (8 * BLOCK_BYTES) as f64;
 
 /// Returns the rate that the layout of `kind` has in theory with `bits_per_key` bits and `probes`
-/// probes a key (which mean nothing to [`Kind::Ribbon`]), in a large filter; 1 for no bits or no
-/// probes.
+/// probes a key (which mean nothing to [`Kind::Ribbon`] and [`Kind::SplitBlock`]), in a large
+/// filter; 1 for no bits or no probes.
 ///
 /// The hashes are taken as perfectly random.
 #[must_use]
@@ -23,11 +24,12 @@ pub fn rate(kind: Kind, bits_per_key: f64, probes: u32) -> f64 {
         return 1.0;
     }
     match kind {
-        _ if probes == 0 && kind != Kind::Ribbon => 1.0,
+        Kind::Ribbon => ribbon::rate(bits_per_key),
+        Kind::SplitBlock => split(BLOCK_BITS / bits_per_key),
+        _ if probes == 0 => 1.0,
         Kind::Standard => standard(bits_per_key, probes),
         Kind::Blocked => blocked(LINE_BITS / bits_per_key, probes),
         Kind::DoubleProbe => double(LINE_BITS / bits_per_key, probes.min(8)),
-        Kind::Ribbon => ribbon::rate(bits_per_key),
     }
 }
 
@@ -81,6 +83,15 @@ fn double(keys: f64, probes: u32) -> f64 {
     sum.clamp(0.0, 1.0)
 }
 
+/// Blocks with `keys` keys in the mean, each throwing one bit into each of eight words of 32 bits.
+fn split(keys: f64) -> f64 {
+    let words = u32::from(SPLIT_PROBES);
+    // Of j words the bit that is asked for is missed: by a key with chance (31/32)^j.
+    let missed = |j: u32| (31.0f64 / 32.0).powi(j.cast_signed());
+    let terms = (0..=words).map(|j| sign(j) * choose(words, j) * (-keys * (1.0 - missed(j))).exp());
+    terms.sum::<f64>().clamp(0.0, 1.0)
+}
+
 /// The chance that a key, with any of the 32 sets of words, sets none of the excluded bits.
 fn missed(probes: u32, excluded: &[usize; 8]) -> f64 {
     let factors: [f64; 3] = [1.0, (63.0f64 / 64.0).powi(2), (62.0f64 / 64.0).powi(2)];
@@ -121,6 +132,14 @@ mod tests {
             assert!((rate(kind, f64::NAN, 3) - 1.0).abs() < f64::EPSILON);
             assert!((rate(kind, 10.0, 0) - 1.0).abs() < f64::EPSILON);
             assert!(rate(kind, 0.01, 3) > 0.99, "a crowded filter says maybe");
+        }
+        for none in [0.0, f64::NAN] {
+            assert!((rate(Kind::SplitBlock, none, 8) - 1.0).abs() < f64::EPSILON);
+        }
+        // As Parquet's specification has it.
+        for (bits, specified) in [(6.0, 0.1), (10.5, 0.01), (16.9, 0.001), (26.4, 0.0001)] {
+            let ratio = rate(Kind::SplitBlock, bits, 8) / specified;
+            assert!((ratio - 1.0).abs() < 0.02, "{bits} bits: {ratio}");
         }
         assert!((rate(Kind::Ribbon, 7.048, 0) / 0.5f64.powi(7) - 1.0).abs() < 0.01);
     }

@@ -20,7 +20,7 @@ fn grown(options: DynamicOptions, members: &[u64]) -> DynamicFilter {
 #[test]
 fn it_grows_two_hundredfold_below_every_target() {
     let (members, absent) = (hashes(20_000, 1), hashes(100_000, 2));
-    for kind in [Kind::DoubleProbe, Kind::Standard, Kind::Blocked] {
+    for kind in [Kind::DoubleProbe, Kind::Standard, Kind::Blocked, Kind::SplitBlock] {
         for target_rate in TARGETS {
             let options =
                 DynamicOptions { target_rate, expected_keys: 100, kind, ..Default::default() };

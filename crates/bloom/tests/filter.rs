@@ -167,10 +167,42 @@ fn errors_say_what_is_wrong() {
     assert_eq!(changed(5, 200), DecodeError::Kind(200));
     assert_eq!(changed(6, 99), DecodeError::Field("more probes than the layout has"));
     assert_eq!(changed(60, 0xaa), DecodeError::Checksum);
+    let mut split = build(Kind::SplitBlock, 10.0, &[1, 2, 3]);
+    split[6] = 7;
+    let error = Filter::decode(split).unwrap_err();
+    assert_eq!(error, DecodeError::Field("a split block has eight probes"));
     assert_eq!(
         Filter::decode(&bytes[..20]).unwrap_err(),
         DecodeError::Length { expected: 48, found: 20 }
     );
+}
+
+#[test]
+fn a_split_block_body_is_a_bitset_of_parquet() {
+    // The algorithm as the specification has it, word by word.
+    const SALTS: [u32; 8] = [
+        0x47b6_137b,
+        0x4497_4d91,
+        0x8824_ad5b,
+        0xa2b7_289d,
+        0x7054_95c7,
+        0x2df1_424b,
+        0x9efc_4947,
+        0x5c6b_fb31,
+    ];
+    let members = hashes(1_000, 9);
+    let bytes = build(Kind::SplitBlock, 10.0, &members);
+    let blocks = (bytes.len() - 48) / 32;
+    let mut words = vec![0u32; blocks * 8];
+    for hash in &members {
+        let block = usize::try_from(((hash >> 32) * blocks as u64) >> 32).unwrap();
+        for (i, salt) in SALTS.iter().enumerate() {
+            let product = ((hash & 0xffff_ffff) * u64::from(*salt)) & 0xffff_ffff;
+            words[block * 8 + i] |= 1 << (product >> 27);
+        }
+    }
+    let bitset: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    assert!(bytes[48..] == bitset);
 }
 
 /// A buffer that changes between calls: safe code can write it, so answers must survive it.

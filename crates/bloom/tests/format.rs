@@ -33,6 +33,7 @@ fn version_1_of_every_kind() {
         ("standard-v1.bin", Kind::Standard),
         ("blocked-v1.bin", Kind::Blocked),
         ("ribbon-v1.bin", Kind::Ribbon),
+        ("split-block-v1.bin", Kind::SplitBlock),
     ] {
         check(name, &build(kind, 10.5, &members), &members, &absent);
     }

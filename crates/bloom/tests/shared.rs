@@ -11,7 +11,7 @@ fn hashes(count: usize, seed: u64) -> Vec<u64> {
     (0..count).map(|_| random.random()).collect()
 }
 
-const BLOOM_KINDS: [Kind; 3] = [Kind::DoubleProbe, Kind::Standard, Kind::Blocked];
+const BLOOM_KINDS: [Kind; 4] = [Kind::DoubleProbe, Kind::Standard, Kind::Blocked, Kind::SplitBlock];
 
 #[test]
 fn threads_make_the_bytes_that_one_makes() {

@@ -80,7 +80,8 @@ pub struct Options {
     /// Filter bits a key; 10 answer about 99 % of the reads of absent keys without a table read.
     /// Default 10, 0 (no filter) to 64.
     pub filter_bits_per_key: f64,
-    /// The filter's kind. Default double-probe.
+    /// The filter's kind. Default double-probe; a split block is faster and lets a quarter more
+    /// absent keys through.
     pub filter_kind: bloom::Kind,
     /// Another kind of filter for the deepest level, where most keys are: a ribbon is a quarter
     /// smaller, and slower to build and to ask. Default none: the same kind.

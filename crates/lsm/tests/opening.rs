@@ -288,7 +288,9 @@ fn filters_keep_their_promise_and_say_so() {
     let folder = temporary();
     let path = folder.path().join("db");
     filled(&path, 20_000);
-    for kind in [lsm::bloom::Kind::DoubleProbe, lsm::bloom::Kind::Ribbon] {
+    let kinds =
+        [lsm::bloom::Kind::DoubleProbe, lsm::bloom::Kind::Ribbon, lsm::bloom::Kind::SplitBlock];
+    for kind in kinds {
         let options = Options { filter_kind_last: Some(kind), ..small() };
         let db = Db::open(&path, options).expect("open");
         db.compact().expect("compact");
