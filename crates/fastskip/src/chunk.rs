@@ -19,6 +19,9 @@ pub(crate) const LINE: usize = 64;
 /// A full chunk: the size and the alignment of a huge page.
 pub(crate) const FULL_BYTES: usize = 2 << 20;
 
+/// Pages are at least so long.
+const PAGE_BYTES_MIN: usize = 4 << 10;
+
 /// Memory owned by whoever holds this value; uninitialised at first.
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -45,6 +48,15 @@ impl Chunk {
 
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
+    }
+
+    /// Has the system give the pages now.
+    fn touch(&self) {
+        for offset in (0..self.bytes).step_by(PAGE_BYTES_MIN) {
+            let byte = self.start.as_ptr().wrapping_add(offset);
+            // SAFETY: the byte lies in the chunk, which is ours alone.
+            unsafe { byte.write_volatile(0) };
+        }
     }
 }
 
@@ -170,6 +182,19 @@ impl ChunkPool {
         &SHARED
     }
 
+    /// Gets chunks from the system, pages and all, until `bytes` wait in the pool or it is full.
+    ///
+    /// A list that takes one of them later meets no page fault, which would cost it some 0.2 ms a
+    /// chunk on a virtual machine: for a thread that has the time, ahead of one that has not.
+    pub fn fill(&self, bytes: usize) {
+        let room = self.slots.len() * FULL_BYTES;
+        while self.idle_bytes() + FULL_BYTES <= bytes.min(room) {
+            let Some(chunk) = Chunk::new(FULL_BYTES) else { return };
+            chunk.touch();
+            self.give(chunk);
+        }
+    }
+
     /// Gives all that waits in the pool to the system.
     pub fn clear(&self) {
         while let Some(chunk) = self.take() {
@@ -258,6 +283,19 @@ mod tests {
         }
         pool.clear();
         assert_eq!(pool.idle_bytes(), 0);
+    }
+
+    #[test]
+    fn a_pool_is_filled_up_to_what_was_asked_for_and_no_more_than_it_holds() {
+        let pool = ChunkPool::new(3 * FULL_BYTES);
+        pool.fill(FULL_BYTES - 1);
+        assert_eq!(pool.idle_bytes(), 0);
+        pool.fill(2 * FULL_BYTES);
+        assert_eq!(pool.idle_bytes(), 2 * FULL_BYTES);
+        pool.fill(FULL_BYTES);
+        assert_eq!(pool.idle_bytes(), 2 * FULL_BYTES, "nothing is given back");
+        pool.fill(usize::MAX);
+        assert_eq!(pool.idle_bytes(), 3 * FULL_BYTES);
     }
 
     #[test]

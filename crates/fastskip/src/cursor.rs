@@ -5,6 +5,7 @@
 //! and 3 of `node`): two loads a step tell that, and a changed node is copied anew. So a cursor
 //! sees every insert that ended before its step began, and never an entry twice or out of order.
 
+use crate::chunk::LINE;
 use crate::key::Target;
 use crate::list::SkipList;
 use crate::node::{NodePlace, SLOTS, Word};
@@ -357,11 +358,12 @@ impl Leaf {
     }
 }
 
-/// Brings a record's header and the beginning of its key nearer, and of its value if that is not
-/// far: most records do not begin on a line.
+/// Brings a record's header, its key and the beginning of its value nearer: the lines of some 130
+/// bytes, as long as neither is long.
 #[inline]
 fn prefetch_record(list: &SkipList, word: Word) {
     let start = list.arena.address(word.place());
-    prefetch(start);
-    prefetch(start.wrapping_add(48));
+    for line in 0..3 {
+        prefetch(start.wrapping_add(line * LINE));
+    }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Work {
 struct WorkState {
     flushing: bool,
     preparing_log: bool,
+    getting_memory: bool,
     compactions: usize,
     /// What running compactions use, by family.
     jobs: FamilyJobs,
@@ -109,6 +110,10 @@ pub(crate) fn schedule(inner: &Arc<Inner>) {
         work.preparing_log = true;
         submit(inner, Class::Flush, JobKind::PrepareLog);
     }
+    if !work.getting_memory && inner.arena.wants_memory() {
+        work.getting_memory = true;
+        submit(inner, Class::Flush, JobKind::GetMemory);
+    }
     if work.compaction_failure.is_none()
         && work.compactions < inner.options.background_threads
         && compact::wanted(inner, &work.jobs)
@@ -122,6 +127,7 @@ pub(crate) fn schedule(inner: &Arc<Inner>) {
 enum JobKind {
     Flush,
     PrepareLog,
+    GetMemory,
     Compaction,
 }
 
@@ -148,6 +154,10 @@ impl Finish<'_> {
         self.result = Some(match self.kind {
             JobKind::Flush => flush::run(self.inner),
             JobKind::PrepareLog => self.inner.logs.prepare(self.inner),
+            JobKind::GetMemory => {
+                self.inner.arena.get_ahead();
+                Ok(())
+            }
             JobKind::Compaction => compact::run_picked(self.inner),
         });
     }
@@ -173,6 +183,7 @@ impl Drop for Finish<'_> {
             }
             // The writer that needs the log makes it itself, and gets the error if there is one.
             JobKind::PrepareLog => work.preparing_log = false,
+            JobKind::GetMemory => work.getting_memory = false,
             JobKind::Compaction => {
                 work.compactions -= 1;
                 work.compaction_failure = failure;
@@ -201,7 +212,8 @@ pub(crate) fn failure(inner: &Inner) -> Option<Error> {
 pub(crate) fn wait_idle(inner: &Arc<Inner>) -> Result<()> {
     crate::admission::wait_until(inner, |inner| {
         let work = inner.work.state.lock();
-        let busy = work.flushing || work.compactions > 0 || work.preparing_log;
+        let preparing = work.preparing_log || work.getting_memory;
+        let busy = work.flushing || work.compactions > 0 || preparing;
         !busy && inner.state.peek().sealed.is_empty() && !compact::wanted(inner, &work.jobs)
     })
 }

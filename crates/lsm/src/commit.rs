@@ -5,13 +5,14 @@
 //! 2 number    consecutive sequence numbers, one an operation
 //! 3 log       one record for the batch
 //!   ---------------------------------------------------- the lock ends here
-//! 4 sync      only in `Durability::Sync`; one sync serves all who wait for it
-//! 5 apply     into the memtable, several writers at once
+//! 4 apply     into the memtable, several writers at once
+//! 5 sync      only in `Durability::Sync`; one sync serves all who wait for it
 //! 6 publish   in order; the writer returns when its own write is visible
 //! ```
 //!
 //! 1. Only this file assigns sequence numbers.
-//! 2. If 3 or 4 fails, what the log holds is in doubt: no write is taken any more.
+//! 2. If 3 or 5 fails, what the log holds is in doubt: no write is taken any more, and what was
+//!    applied meanwhile is never published.
 //! 3. If room cannot be made (a full disk), nothing was numbered: the write fails alone.
 
 use std::cell::Cell;
@@ -121,6 +122,8 @@ struct Place {
     first: SeqNo,
     memtables: Arc<Memtables>,
     log: Option<(Arc<Segment>, u64)>,
+    /// Memory should be got ahead.
+    wants_memory: bool,
 }
 
 /// Writes one operation.
@@ -169,20 +172,24 @@ pub(crate) fn write_when(
         return Ok(false);
     };
     let _gap = Gap { inner };
-    if let Some((log, end)) = &place.log {
-        if inner.logs.used(log, *end) {
-            crate::background::schedule(inner);
-        }
-        if inner.options.durability == Durability::Sync
-            && let Err(error) = log.sync_to(*end)
-        {
-            return Err(inner.stop_writes(&error));
-        }
+    let wants_log = place.log.as_ref().is_some_and(|(log, end)| inner.logs.used(log, *end));
+    if wants_log || place.wants_memory {
+        crate::background::schedule(inner);
     }
     apply(&place.memtables, place.first, payload.bytes)
         .unwrap_or_else(|expected| panic!("a batch of ours must decode: expected {expected}"));
     let last = place.first + u64::from(payload.count) - 1;
-    if !inner.visible.publish(place.first, last) {
+    let published = match (&place.log, inner.options.durability) {
+        (Some((log, end)), Durability::Sync) => {
+            inner.visible.applied(place.first, last);
+            let synced = log.sync_to_then(*end, |synced| inner.visible.durable(synced));
+            synced.map_err(|error| inner.stop_writes(&error))?;
+            inner.visible.durable(last);
+            inner.visible.wait(last)
+        }
+        _ => inner.visible.publish(place.first, last),
+    };
+    if !published {
         return Err(inner.writes_stopped());
     }
     inner.counters.wrote(payload.count, payload.bytes.len());
@@ -254,8 +261,15 @@ fn take_place(
             },
         };
         tail.next_seqno += u64::from(payload.count);
+        let before = tail.memtable_bytes;
         tail.memtable_bytes += memory;
-        return Ok(Some(Place { first, memtables: Arc::clone(&tail.memtables), log }));
+        let wants_memory = inner.arena.grew(before, tail.memtable_bytes);
+        return Ok(Some(Place {
+            first,
+            memtables: Arc::clone(&tail.memtables),
+            log,
+            wants_memory,
+        }));
     }
 }
 

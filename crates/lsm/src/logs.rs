@@ -70,7 +70,11 @@ impl Logs {
         if spare.is_none() && inner.options.durability != Durability::None {
             // ORDERING: Relaxed; a hint. Stays set until `next`, also if this fails.
             self.gave_up.store(true, Ordering::Relaxed);
-            *spare = Some(self.make(inner, self.capacity_bytes(inner, 0))?);
+            let segment = self.make(inner, self.capacity_bytes(inner, 0))?;
+            if inner.options.durability == Durability::Buffered {
+                segment.get_ready();
+            }
+            *spare = Some(segment);
         }
         Ok(())
     }
@@ -92,6 +96,17 @@ impl Logs {
         let (number, capacity_bytes) = (segment.number(), segment.capacity());
         inner.events.tell_later(Event::LogRotated { number, capacity_bytes });
         Ok(segment)
+    }
+
+    /// Whether `segment` is larger than the first one after opening.
+    pub(crate) fn is_large(segment: &Segment) -> bool {
+        segment.capacity() > Segment::capacity_for(SEGMENT_BYTES_MIN).next_multiple_of(8)
+    }
+
+    /// Segments start small again, as after opening.
+    pub(crate) fn start_small(&self) {
+        // ORDERING: Relaxed; a number that steers.
+        self.made.store(0, Ordering::Relaxed);
     }
 
     /// Bytes of the next segment: twice the last one's, within limits, and a batch's at least.

@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use compaction::{KeyRange, Levels, Manual};
+use sstable::SeqNo;
 
 use crate::admission::wait_until;
 use crate::background;
@@ -11,6 +12,7 @@ use crate::commit;
 use crate::compact::{self, Picked};
 use crate::error::Result;
 use crate::inner::Inner;
+use crate::logs::Logs;
 use crate::scan::Bounds;
 
 /// Seals the memtables, if they hold anything, and waits until they are tables.
@@ -23,6 +25,11 @@ pub(crate) fn flush(inner: &Arc<Inner>) -> Result<()> {
     } else {
         drop(tail);
     }
+    wait_for_flush(inner, last)
+}
+
+/// Waits until operation `last` is in a table.
+fn wait_for_flush(inner: &Arc<Inner>, last: SeqNo) -> Result<()> {
     wait_until(inner, |inner| {
         inner.state.peek().sealed.last().is_none_or(|oldest| oldest.last_seqno > last)
     })
@@ -35,8 +42,28 @@ pub(crate) fn compact(inner: &Arc<Inner>) -> Result<()> {
     for family in view.families() {
         compact_family(inner, family.core.id, &Manual::all(&family.version.shape))?;
     }
-    // Whoever asks for this wants the space back: also that of old log files.
+    // Whoever asks for this wants the space back: also that of log files.
     inner.logs.clear(inner);
+    shrink_log(inner)?;
+    inner.logs.clear(inner);
+    Ok(())
+}
+
+/// Goes on in a small log segment if the one in use is large and nothing is in it. The spare one
+/// comes first, and may be large too.
+fn shrink_log(inner: &Arc<Inner>) -> Result<()> {
+    for _ in 0..2 {
+        let tail = inner.tail.lock();
+        let large = tail.log.as_ref().is_some_and(|log| Logs::is_large(log));
+        if !large || tail.memtable_bytes > 0 {
+            break;
+        }
+        inner.check_writable()?;
+        inner.logs.start_small();
+        let last = tail.next_seqno - 1;
+        drop(commit::rotate(inner, tail, 0)?);
+        wait_for_flush(inner, last)?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,8 @@
 //! 2. A writer returns only when its own write is visible, so it reads what it wrote.
 //! 3. Whoever closes the gap publishes for all writers that finished behind it; nobody hands
 //!    over to a sleeping thread what could be published now.
+//! 4. What must be synced first is not published before ([`Visible::applied`]); whoever synced
+//!    publishes for all whom the sync has served ([`Visible::durable`]).
 
 use sstable::SeqNo;
 use std::collections::BTreeMap;
@@ -20,10 +22,43 @@ pub(crate) struct Visible {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Applied ranges behind a gap: first number to last.
-    applied: BTreeMap<SeqNo, SeqNo>,
+    /// Applied ranges that cannot be published yet, by their first numbers.
+    applied: BTreeMap<SeqNo, Applied>,
+    /// Up to here all numbers are on the medium that have to be.
+    durable: SeqNo,
     sleepers: usize,
     stopped: bool,
+}
+
+/// An applied range.
+#[derive(Debug, Clone, Copy)]
+struct Applied {
+    last: SeqNo,
+    waits_for: WaitsFor,
+}
+
+/// What keeps an applied range from being published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WaitsFor {
+    /// The ranges before it.
+    Order,
+    /// The ranges before it, and a sync.
+    OrderAndSync,
+}
+
+impl Waiting {
+    /// The last number that can be published, if `last` is the one that was.
+    fn publishable(&mut self, mut last: SeqNo) -> SeqNo {
+        while let Some(next) = self.applied.get(&(last + 1)) {
+            if next.waits_for == WaitsFor::OrderAndSync && next.last > self.durable {
+                break;
+            }
+            let first = last + 1;
+            last = next.last;
+            self.applied.remove(&first);
+        }
+        last
+    }
 }
 
 impl Visible {
@@ -50,10 +85,7 @@ impl Visible {
         let mut waiting = self.waiting.lock();
         // ORDERING: Relaxed; only holders of the lock store to it.
         if self.last.load(Ordering::Relaxed) + 1 == first {
-            let mut end = last;
-            while let Some(next) = waiting.applied.remove(&(end + 1)) {
-                end = next;
-            }
+            let end = waiting.publishable(last);
             // ORDERING: Release publishes the entries of this writer, and through the lock those
             // of the writers whose ranges were waiting; pairs with the Acquire in `get`.
             self.last.store(end, Ordering::Release);
@@ -62,9 +94,36 @@ impl Visible {
             }
             return true;
         }
-        waiting.applied.insert(first, last);
+        waiting.applied.insert(first, Applied { last, waits_for: WaitsFor::Order });
         drop(waiting);
         self.wait(last)
+    }
+
+    /// Takes note that the numbers `first..=last` are applied, and must be synced before anybody
+    /// sees them.
+    pub(crate) fn applied(&self, first: SeqNo, last: SeqNo) {
+        let applied = Applied { last, waits_for: WaitsFor::OrderAndSync };
+        self.waiting.lock().applied.insert(first, applied);
+    }
+
+    /// Publishes what is applied, now that everything up to `limit` is on the medium.
+    pub(crate) fn durable(&self, limit: SeqNo) {
+        if self.get() >= limit {
+            return; // whoever synced has done it
+        }
+        let mut waiting = self.waiting.lock();
+        waiting.durable = waiting.durable.max(limit);
+        // ORDERING: Relaxed; only holders of the lock store to it.
+        let last = self.last.load(Ordering::Relaxed);
+        let end = waiting.publishable(last);
+        if end > last {
+            // ORDERING: Release publishes the entries of all writers whose ranges were waiting,
+            // which the lock has brought here; pairs with the Acquire in `get`.
+            self.last.store(end, Ordering::Release);
+            if waiting.sleepers > 0 {
+                self.moved.notify_all();
+            }
+        }
     }
 
     /// Returns once `seqno` is visible; false if writing stopped before.
@@ -119,6 +178,36 @@ mod tests {
             }
         });
         assert_eq!(visible.get() + 1, next.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn what_must_be_synced_is_seen_after_the_sync_and_in_order() {
+        let visible = Visible::new(4);
+        visible.applied(7, 7);
+        visible.applied(5, 6);
+        assert_eq!(visible.get(), 4, "nothing is synced");
+        visible.durable(6);
+        assert_eq!(visible.get(), 6, "a sync covers a prefix");
+        visible.durable(7);
+        assert_eq!(visible.get(), 7);
+        visible.durable(9); // two writers are still on their way into the memtable
+        assert_eq!(visible.get(), 7);
+        visible.applied(9, 9);
+        visible.durable(9);
+        assert_eq!(visible.get(), 7, "9 must wait for 8");
+        visible.applied(8, 8);
+        visible.durable(8);
+        assert_eq!(visible.get(), 9, "who closes the gap publishes for all behind it");
+        // What needs no sync, such as a bulk load, waits for those before it that do.
+        visible.applied(10, 10);
+        std::thread::scope(|scope| {
+            let load = scope.spawn(|| visible.publish(11, 11));
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert_eq!(visible.get(), 9);
+            visible.durable(10);
+            assert!(load.join().unwrap());
+        });
+        assert_eq!(visible.get(), 11);
     }
 
     #[test]

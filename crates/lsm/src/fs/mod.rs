@@ -181,6 +181,10 @@ pub trait LogFile: Send + Sync + Debug {
 
     /// Size in bytes.
     fn capacity(&self) -> u64;
+
+    /// Makes ready for stores all over the log, so that none of them waits for the system: a hint,
+    /// for a thread that has the time. The next sync may then write all of the log.
+    fn get_ready(&self) {}
 }
 
 /// An exclusive lock, held until it is dropped.

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(target_os = "linux")]
+use memmap2::Advice;
 use memmap2::{MmapOptions, MmapRaw};
 use sstable::ReadAt;
 
@@ -303,6 +305,14 @@ impl LogFile for MappedLog {
 
     fn capacity(&self) -> u64 {
         self.capacity
+    }
+
+    fn get_ready(&self) {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = self.map.advise(Advice::PopulateWrite) {
+            // Systems before Linux 5.14 do not know it: then each page waits for its first store.
+            tracing::debug!(%error, "the pages of a log were not made ready");
+        }
     }
 }
 

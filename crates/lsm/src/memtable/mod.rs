@@ -44,6 +44,16 @@ const FILTER_BITS_PER_KEY: f64 = 10.0;
 /// a hundredth of the write buffer. Smaller entries make more false positives, nothing else.
 const FILTER_ENTRY_BYTES: u64 = 128;
 
+/// Chunks of memtables that come from a pool and go back there have so many bytes.
+const POOLED_CHUNK_BYTES: usize = 2 << 20;
+
+/// The share of a write buffer whose memory is got ahead: one of so many.
+const AHEAD_SHARE: usize = 8;
+
+/// Each time that memtables grow across a multiple of this, a power of two, in bytes, somebody
+/// looks whether there is memory ahead.
+const LOOK_BYTES: usize = 2 << 20;
+
 /// Memtables that share the write buffer's worth of filter: one in use and those that are flushed.
 const FILTERS_WHOLE: usize = 4;
 
@@ -62,6 +72,11 @@ pub(crate) struct Arena {
     filter_keys: u64,
     /// Counts memtables: many families must not have a filter for a whole write buffer each.
     alive: Arc<()>,
+    /// Bytes of memory that should wait for memtables which are written to; 0 for kinds that take
+    /// none from here.
+    ahead_bytes: usize,
+    /// Less waits, and memtables are written to.
+    asked: AtomicBool,
 }
 
 impl Arena {
@@ -70,7 +85,7 @@ impl Arena {
             .then(|| Arc::new(fastskip::ChunkPool::new(write_buffer_bytes)));
         let fastskip = fastskip::Options {
             chunk_bytes: write_buffer_bytes / 16,
-            pool,
+            pool: pool.clone(),
             ..fastskip::Options::default()
         };
         let placed = match kind {
@@ -78,7 +93,41 @@ impl Arena {
             MemtableKind::FastSkip | MemtableKind::SkipMap => Placed::new(1, Placement::Modulo),
         };
         let filter_keys = write_buffer_bytes as u64 / FILTER_ENTRY_BYTES;
-        Self { kind, fastskip, placed, filter_keys, alive: Arc::default() }
+        let whole_chunks = pool.is_some() && fastskip.chunk_bytes >= POOLED_CHUNK_BYTES;
+        let ahead_bytes = if whole_chunks { write_buffer_bytes / AHEAD_SHARE } else { 0 };
+        let (alive, asked) = (Arc::default(), AtomicBool::new(false));
+        Self { kind, fastskip, placed, filter_keys, alive, ahead_bytes, asked }
+    }
+
+    /// Takes note that memtables have grown from `before` to `after` bytes, and says whether that
+    /// calls for [`Arena::get_ahead`].
+    #[inline]
+    pub(crate) fn grew(&self, before: usize, after: usize) -> bool {
+        (before ^ after) >= LOOK_BYTES && self.ahead_bytes > 0 && self.look()
+    }
+
+    #[cold]
+    fn look(&self) -> bool {
+        let wanted = self.idle_bytes() < self.ahead_bytes;
+        // ORDERING: Relaxed; a hint, `get_ahead` looks for itself.
+        self.asked.store(wanted, Ordering::Relaxed);
+        wanted
+    }
+
+    /// Whether [`Arena::get_ahead`] is called for.
+    pub(crate) fn wants_memory(&self) -> bool {
+        // ORDERING: Relaxed; see `look`.
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Gets memory from the system before a writer needs it: the first touch of a page costs a
+    /// virtual machine 2 us a 4 KiB, and was a third of the time of filling a new database.
+    pub(crate) fn get_ahead(&self) {
+        // ORDERING: Relaxed; see `look`.
+        self.asked.store(false, Ordering::Relaxed);
+        if let Some(pool) = &self.fastskip.pool {
+            pool.fill(self.ahead_bytes);
+        }
     }
 
     fn filter(&self) -> SharedBuilder {

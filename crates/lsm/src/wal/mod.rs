@@ -16,6 +16,7 @@
 //! 4. A sealed segment ends in an end record, for which space is always left.
 //! 5. Recycled space cannot show old records: checksums cover the file's number.
 
+mod group;
 mod replay;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sstable::SeqNo;
 
+use self::group::Group;
 pub use self::replay::{LogEnd, LogReport, RecoveryMode, ReplayReport, Torn, make_durable, replay};
 use crate::error::{Error, Result};
 use crate::fs::{Fs, LogFile};
@@ -62,8 +64,8 @@ pub struct Segment {
     seed: Seed,
     capacity: u64,
     tail: Mutex<Tail>,
-    /// Held during a sync, so that one sync serves all who wait for it.
-    syncing: Mutex<()>,
+    /// Those who wait for a sync: one serves all of them.
+    syncing: Group,
 }
 
 /// The end of the log.
@@ -115,8 +117,14 @@ impl Segment {
             failed: None,
             scratch: Vec::new(),
         };
-        let (tail, syncing) = (Mutex::new(tail), Mutex::new(()));
+        let (tail, syncing) = (Mutex::new(tail), Group::default());
         Ok(Self { log, path, number, seed: header.seed(), capacity, tail, syncing })
+    }
+
+    /// Makes ready for appends all over the segment: they wait for no page then, but the next sync
+    /// may write all of it. See [`LogFile::get_ready`].
+    pub fn get_ready(&self) {
+        self.log.get_ready();
     }
 
     /// Smallest capacity, in bytes, of a segment that takes one batch of `payload_bytes`.
@@ -240,17 +248,34 @@ impl Segment {
     /// [`Error::Io`] if the sync fails, and [`Error::WritesStopped`] for all who waited for it:
     /// nothing past [`Segment::synced`] is certain then, and no later sync can change that.
     pub fn sync_to(&self, end: u64) -> Result<()> {
+        self.sync_to_then(end, |_| ())
+    }
+
+    /// As [`Segment::sync_to`]. If this thread is the one that syncs for all, `then` is told the
+    /// last sequence number that is on the medium, before the others go on.
+    /// # Errors
+    /// As [`Segment::sync_to`].
+    pub fn sync_to_then(&self, end: u64, then: impl FnOnce(SeqNo)) -> Result<()> {
+        let is_done = || {
+            let tail = self.tail.lock();
+            if tail.synced >= end {
+                return Ok(true);
+            }
+            tail.check().map(|()| false)
+        };
         if self.synced() >= end {
             return Ok(());
         }
-        let _one_at_a_time = self.syncing.lock();
-        let target = {
+        self.syncing.join(is_done, || self.sync_now().map(|last| last.map_or((), then)))
+    }
+
+    /// Syncs what was appended before, and returns the last sequence number of that; only one
+    /// thread at a time.
+    fn sync_now(&self) -> Result<Option<SeqNo>> {
+        let (target, next_seqno) = {
             let tail = self.tail.lock();
-            if tail.synced >= end {
-                return Ok(());
-            }
             tail.check()?;
-            tail.end
+            (tail.end, tail.next_seqno)
         };
         let skipped = planted::has(Bug::SkippedLogSync);
         // Without the tail's lock: others append meanwhile.
@@ -260,7 +285,7 @@ impl Segment {
             Ok(()) => tail.synced = target,
             Err(error) => return Err(tail.fail(Error::io("sync", &self.path, error))),
         }
-        Ok(())
+        Ok(next_seqno.map(|next| next - 1))
     }
 
     /// Puts everything appended so far on the medium.

@@ -66,6 +66,31 @@ fn nobody_sleeps_through_the_closing_of_a_gap() {
     });
 }
 
+/// What must be synced is hidden before, and whoever syncs publishes for all who have applied.
+#[test]
+fn a_sync_publishes_all_that_it_covers() {
+    loom::model(|| {
+        let visible = Arc::new(Visible::new(0));
+        let synced = Arc::new(AtomicU64::new(0));
+        let other = {
+            let (visible, synced) = (Arc::clone(&visible), Arc::clone(&synced));
+            thread::spawn(move || {
+                visible.applied(2, 2);
+                synced.store(2, Ordering::SeqCst);
+                visible.durable(2);
+                assert!(visible.wait(2));
+            })
+        };
+        visible.applied(1, 1);
+        let seen = visible.get();
+        assert!(seen <= synced.load(Ordering::SeqCst), "{seen} is seen before it is synced");
+        visible.durable(1);
+        assert!(visible.wait(1));
+        other.join().unwrap();
+        assert_eq!(visible.get(), 2);
+    });
+}
+
 /// After a failure nobody waits for the gap that it left, and nothing behind it becomes visible.
 #[test]
 fn a_stop_releases_everybody() {

@@ -1,6 +1,11 @@
-//! LMDB through heed: a copy-on-write B-tree in a memory map. Buffered: no sync, and stores go to
-//! the map, which survives a killed process; synced: its default. One transaction a call. No codec,
-//! no cache of its own.
+//! LMDB through heed: a copy-on-write B-tree in a memory map. Synced: its default. Buffered: no
+//! sync; pages are written, or with `MDB_WRITEMAP` stored to the map. Either survives a killed
+//! process. One transaction a call. No codec, no cache of its own.
+//!
+//! After a power cut the first is whole if the file system keeps the order of writes (LMDB's own
+//! documentation of `MDB_NOSYNC`), the second may be damaged beyond use. The logs of the LSM engines
+//! lose their last writes at most. So the first is what they are compared with, and the second
+//! stands beside.
 #![expect(unsafe_code, reason = "heed marks opening and its flags unsafe")]
 
 use std::ops::Bound;
@@ -15,8 +20,15 @@ use super::{Entry, Kind};
 pub(super) const ENTRY: Entry = Entry {
     name: "LMDB",
     kind: Kind::Tree,
-    note: "no codec; the system's page cache; MDB_NOSYNC | MDB_WRITEMAP; synced: its default",
-    open: |setup| Ok(Box::new(Lmdb::open(setup)?)),
+    note: "no codec; the system's page cache; MDB_NOSYNC; synced: its default",
+    open: |setup| Ok(Box::new(Lmdb::open(setup, EnvFlags::NO_SYNC)?)),
+};
+
+pub(super) const MAPPED: Entry = Entry {
+    name: "LMDB mapped",
+    kind: Kind::Fragile,
+    note: "as LMDB, with MDB_WRITEMAP: a power cut may damage all of it; in no comparison",
+    open: |setup| Ok(Box::new(Lmdb::open(setup, EnvFlags::NO_SYNC | EnvFlags::WRITE_MAP)?)),
 };
 
 struct Lmdb {
@@ -25,12 +37,13 @@ struct Lmdb {
 }
 
 impl Lmdb {
-    fn open(setup: &Setup<'_>) -> Result<Self> {
+    /// Opens with `unsynced` where no sync is asked for.
+    fn open(setup: &Setup<'_>, unsynced: EnvFlags) -> Result<Self> {
         let mut options = EnvOpenOptions::new();
         options.map_size(64 << 30);
         if setup.guarantee == Guarantee::Buffered {
             // SAFETY: a system crash may damage the database, which nothing reads afterwards.
-            unsafe { options.flags(EnvFlags::NO_SYNC | EnvFlags::WRITE_MAP) };
+            unsafe { options.flags(unsynced) };
         }
         // SAFETY: the folder is this process's own, and nothing else maps or changes its files.
         let env = unsafe { options.open(setup.path)? };
