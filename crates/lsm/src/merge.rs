@@ -184,6 +184,68 @@ fn input_cursor(version: &Version, input: &Input, read: ReadOptions) -> Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
+    use crate::fs::{Fs, MemFs};
+    use crate::manifest::{AddedTable, Edit, Manifest, TableRecord};
+    use crate::scheduler::InlineScheduler;
+    use crate::{Db, Env, Options};
+
+    fn opened(fs: &MemFs) -> Db {
+        let env = Env {
+            fs: Arc::new(fs.clone()),
+            clock: Arc::new(ManualClock::new()),
+            scheduler: Arc::new(InlineScheduler::new(1)),
+        };
+        Db::open_with("/db", Options::default(), env).expect("open")
+    }
+
+    /// Lets the manifest say that all tables end with `largest`.
+    fn end_all_at(fs: &MemFs, largest: &[u8]) {
+        let fs: Arc<dyn Fs> = Arc::new(fs.clone());
+        let (mut manifest, state) = Manifest::open(fs, "/db".as_ref()).expect("the manifest");
+        let mut edit = Edit::default();
+        for (&family, state) in &state.families {
+            for (level, runs) in (0..).zip(&state.levels) {
+                for run in &runs.runs {
+                    for table in &run.tables {
+                        edit.removed.push(table.number);
+                        let largest = largest.to_vec();
+                        let table = Arc::new(TableRecord { largest, ..(**table).clone() });
+                        edit.added.push(AddedTable { family, level, run: run.id, table });
+                    }
+                }
+            }
+        }
+        assert!(!edit.added.is_empty());
+        manifest.append(&edit).expect("an edit");
+    }
+
+    /// Found by fuzzing: a manifest in which the ranges of tables are narrower than the tables.
+    #[test]
+    fn entries_outside_the_ranges_of_the_manifest_are_an_error_with_a_file() {
+        let fs = MemFs::new();
+        let tables = || {
+            let is_table = |path: &std::path::PathBuf| path.extension() == Some("sst".as_ref());
+            fs.files().into_iter().filter(is_table).collect::<Vec<_>>()
+        };
+        let db = opened(&fs);
+        ["a", "m", "z"].iter().for_each(|key| db.put(key, b"old").expect("put"));
+        db.flush().expect("flush");
+        db.close().expect("close");
+        let before = tables();
+        end_all_at(&fs, b"m");
+
+        let db = opened(&fs);
+        db.put("m", b"new").expect("put");
+        let error = db.compact().expect_err("its output leaves the ranges of its inputs");
+        let Error::Corruption { path, expected, .. } = &error else { panic!("{error}") };
+        assert!(tables().contains(path), "{error}");
+        assert!(expected.contains("within their ranges"), "{error}");
+        assert_eq!(tables().len(), before.len() + 1, "the output is gone, the inputs are not");
+        assert!(before.iter().all(|path| tables().contains(path)));
+        assert_eq!(db.get("m").expect("get").as_deref(), Some(&b"new"[..]));
+        assert_eq!(db.get("a").expect("get").as_deref(), Some(&b"old"[..]));
+    }
 
     #[test]
     fn parts_leave_no_gap() {
