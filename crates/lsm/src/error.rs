@@ -114,6 +114,19 @@ impl Error {
         Self::Io { operation, path: path.to_path_buf(), source: Arc::new(source) }
     }
 
+    /// Whether the medium gave no answer, as against one that is missing, short or wrong.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        let kind = match self {
+            Self::Io { source, .. } => source.kind(),
+            Self::Table(error) => match &**error {
+                sstable::Error::Io { source, .. } => source.kind(),
+                _ => return false,
+            },
+            _ => return false,
+        };
+        !matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
+    }
+
     /// Says that `path` is damaged at `offset`.
     pub fn corruption(path: &Path, offset: u64, expected: impl Into<String>) -> Self {
         Self::Corruption { path: path.to_path_buf(), offset, expected: expected.into() }

@@ -12,6 +12,8 @@
 //! 2. Nothing is made up: every entry that is read back was written so. What is missing is listed;
 //!    where a newest version is lost, an older one may show.
 //! 3. A crash on the way leaves a folder that can be repaired.
+//! 4. Only what was read is judged: where the medium gives no answer, the repair ends with its
+//!    error, and what the file holds may be read another time.
 
 mod rebuild;
 
@@ -145,10 +147,14 @@ impl Repair<'_> {
                 self.report.tables_kept += 1;
                 continue;
             };
+            if error.is_unanswered() {
+                return Err(error);
+            }
             edit.removed.push(table.number);
             let text = contents.state.families.get(&family).map(|state| state.options.as_str());
             let options = FamilyOptions::from_text(text.unwrap_or_default()).unwrap_or_default();
-            if self.replace(contents.database, (table, &path), next, (&options, &error))? {
+            let found = (table, &*path, family);
+            if self.replace(contents.database, found, next, (&options, &error))? {
                 let table = self.record(contents.database, next, table)?;
                 edit.added.push(AddedTable { family, level, run, table });
                 next += 1;
@@ -184,15 +190,16 @@ impl Repair<'_> {
     fn replace(
         &mut self,
         database: u64,
-        (table, path): (&TableRecord, &Path),
+        (table, path, family): (&TableRecord, &Path, u32),
         number: u64,
         (options, error): (&FamilyOptions, &Error),
     ) -> Result<bool> {
         let keys = Some((table.smallest.clone(), table.largest.clone()));
-        let saved = match self.salvage(database, (table, path), number, options) {
+        let saved = match self.salvage(database, (table, path, family), number, options) {
             Ok(saved) => saved,
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => 0,
-            Err(Error::Table(_)) => 0, // not even its number can be read
+            // Not even its number can be read.
+            Err(error @ Error::Table(_)) if !error.is_unanswered() => 0,
             Err(error) => return Err(error),
         };
         let entries = table.entries;
@@ -209,7 +216,7 @@ impl Repair<'_> {
     fn salvage(
         &self,
         database: u64,
-        (table, path): (&TableRecord, &Path),
+        (table, path, family): (&TableRecord, &Path, u32),
         number: u64,
         options: &FamilyOptions,
     ) -> Result<u64> {
@@ -219,7 +226,8 @@ impl Repair<'_> {
         let filter = (options.filter_kind, options.filter_bits_per_key);
         let name = to.to_string_lossy().into_owned();
         let mut writer =
-            TableWriter::new(Vec::new(), &name, id, &options.table_options(0, filter))?;
+            TableWriter::new(Vec::new(), &name, id, &options.table_options(0, filter))?
+                .with_owner(u64::from(family));
         let mut last: Option<(Vec<u8>, sstable::Trailer)> = None;
         let old_id = Some(output::table_id(database, table.number));
         sstable::salvage(file, &path.to_string_lossy(), old_id, |key, trailer, value| {
@@ -291,6 +299,11 @@ impl Repair<'_> {
             && report.last_seqno >= contents.state.last_seqno
         {
             return Ok(RecoveryMode::TolerateTornTail);
+        }
+        if let Err(error) = &whole
+            && error.is_unanswered()
+        {
+            return Err(error.clone());
         }
         let mode = match self.options.recovery {
             RecoveryMode::Salvage => RecoveryMode::Salvage,
@@ -371,8 +384,9 @@ impl Db {
     /// ```
     ///
     /// # Errors
-    /// A folder that is in use or holds no file of a database; files that cannot be read for
-    /// other reasons than damage, or written.
+    /// A folder that is in use or holds no file of a database; files that cannot be written, or
+    /// that the medium does not give back: the repair ends there and gives up nothing of them. If
+    /// that stays so, copy what can be read of the file over it, or move it away, and repair again.
     pub fn repair(folder: impl AsRef<Path>, options: &Options) -> Result<RepairReport> {
         options.validate()?;
         let env = Env::system(options)?;

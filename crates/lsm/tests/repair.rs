@@ -4,8 +4,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use lsm::{Db, FamilyOptions, Options, RepairReport};
+use lsm::clock::ManualClock;
+use lsm::fs::{Call, CrashMode, Fault, FaultFs, MemFs};
+use lsm::scheduler::InlineScheduler;
+use lsm::{Db, Env, FamilyOptions, Options, RepairReport};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -189,4 +193,106 @@ fn what_is_whole_stays_as_it_is_and_foreign_folders_are_refused() {
     fs::create_dir(&foreign).expect("create");
     fs::write(foreign.join("letter"), "dear").expect("write");
     assert!(Db::repair(&foreign, &small()).is_err());
+}
+
+/// A database in memory with two families, several tables and a log, and what it shows.
+fn in_memory() -> (MemFs, Model, Model) {
+    let disk = MemFs::new();
+    let db =
+        Db::open_with("/db", small(), env(&FaultFs::new(Arc::new(disk.clone())))).expect("open");
+    let other = db.create_family("other", FamilyOptions::from(&small())).expect("family");
+    let (mut model, mut second) = (Model::new(), Model::new());
+    for n in 0..90 {
+        let (key, value) = (format!("key{:02}", n % 40).into_bytes(), format!("value {n}"));
+        db.put(&key, &value).expect("put");
+        model.insert(key.clone(), value.clone().into_bytes());
+        if n % 2 == 0 {
+            other.put(&key, &value).expect("put");
+            second.insert(key, value.into_bytes());
+        }
+        if n % 30 == 20 {
+            db.flush().expect("flush");
+        }
+    }
+    db.close().expect("close");
+    (disk, model, second)
+}
+
+fn env(fs: &FaultFs) -> Env {
+    Env {
+        fs: Arc::new(fs.clone()),
+        clock: Arc::new(ManualClock::new()),
+        scheduler: Arc::new(InlineScheduler::new(1)),
+    }
+}
+
+/// Found by simulation with faults: a table that could not be opened, because a call failed, was
+/// taken for a damaged one, and given up.
+#[test]
+fn a_call_that_fails_gives_nothing_up() {
+    let (disk, model, second) = in_memory();
+    let mut refused = 0;
+    for call in [Call::Look, Call::OpenRead, Call::Read] {
+        for after in 0.. {
+            let copy = disk.crash(0, CrashMode::KILL);
+            let fs = FaultFs::new(Arc::new(copy.clone()));
+            fs.add(Fault { after, ..Fault::next(call) });
+            let answer = Db::repair_with("/db", &small(), &env(&fs));
+            let failed = fs.calls_of(call) > after;
+            match answer {
+                Ok(report) => {
+                    let lost = !report.lost.is_empty() || !report.quarantined.is_empty();
+                    assert!(!lost && !report.manifest_rebuilt, "{call:?} {after}: {report:?}");
+                }
+                Err(error) => {
+                    assert!(failed, "{call:?} {after}: {error}");
+                    refused += 1;
+                }
+            }
+            fs.clear();
+            let db = Db::open_with("/db", small(), env(&fs)).expect("open");
+            assert_eq!(all(db.scan::<&[u8]>(..).expect("scan")), model, "{call:?} {after}");
+            let other = db.family("other").expect("families").expect("it is there");
+            assert_eq!(all(other.scan::<&[u8]>(..).expect("scan")), second, "{call:?} {after}");
+            if !failed {
+                break;
+            }
+        }
+    }
+    assert!(refused > 20, "only {refused} calls mattered");
+}
+
+/// Found by reading: what was saved of a damaged table was written as one of the default family's,
+/// which a later repair without a manifest would have believed.
+#[test]
+fn a_saved_table_stays_in_its_family_when_the_manifest_is_lost_too() {
+    let (folder, path) = (tempfile::tempdir().expect("a temporary folder"), "db");
+    let path = folder.path().join(path);
+    let db = Db::open(&path, small()).expect("open");
+    let other = db.create_family("other", FamilyOptions::from(&small())).expect("family");
+    for n in 0..600 {
+        other.put(format!("key{n:03}"), format!("value {n}")).expect("put");
+    }
+    db.close().expect("close");
+    let db = Db::open(&path, small()).expect("open");
+    db.flush().expect("flush");
+    db.close().expect("close");
+    let table = files(&path, ".sst").remove(0);
+    let mut bytes = fs::read(&table).expect("read");
+    bytes[100] ^= 1;
+    fs::write(&table, bytes).expect("write");
+    let (report, db) = repaired(&path);
+    assert_eq!(report.tables_salvaged, 1, "{report:?}");
+    let other = db.family("other").expect("families").expect("it is there");
+    let saved = all(other.scan::<&[u8]>(..).expect("scan"));
+    assert!(saved.len() > 300 && saved.len() < 600, "{}", saved.len());
+    drop(other);
+    db.close().expect("close");
+
+    fs::remove_file(path.join("CURRENT")).expect("remove");
+    let (report, db) = repaired(&path);
+    assert!(report.manifest_rebuilt, "{report:?}");
+    assert_eq!(all(db.scan::<&[u8]>(..).expect("scan")), Model::new(), "nothing is made up");
+    let other = db.family("family-1").expect("families").expect("under another name");
+    assert_eq!(all(other.scan::<&[u8]>(..).expect("scan")), saved);
 }

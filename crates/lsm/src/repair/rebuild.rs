@@ -8,6 +8,7 @@
 //!    deleted since, and must not come back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 
 use compaction::{Retain, Verdict};
@@ -148,8 +149,9 @@ impl Repair<'_> {
         let path = names::log_path(self.path, number);
         let file = self.fs.open_read(&path).map_err(|error| Error::io("open", &path, error))?;
         let mut bytes = [0; FILE_HEADER_BYTES];
-        if file.read_exact_at(&mut bytes, 0).is_err() {
-            return Ok(None);
+        match file.read_exact_at(&mut bytes, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read.map_err(|error| Error::io("read", &path, error))?,
         }
         Ok(FileHeader::decode(&bytes, Role::Log, number).ok().map(|header| header.database))
     }
@@ -179,6 +181,10 @@ impl Repair<'_> {
                 }
                 Ok(_) => {}
                 Err(error) => {
+                    let error = Error::from(error);
+                    if error.is_unanswered() {
+                        return Err(error);
+                    }
                     self.lost(&path, None, format!("all of its entries: {error}"));
                     self.quarantine(&path)?;
                 }
