@@ -29,6 +29,34 @@ fn plan(seed: u64, faults: bool) -> Plan {
     Plan { seed, steps, faults, ..Plan::default() }
 }
 
+/// Kinds of operation that a run must not leave out.
+const KINDS: [&str; 24] = [
+    "bulk load",
+    "change options",
+    "checkpoint",
+    "close",
+    "compact",
+    "conditional write",
+    "drop a family",
+    "flush",
+    "get",
+    "get many",
+    "ingest",
+    "job",
+    "load into a gap",
+    "load on top",
+    "look at a snapshot",
+    "make a family",
+    "open",
+    "read-only look",
+    "repair",
+    "scan",
+    "snapshot",
+    "sync",
+    "verify",
+    "write",
+];
+
 /// One world at a time: caches free what no thread of the process reads any more, so another
 /// world's reads would show in what a cache still holds, and a seed would not be one run.
 static WORLD: Mutex<()> = Mutex::new(());
@@ -61,13 +89,17 @@ fn seeds(test: &str, faults: bool, (default_seeds, images_min): (u64, u64)) {
             break;
         }
         match attempt(|| run(&plan(seed, faults))) {
-            Ok(one) => tally.add(one),
+            Ok(one) => tally.add(&one),
             Err(why) => panic!(
                 "seed {seed}: {why}\nreplay: LSM_SIM_SEED={seed} cargo test -p lsm --test \
                  simulation -- --exact {test} --nocapture"
             ),
         }
         done += 1;
+    }
+    if seeds == default_seeds {
+        let (rarest, times) = tally.rarest(&KINDS).expect("some kinds");
+        assert!(times >= seeds / 10, "{rarest} was done only {times} times");
     }
     let images = tally.power_cuts + tally.cuts_in_recovery;
     assert!(images >= images_min, "{done} seeds made only {images} images of a power cut");

@@ -1,6 +1,9 @@
 //! One seed: a database in a world of its own, everything that happens to it, and what is checked.
 
+mod load;
 mod operate;
+mod repair;
+mod tally;
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write as _;
@@ -21,12 +24,17 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use self::operate::Checkpoint;
+use self::tally::Fate;
+pub(crate) use self::tally::Tally;
 use crate::history::{Batch, Change, History, Model, label};
 
 const PATH: &str = "/disk/data/db";
 
 /// The name of the second family. In the model its keys begin with `o/`, others with `d/`.
 const OTHER: &str = "other";
+
+/// How calls fail.
+const EFFECTS: [Effect; 4] = [Effect::Nothing, Effect::Half, Effect::Done, Effect::Short];
 
 /// What a simulation does beside operations and crashes.
 #[derive(Debug, Clone, Default)]
@@ -41,30 +49,6 @@ pub(crate) struct Plan {
     pub(crate) verbose: bool,
 }
 
-/// What happened, in numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    pub(crate) operations: u64,
-    pub(crate) kills: u64,
-    pub(crate) power_cuts: u64,
-    pub(crate) cuts_in_recovery: u64,
-    pub(crate) faults: u64,
-    pub(crate) calls: u64,
-    /// Of everything that was done and seen.
-    pub(crate) trace: u64,
-}
-
-impl Tally {
-    pub(crate) fn add(&mut self, other: Self) {
-        self.operations += other.operations;
-        self.kills += other.kills;
-        self.power_cuts += other.power_cuts;
-        self.cuts_in_recovery += other.cuts_in_recovery;
-        self.faults += other.faults;
-        self.calls += other.calls;
-    }
-}
-
 /// Runs a plan to its end.
 /// # Errors
 /// What went wrong, in words.
@@ -74,10 +58,10 @@ pub(crate) fn run(plan: &Plan) -> Result<Tally, String> {
     world.tally.trace = world.trace.finish();
     // Whatever is left must not run on, nor look at the disk.
     world.power_off();
-    outcome.map(|()| world.tally).map_err(|why| format!("step {}: {why}", world.step))
+    outcome.map(|()| world.tally.clone()).map_err(|why| format!("step {}: {why}", world.step))
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "four independent facts about one world")]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one world")]
 struct World {
     plan: Plan,
     random: StdRng,
@@ -91,6 +75,8 @@ struct World {
     other: Option<Family>,
     /// The second family was made: it must be there from now on.
     has_other: bool,
+    /// The database was open once: its creation is done.
+    created: bool,
     snapshots: Vec<(Snapshot, Model)>,
     checkpoints: Vec<Checkpoint>,
     history: History,
@@ -126,6 +112,7 @@ impl World {
             db: None,
             other: None,
             has_other: false,
+            created: false,
             snapshots: Vec::new(),
             checkpoints: Vec::new(),
             history: History::default(),
@@ -141,6 +128,21 @@ impl World {
 
     fn below(&mut self, n: usize) -> usize {
         self.random.random_range(0..n)
+    }
+
+    /// Counts a call, and notes it.
+    fn tell<T>(&mut self, what: &str, name: &'static str, answer: &lsm::Result<T>) {
+        self.note(|| format!("{what}: {}", told(answer)));
+        self.count(name, answer);
+    }
+
+    fn count<T>(&mut self, name: &'static str, answer: &lsm::Result<T>) {
+        let fate = match answer {
+            _ if self.fs.is_dead() => Fate::Cut,
+            Ok(_) => Fate::Done,
+            Err(_) => Fate::Failed,
+        };
+        self.tally.count(name, fate);
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {
@@ -211,7 +213,7 @@ impl World {
             self.plan_cut(at);
         }
         if self.plan.faults && self.below(50) == 0 {
-            self.plan_fault();
+            self.plan_fault(&EFFECTS);
         }
         if self.faulty && self.below(10) == 0 {
             self.note(|| "faults end".into());
@@ -230,7 +232,7 @@ impl World {
         });
     }
 
-    fn plan_fault(&mut self) {
+    fn plan_fault(&mut self, effects: &[Effect]) {
         (self.faulty, self.torn) = (true, true);
         self.tally.faults += 1;
         match self.below(8) {
@@ -252,8 +254,7 @@ impl World {
                     after: self.below(12) as u64,
                     times: [1, 1, 3, u64::MAX][self.below(4)],
                     error,
-                    effect: [Effect::Nothing, Effect::Half, Effect::Done, Effect::Short]
-                        [self.below(4)],
+                    effect: effects[self.below(effects.len())],
                 };
                 self.note(|| format!("{fault:?}"));
                 self.fs.add(fault);
@@ -265,31 +266,35 @@ impl World {
 
     fn operate(&mut self) -> Outcome {
         self.tally.operations += 1;
-        match self.below(100) {
-            0..35 => self.write(1),
-            35..50 => {
+        match self.below(1000) {
+            0..300 => self.write(1),
+            300..430 => {
                 let count = 1 + self.below(6);
                 self.write(count)
             }
-            50..62 => self.get(),
-            62..68 => self.scan(),
-            68..84 => {
+            430..460 => self.swap(),
+            460..550 => self.get(),
+            550..570 => self.get_many(),
+            570..620 => self.scan(),
+            620..780 => {
                 let ran = self.scheduler.run_one();
                 self.note(|| format!("a job: {ran}"));
+                self.tally.count("job", if ran { Fate::Done } else { Fate::Failed });
                 Ok(())
             }
-            84..87 => self.snapshot(),
-            87..89 => self.durable("flush", Db::flush),
-            89..92 => self.durable("sync", Db::sync),
-            92 => self.call("compact", Db::compact),
-            93 => match self.below(6) {
-                0 | 1 => self.checkpoint(),
-                2 => self.look(),
-                3 | 4 => self.load(),
-                _ => self.call("wait", Db::wait_idle),
-            },
-            94 => self.call("verify", |db| db.verify().map(drop)),
-            95..97 => self.close(),
+            780..815 => self.snapshot(),
+            815..825 => self.durable("flush", Db::flush),
+            825..850 => self.durable("sync", Db::sync),
+            850..860 => self.call("compact", Db::compact),
+            860..870 => self.call("verify", |db| db.verify().map(drop)),
+            870..877 => self.call("wait", Db::wait_idle),
+            877..884 => self.set_options(),
+            884..900 => self.checkpoint(),
+            900..912 => self.look(),
+            912..932 => self.load(),
+            932..952 => self.ingest(),
+            952..957 => self.drop_family(),
+            957..977 => self.close(),
             _ => self.restart_after_kill(),
         }
     }
@@ -302,7 +307,12 @@ impl World {
     /// A key of the model; of the second family only if it is there.
     fn key(&mut self, keys: usize) -> Vec<u8> {
         let family = if self.other.is_some() && self.below(3) == 0 { 'o' } else { 'd' };
-        format!("{family}/key{:02}", self.below(keys)).into_bytes()
+        let mut key = format!("{family}/key{:02}", self.below(keys));
+        if self.below(12) == 0 {
+            // One of those that loads put between the others.
+            write!(key, "+{}", self.below(4)).expect("strings take all");
+        }
+        key.into_bytes()
     }
 
     fn batch(&mut self, count: usize) -> Batch {
@@ -359,17 +369,22 @@ impl World {
         let writes = self.writes(&batch);
         let answer = self.db().write(writes);
         let name = self.written - 1;
-        self.note(|| format!("write w{name}: {}", told(&answer)));
+        self.tell(&format!("write w{name}"), "write", &answer);
+        self.settle("write", answer, batch)
+    }
+
+    /// What a write's answer means for the history.
+    fn settle<T>(&mut self, what: &str, answer: lsm::Result<T>, batch: Batch) -> Outcome {
         match answer {
             // After the cut nobody was told anything.
-            Ok(()) if self.fs.is_dead() => self.history.doubt(batch),
-            Ok(()) => {
+            Ok(_) if self.fs.is_dead() => self.history.doubt(batch),
+            Ok(_) => {
                 self.history.acknowledge(batch);
                 if self.durability == Durability::Sync {
                     self.history.survive(self.history.len());
                 }
             }
-            Err(error) if !self.excused() => return Err(format!("write: {error}")),
+            Err(error) if !self.excused() => return Err(format!("{what}: {error}")),
             Err(Error::WritesStopped { .. }) => self.history.doubt(batch),
             Err(_) if self.fs.is_dead() => self.history.doubt(batch),
             Err(_) => {} // it failed alone: it must never be seen
@@ -389,7 +404,7 @@ impl World {
         };
         let answer = answer.map(|value| value.map(|value| value.to_vec()));
         let name = String::from_utf8_lossy(key).into_owned();
-        self.note(|| format!("get {name}: {}", told(&answer)));
+        self.tell(&format!("get {name}"), "get", &answer);
         match answer {
             Ok(found) if found.as_ref() == self.history.visible().get(key) => Ok(()),
             Ok(found) => Err(format!(
@@ -425,6 +440,7 @@ impl World {
             }
         });
         self.note(|| format!("scan {bounds:?}: {} entries", answer.as_ref().map_or(0, Vec::len)));
+        self.count("scan", &answer);
         let visible = self.history.visible();
         let inside = visible
             .iter()
@@ -439,13 +455,11 @@ impl World {
 
     /// Takes a snapshot, or looks at one, or lets one go.
     fn snapshot(&mut self) -> Outcome {
-        if self.snapshots.len() < 4 && self.below(2) == 0 {
+        if self.snapshots.is_empty() || self.snapshots.len() < 4 && self.below(3) == 0 {
             self.note(|| "snapshot".into());
+            self.tally.count("snapshot", Fate::Done);
             let taken = (self.db().snapshot(), self.history.visible().clone());
             self.snapshots.push(taken);
-            return Ok(());
-        }
-        if self.snapshots.is_empty() {
             return Ok(());
         }
         let at = self.below(self.snapshots.len());
@@ -458,6 +472,7 @@ impl World {
             Ok(found)
         });
         self.note(|| format!("look at a snapshot: {}", answer.is_ok()));
+        self.count("look at a snapshot", &answer);
         match answer {
             Ok(found) if found == model => {}
             Ok(_) => return Err("a snapshot has changed".into()),
@@ -471,10 +486,14 @@ impl World {
     }
 
     /// A call after which everything written survives a power cut.
-    fn durable(&mut self, what: &str, call: impl FnOnce(&Db) -> lsm::Result<()>) -> Outcome {
+    fn durable(
+        &mut self,
+        what: &'static str,
+        call: impl FnOnce(&Db) -> lsm::Result<()>,
+    ) -> Outcome {
         let written = self.history.len();
         let answer = call(self.db());
-        self.note(|| format!("{what}: {}", told(&answer)));
+        self.tell(what, what, &answer);
         match answer {
             Ok(()) if self.fs.is_dead() => {}
             Ok(()) => self.history.survive(written),
@@ -484,9 +503,9 @@ impl World {
         Ok(())
     }
 
-    fn call(&mut self, what: &str, call: impl FnOnce(&Db) -> lsm::Result<()>) -> Outcome {
+    fn call(&mut self, what: &'static str, call: impl FnOnce(&Db) -> lsm::Result<()>) -> Outcome {
         let answer = call(self.db());
-        self.note(|| format!("{what}: {}", told(&answer)));
+        self.tell(what, what, &answer);
         match answer {
             Err(error) if !self.excused() => Err(format!("{what}: {error}")),
             _ => Ok(()),
@@ -501,7 +520,7 @@ impl World {
         let db = self.db.take().expect("open");
         let written = self.history.len();
         let answer = db.close();
-        self.note(|| format!("close: {}", told(&answer)));
+        self.tell("close", "close", &answer);
         match answer {
             Ok(()) if self.durability == Durability::None || self.fs.is_dead() => {}
             // A database that has stopped writing is in doubt, closed or not.
@@ -553,12 +572,17 @@ impl World {
             self.scheduler = Arc::new(InlineScheduler::new(self.random.random()));
             let disturbed = attempt < 3 && !self.ending;
             self.faulty = self.plan.faults && disturbed && self.below(8) == 0;
+            let repaired = self.created && self.below(8) == 0;
             if self.faulty {
-                self.plan_fault();
+                // To a repair, a file that seems shorter than it is is a damaged one.
+                self.plan_fault(if repaired { &EFFECTS[..3] } else { &EFFECTS });
             }
             if disturbed && self.below(3) == 0 {
-                let at = self.below(40) as u64;
+                let at = self.below(if repaired { 150 } else { 40 }) as u64;
                 self.plan_cut(at);
+            }
+            if repaired {
+                self.repair(mode)?;
             }
             let env = Env {
                 fs: Arc::new(self.fs.clone()),
@@ -568,11 +592,12 @@ impl World {
             let options = Options { recovery: self.recovery(), ..self.options() };
             let strict = options.recovery == RecoveryMode::Strict;
             let opened = Db::open_with(PATH, options, env);
-            self.note(|| format!("open: {}", told(&opened)));
+            self.tell("open", "open", &opened);
             let image = self.image.lock().expect("no panic").take();
             match (opened, image) {
                 (Ok(db), None) => {
                     self.db = Some(db);
+                    self.created = true;
                     self.torn = self.faulty;
                     self.find_family()?;
                     return self.compare(mode);
@@ -661,7 +686,7 @@ impl World {
         }
         let options = FamilyOptions::from(&self.options());
         let answer = self.db().create_family(OTHER, options);
-        self.note(|| format!("make a family: {}", told(&answer)));
+        self.tell("make a family", "make a family", &answer);
         if let Ok(family) = answer {
             self.has_other |= !self.fs.is_dead();
             self.other = Some(family);
