@@ -1,16 +1,19 @@
 //! A closed database of which one file holds other bytes: a log, the manifest, its options among
-//! them, CURRENT or a table. Opening, reading and closing may fail and may not panic, hang or take
-//! memory without bound. Checksums do not count here (`cfg(fuzzing)`).
+//! them, CURRENT or a table. Opening, reading, repairing and closing may fail and may not panic,
+//! hang or take memory without bound. Checksums do not count here (`cfg(fuzzing)`).
 #![no_main]
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
-use lsm::clock::ManualClock;
+use lsm::clock::{Clock, ManualClock};
 use lsm::fs::{CrashMode, Fs, MemFs};
 use lsm::scheduler::InlineScheduler;
-use lsm::{Codec, Db, Env, FamilyOptions, Options, RecoveryMode, WriteBatch};
+use lsm::{
+    Codec, Damage, Db, Env, FamilyOptions, Options, ReadOnly, ReadOnlyOptions, RecoveryMode,
+    WriteBatch,
+};
 
 fn options() -> Options {
     Options {
@@ -54,6 +57,19 @@ fn whole() -> &'static (MemFs, Vec<PathBuf>) {
     })
 }
 
+/// Reads what can be read without changing anything.
+fn look(fs: &MemFs) {
+    let options = ReadOnlyOptions { damage: Damage::PassOver, ..ReadOnlyOptions::default() };
+    let (fs, clock): (Arc<dyn Fs>, Arc<dyn Clock>) =
+        (Arc::new(fs.clone()), Arc::new(ManualClock::new()));
+    let Ok(seen) = ReadOnly::open_with("/db", options, &fs, &clock) else { return };
+    std::hint::black_box(seen.scan::<&[u8]>(..).take(100_000).count());
+    if let Some(other) = seen.family("other") {
+        drop(other.get([3]));
+    }
+    drop(seen.verify());
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let Some((&[file, how], rest)) = bytes.split_first_chunk::<2>() else { return };
     let (fs, files) = whole();
@@ -80,6 +96,11 @@ fuzz_target!(|bytes: &[u8]| {
         RecoveryMode::PointInTime,
         RecoveryMode::Salvage,
     ][usize::from(how / 4) % 4];
+    match how / 16 % 4 {
+        2 => drop(Db::repair_with("/db", &Options { recovery, ..options() }, &env(&fs))),
+        3 => look(&fs),
+        _ => {}
+    }
     let Ok(db) = Db::open_with("/db", Options { recovery, ..options() }, env(&fs)) else { return };
     let mut seen = 0;
     if let Ok(scan) = db.scan::<&[u8]>(..) {

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::fs::{Fs, MemFs};
-    use crate::manifest::{AddedTable, Edit, Manifest, TableRecord};
+    use crate::manifest::{AddedTable, Edit, Manifest, RunState, TableRecord};
     use crate::scheduler::InlineScheduler;
     use crate::{Db, Env, Options};
 
@@ -206,13 +206,15 @@ mod tests {
         let mut edit = Edit::default();
         for (&family, state) in &state.families {
             for (level, runs) in (0..).zip(&state.levels) {
-                for run in &runs.runs {
-                    for table in &run.tables {
-                        edit.removed.push(table.number);
-                        let largest = largest.to_vec();
-                        let table = Arc::new(TableRecord { largest, ..(**table).clone() });
-                        edit.added.push(AddedTable { family, level, run: run.id, table });
-                    }
+                let tables = |run: &RunState| {
+                    let id = run.id;
+                    run.tables.clone().into_iter().map(move |t| (id, t))
+                };
+                for (run, table) in runs.runs.iter().flat_map(tables) {
+                    edit.removed.push(table.number);
+                    let largest = largest.to_vec();
+                    let table = Arc::new(TableRecord { largest, ..(*table).clone() });
+                    edit.added.push(AddedTable { family, level, run, table });
                 }
             }
         }
@@ -229,7 +231,9 @@ mod tests {
             fs.files().into_iter().filter(is_table).collect::<Vec<_>>()
         };
         let db = opened(&fs);
-        ["a", "m", "z"].iter().for_each(|key| db.put(key, b"old").expect("put"));
+        for key in ["a", "m", "z"] {
+            db.put(key, b"old").expect("put");
+        }
         db.flush().expect("flush");
         db.close().expect("close");
         let before = tables();

@@ -171,6 +171,8 @@ impl World {
     }
 
     fn remove_tables(&self, paths: &[PathBuf]) {
-        paths.iter().for_each(|path| self.disk.remove(path).expect("it is there"));
+        for path in paths {
+            self.disk.remove(path).expect("it is there");
+        }
     }
 }
