@@ -16,6 +16,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{self, Sender};
 
 use parking_lot::Mutex;
 use sstable::SeqNo;
@@ -44,7 +45,7 @@ use crate::publish::Visible;
 use crate::state::{FamilyView, State, View};
 use crate::tree::{self, Tree};
 use crate::version::Version;
-use crate::wal::{self, RecoveryMode};
+use crate::wal::{self, LogReport, RecoveryMode, Sink};
 
 /// Opens or makes the database in `path`.
 pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>> {
@@ -275,6 +276,20 @@ struct Replayed<'a> {
     memtables: Memtables,
     bytes: usize,
     last: SeqNo,
+    /// Asks for memory to be got ahead.
+    wants_memory: Sender<()>,
+    /// Logs that were read, to be made durable.
+    read: Sender<LogReport>,
+}
+
+impl Sink for Replayed<'_> {
+    fn batch(&mut self, first: SeqNo, payload: &[u8]) -> Result<()> {
+        self.take(first, payload)
+    }
+
+    fn log_read(&mut self, report: &LogReport) {
+        self.read.send(report.clone()).expect("who receives waits for the last log");
+    }
 }
 
 impl Replayed<'_> {
@@ -289,6 +304,9 @@ impl Replayed<'_> {
             self.seal(None)?;
         }
         commit::apply(&self.memtables, first, payload).map_err(damaged)?;
+        if self.inner.arena.grew(self.bytes, self.bytes + memory) {
+            self.wants_memory.send(()).expect("who receives waits for the last batch");
+        }
         self.bytes += memory;
         self.last = first + u64::from(count) - 1;
         Ok(())
@@ -331,32 +349,45 @@ fn fresh_memtables(view: &View, arena: &Arena) -> Memtables {
 }
 
 /// Reads the live logs back. What they held is then in sealed memtables or already in tables.
+///
+/// Beside the reading, memory is got ahead of it, and the logs that were read are made durable.
 fn replay_logs(inner: &Arc<Inner>, logs: &[u64], flushed: SeqNo) -> Result<()> {
+    let ((wants_memory, memory_wanted), (read, to_sync)) = (mpsc::channel(), mpsc::channel());
     let memtables = fresh_memtables(&inner.state.peek(), &inner.arena);
-    let mut replayed = Replayed { inner, memtables, bytes: 0, last: flushed };
-    let fs = &*inner.env.fs;
-    let report = wal::replay(
-        fs,
-        &inner.path,
-        logs,
-        inner.db_id,
-        flushed,
-        inner.options.recovery,
-        &mut |first, payload| replayed.take(first, payload),
-    )?;
-    if replayed.bytes > 0 {
-        replayed.seal(logs.last().copied())?;
-    }
+    let replayed = Replayed { inner, memtables, bytes: 0, last: flushed, wants_memory, read };
+    let (mut report, mut durable) = (Ok(wal::ReplayReport::default()), Ok(()));
+    inner.env.scheduler.run_together(vec![
+        Box::new(|| report = read_logs(replayed, logs, flushed)),
+        Box::new(|| {
+            for log in to_sync {
+                if durable.is_ok() {
+                    durable = wal::make_durable(&*inner.env.fs, &inner.path, &log);
+                }
+            }
+        }),
+        Box::new(|| memory_wanted.into_iter().for_each(|()| inner.arena.get_ahead())),
+    ]);
+    let report = report?;
     check_last(inner, &report)?;
     inner.visible.recover(report.last_seqno);
     inner.tail.lock().begin_at(report.last_seqno + 1);
+    durable?;
     if report.torn.is_some() {
         tracing::warn!(?report.torn, "the log ends in a write that was cut");
         // What lies behind the tear must never meet new operations of the same numbers.
-        flush::run(inner)
-    } else {
-        wal::make_durable(fs, &inner.path, &report)
+        flush::run(inner)?;
     }
+    Ok(())
+}
+
+fn read_logs(mut to: Replayed<'_>, logs: &[u64], flushed: SeqNo) -> Result<wal::ReplayReport> {
+    let inner = to.inner;
+    let how = (flushed, inner.options.recovery);
+    let report = wal::replay_into(&*inner.env.fs, &inner.path, logs, inner.db_id, how, &mut to)?;
+    if to.bytes > 0 {
+        to.seal(logs.last().copied())?;
+    }
+    Ok(report)
 }
 
 /// Checks that everything is there that was on the medium when the database was closed.

@@ -27,7 +27,9 @@ use parking_lot::Mutex;
 use sstable::SeqNo;
 
 use self::group::Group;
-pub use self::replay::{LogEnd, LogReport, RecoveryMode, ReplayReport, Torn, make_durable, replay};
+pub use self::replay::{
+    LogEnd, LogReport, RecoveryMode, ReplayReport, Sink, Torn, make_durable, replay, replay_into,
+};
 use crate::error::{Error, Result};
 use crate::fs::{Fs, LogFile};
 use crate::names;

@@ -113,6 +113,43 @@ pub fn replay(
     mode: RecoveryMode,
     sink: &mut dyn FnMut(SeqNo, &[u8]) -> Result<()>,
 ) -> Result<ReplayReport> {
+    replay_into(fs, dir, numbers, database, (after, mode), &mut BatchesOnly(sink))
+}
+
+/// Takes what a replay reads.
+pub trait Sink {
+    /// A batch that is applied next, and the number of its first operation.
+    /// # Errors
+    /// Ends the replay; in a corruption without a path, the place of the record is filled in.
+    fn batch(&mut self, first: SeqNo, payload: &[u8]) -> Result<()>;
+
+    /// A log was read as far as it goes.
+    fn log_read(&mut self, report: &LogReport);
+}
+
+/// A sink that does not care which log a batch is from.
+struct BatchesOnly<'a>(&'a mut dyn FnMut(SeqNo, &[u8]) -> Result<()>);
+
+impl Sink for BatchesOnly<'_> {
+    fn batch(&mut self, first: SeqNo, payload: &[u8]) -> Result<()> {
+        (self.0)(first, payload)
+    }
+
+    fn log_read(&mut self, _report: &LogReport) {}
+}
+
+/// As [`replay`], for a sink that is also told of each log that was read.
+/// # Errors
+/// As [`replay`].
+#[expect(clippy::too_many_arguments, reason = "each is one plain fact")]
+pub fn replay_into(
+    fs: &dyn Fs,
+    dir: &Path,
+    numbers: &[u64],
+    database: u64,
+    (after, mode): (SeqNo, RecoveryMode),
+    sink: &mut dyn Sink,
+) -> Result<ReplayReport> {
     let report = ReplayReport { last_seqno: after, ..ReplayReport::default() };
     let mut replay =
         Replay { mode, after, expected: None, suspect: None, abandoned: false, report, sink };
@@ -129,24 +166,21 @@ pub fn replay(
     Ok(replay.report)
 }
 
-/// Puts the records that a replay has read on the medium. What only a killed process had written
+/// Puts the records that a replay has read in a log on the medium. What only a killed process had written
 /// is in the page cache, and perhaps not any more to be synced: after a sync that failed, pages
 /// count as clean though the medium never got them. So they are stored once more, and synced.
-/// Logs that were flushed and removed meanwhile are left out.
+/// A log that was flushed and removed meanwhile is left alone.
 /// # Errors
 /// [`Error::Io`].
-pub fn make_durable(fs: &dyn Fs, dir: &Path, report: &ReplayReport) -> Result<()> {
-    if planted::has(Bug::TrustedPageCache) {
+pub fn make_durable(fs: &dyn Fs, dir: &Path, log: &LogReport) -> Result<()> {
+    if planted::has(Bug::TrustedPageCache) || log.synced >= log.end {
         return Ok(());
     }
-    for log in report.logs.iter().filter(|log| log.synced < log.end) {
-        let path = log_path(dir, log.number);
-        match rewrite(fs, &path, log.synced, log.end) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // flushed meanwhile
-            done => done.map_err(|error| Error::io("write again and sync", &path, error))?,
-        }
+    let path = log_path(dir, log.number);
+    match rewrite(fs, &path, log.synced, log.end) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()), // flushed meanwhile
+        done => done.map_err(|error| Error::io("write again and sync", &path, error)),
     }
-    Ok(())
 }
 
 /// Stores the bytes from `start` to `end`, multiples of 8, over themselves, and syncs.
@@ -175,7 +209,7 @@ struct Replay<'a> {
     /// The prefix has ended; the rest is only counted.
     abandoned: bool,
     report: ReplayReport,
-    sink: &'a mut dyn FnMut(SeqNo, &[u8]) -> Result<()>,
+    sink: &'a mut dyn Sink,
 }
 
 /// A record and its place.
@@ -233,6 +267,7 @@ impl Replay<'_> {
         }
         report.end = reader.offset();
         report.synced = report.synced.min(report.end);
+        self.sink.log_read(&report);
         self.report.logs.push(report);
         Ok(())
     }
@@ -297,7 +332,7 @@ impl Replay<'_> {
         }
         self.expected = Some(next);
         if next > self.after + 1 {
-            (self.sink)(found.tag, found.payload).map_err(|error| found.locate(error))?;
+            self.sink.batch(found.tag, found.payload).map_err(|error| found.locate(error))?;
             self.report.records += 1;
             self.report.bytes += found.payload.len() as u64;
             self.report.last_seqno = next - 1;

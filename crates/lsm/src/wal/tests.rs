@@ -432,7 +432,9 @@ fn what_a_failed_sync_has_lost_is_stored_again_before_anything_is_built_on_it() 
     let next = fs.crash(1, CrashMode::KILL);
     let (found, report) = read(&next, 1, RecoveryMode::TolerateTornTail).unwrap();
     assert_eq!(firsts(&found), [1, 2], "the page cache shows it");
-    make_durable(&next, Path::new(DIR), &report).unwrap();
+    for log in &report.logs {
+        make_durable(&next, Path::new(DIR), log).unwrap();
+    }
     let after = next.crash(1, CrashMode::POWER_CUTS[3]);
     assert_eq!(firsts(&read(&after, 1, RecoveryMode::TolerateTornTail).unwrap().0), [1, 2]);
 }
