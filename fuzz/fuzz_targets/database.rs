@@ -48,6 +48,7 @@ fn whole() -> &'static (MemFs, Vec<PathBuf>) {
         db.delete_range([b'k', 10], [b'k', 20]).expect("delete");
         db.flush().expect("flush");
         db.put(b"in", b"the log").expect("put");
+        other.set_options(|own| own.codec = Codec::Lz4).expect("other options");
         drop(other);
         db.close().expect("close");
         let mut files = fs.files();

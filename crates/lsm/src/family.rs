@@ -36,7 +36,7 @@ pub(crate) const DEFAULT_FAMILY_NAME: &str = "default";
 /// Bytes of a family's name at most.
 const NAME_BYTES_MAX: usize = 255;
 
-/// What does not change while a family lives.
+/// What a family is like. Replaced as a whole when its options change; id and name stay.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) id: u32,
@@ -86,13 +86,13 @@ impl Family {
         &self.core.name
     }
 
-    /// Its options, as they were when the handle was taken.
-    pub fn options(&self) -> &FamilyOptions {
-        &self.core.options
-    }
-
     pub(crate) fn id(&self) -> u32 {
         self.core.id
+    }
+
+    /// What it was like when the handle was taken.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {

@@ -1,4 +1,5 @@
-//! [`FamilyOptions`]: what a family's tables and levels are like. Kept in the manifest as text.
+//! [`FamilyOptions`]: what a family's tables and levels are like. Kept in the manifest as text,
+//! except those of the default family, which are given anew at each opening.
 
 use std::fmt::Write as _;
 
@@ -111,6 +112,35 @@ impl FamilyOptions {
             let table = self.table_options(level, filter).validate();
             table.map_err(|error| Error::InvalidOptions(error.to_string()))?;
         }
+        Ok(())
+    }
+
+    /// Puts these options of the default family among those of the database.
+    pub(crate) fn put_into(self, options: &mut Options) -> Result<()> {
+        if self.base_bytes != Self::from(&*options).base_bytes {
+            let why = "base_bytes of the default family follows from write_buffer_bytes";
+            return Err(Error::InvalidOptions(why.into()));
+        }
+        // Names every field, so that none is forgotten.
+        Self {
+            block_bytes: options.block_bytes,
+            codec: options.codec,
+            level_codecs: options.level_codecs,
+            chooser: options.chooser,
+            hash_index: options.hash_index,
+            filter_bits_per_key: options.filter_bits_per_key,
+            filter_kind: options.filter_kind,
+            filter_kind_last: options.filter_kind_last,
+            filter_split: options.filter_split,
+            fence: options.fence,
+            strategy: options.strategy,
+            size_ratio: options.size_ratio,
+            adaptive: options.adaptive,
+            tombstone_age_max: options.tombstone_age_max,
+            tombstone_density: options.tombstone_density,
+            table_bytes: options.table_bytes,
+            base_bytes: _,
+        } = self;
         Ok(())
     }
 

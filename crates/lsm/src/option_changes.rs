@@ -20,10 +20,11 @@ use parking_lot::Mutex;
 use crate::background;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::family::{Core, DEFAULT_FAMILY, DEFAULT_FAMILY_NAME};
+use crate::family::{Core, DEFAULT_FAMILY, DEFAULT_FAMILY_NAME, Family};
 use crate::family_options::FamilyOptions;
 use crate::fs::Fs;
 use crate::inner::Inner;
+use crate::manifest::{ChangedFamily, Edit};
 use crate::memory;
 use crate::names;
 use crate::options::Options;
@@ -48,7 +49,7 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OptionChange {
-    /// The field of [`Options`], or of [`FamilyOptions`] for the default family.
+    /// The field of [`Options`] or [`FamilyOptions`].
     pub name: String,
     /// What it was; `None` if the version that wrote the file did not know it.
     pub before: Option<String>,
@@ -80,6 +81,9 @@ fn effect(name: &str) -> Effect {
         | "block_cache_bytes" => Effect::AtOnce,
         "block_bytes"
         | "codec"
+        | "level_codecs"
+        | "chooser"
+        | "hash_index"
         | "filter_bits_per_key"
         | "filter_kind"
         | "filter_kind_last"
@@ -87,6 +91,9 @@ fn effect(name: &str) -> Effect {
         | "fence"
         | "strategy"
         | "size_ratio"
+        | "adaptive"
+        | "tombstone_age_max_us"
+        | "tombstone_density"
         | "table_bytes"
         | "base_bytes" => Effect::NewTables,
         _ => Effect::NextOpen,
@@ -279,9 +286,8 @@ impl Db {
 
     /// Changes options while the database is open, and returns what has changed. These may
     /// change: at once `write_buffer_bytes`, `write_buffer_entries`, `sealed_memtables_max` and
-    /// `block_cache_bytes`; for tables written from now on, and for compactions of the default
-    /// family, `block_bytes`, `codec`, `filter_bits_per_key`, `filter_kind`, `filter_kind_last`,
-    /// `filter_split`, `fence`, `strategy`, `size_ratio` and `table_bytes`.
+    /// `block_cache_bytes`; for tables of the default family written from now on, and for its
+    /// compactions, all that [`FamilyOptions`] has too. Other families: [`Family::set_options`].
     ///
     /// ```
     /// # fn main() -> lsm::Result<()> {
@@ -300,31 +306,134 @@ impl Db {
     /// has changed. A closed database; a file that cannot be written: the change is then in force,
     /// and is forgotten at the next opening.
     pub fn set_options(&self, change: impl FnOnce(&mut Options)) -> Result<Vec<OptionChange>> {
-        let inner = self.inner();
-        inner.check_writable()?;
-        let mut current = inner.live.current.lock();
-        let mut options = current.options.clone();
-        change(&mut options);
-        options.validate()?;
-        let text = to_text(&options);
-        let changes = differences(&to_text(&current.options), &text);
-        if let Some(fixed) = changes.iter().find(|change| change.effect == Effect::NextOpen) {
-            let why = format!("{} cannot change while the database is open", fixed.name);
-            return Err(Error::InvalidOptions(why));
-        }
-        if (options.block_cache_bytes == 0) != inner.cache.is_none() {
-            let why = "block_cache_bytes cannot become 0, or stop being 0, while the database is \
-                       open";
-            return Err(Error::InvalidOptions(why.into()));
-        }
-        apply(inner, &options)?;
-        current.options = options;
-        store(inner, &inner.path.join(names::OPTIONS), &text)?;
-        drop(current);
-        inner.progress.notify();
-        background::schedule(inner);
-        Ok(changes)
+        change_database(self.inner(), |options| {
+            change(options);
+            Ok(())
+        })
     }
+}
+
+/// Options of a family while the database is open.
+impl Family {
+    /// Its options in force; those of its last day if it was dropped. With
+    /// [`adaptive`](FamilyOptions::adaptive), `strategy` and `size_ratio` are where its steps have
+    /// led.
+    pub fn options(&self) -> FamilyOptions {
+        let view = self.inner().state.peek();
+        let core = view.family(self.id()).map_or(self.core(), |family| &family.core);
+        core.options.clone()
+    }
+
+    /// Changes options while the database is open, for tables written from now on and for
+    /// compactions, and returns what has changed. Existing tables stay as they are and readable.
+    /// The change is on the medium when this returns, and lasts.
+    ///
+    /// The options of the default family are among those of the database: they are changed there,
+    /// as by [`Db::set_options`], and `base_bytes` follows from `write_buffer_bytes`.
+    ///
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("db");
+    /// use lsm::compaction::Strategy;
+    /// use lsm::{Db, FamilyOptions, Options};
+    /// let db = Db::open(&path, Options::default())?;
+    /// let events = db.create_family("events", FamilyOptions::default())?;
+    /// let changes = events.set_options(|options| options.strategy = Strategy::Tiered)?;
+    /// let told = changes[0].to_string();
+    /// assert_eq!(told, "strategy: leveled -> tiered, for tables written from now on");
+    ///
+    /// db.close()?;
+    /// let db = Db::open(&path, Options::default())?;
+    /// let events = db.family("events")?.expect("it lives");
+    /// assert_eq!(events.options().strategy, Strategy::Tiered, "it lasts");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidOptions`] for a value outside its range; then nothing has changed. A closed
+    /// database; [`Error::FamilyDropped`]; a manifest that cannot be written, which stops writes.
+    pub fn set_options(
+        &self,
+        change: impl FnOnce(&mut FamilyOptions),
+    ) -> Result<Vec<OptionChange>> {
+        if self.id() != DEFAULT_FAMILY {
+            return change_family(self.inner(), self.id(), change);
+        }
+        change_database(self.inner(), |options| {
+            let mut own = FamilyOptions::from(&*options);
+            change(&mut own);
+            own.put_into(options)
+        })
+    }
+}
+
+fn change_database(
+    inner: &Arc<Inner>,
+    change: impl FnOnce(&mut Options) -> Result<()>,
+) -> Result<Vec<OptionChange>> {
+    inner.check_writable()?;
+    let mut current = inner.live.current.lock();
+    let mut options = current.options.clone();
+    change(&mut options)?;
+    options.validate()?;
+    let text = to_text(&options);
+    let changes = differences(&to_text(&current.options), &text);
+    if let Some(fixed) = changes.iter().find(|change| change.effect == Effect::NextOpen) {
+        let why = format!("{} cannot change while the database is open", fixed.name);
+        return Err(Error::InvalidOptions(why));
+    }
+    if (options.block_cache_bytes == 0) != inner.cache.is_none() {
+        let why = "block_cache_bytes cannot become 0, or stop being 0, while the database is \
+                   open";
+        return Err(Error::InvalidOptions(why.into()));
+    }
+    apply(inner, &options)?;
+    current.options = options;
+    store(inner, &inner.path.join(names::OPTIONS), &text)?;
+    drop(current);
+    inner.progress.notify();
+    background::schedule(inner);
+    Ok(changes)
+}
+
+fn change_family(
+    inner: &Arc<Inner>,
+    id: u32,
+    change: impl FnOnce(&mut FamilyOptions),
+) -> Result<Vec<OptionChange>> {
+    // Closing takes it too: no edit comes after its last.
+    let _tail = inner.tail.lock();
+    inner.check_writable()?;
+    let mut tree = inner.tree.lock();
+    let name = inner.state.peek().family(id)?.core.name.clone();
+    // Not those in force, which may be steps that the family took by itself.
+    let before = tree.family_options(id).to_owned();
+    let mut options = FamilyOptions::from_text(&before).map_err(|line| {
+        Error::InvalidOptions(format!("family {name} has the option {line:?} of a later version"))
+    })?;
+    change(&mut options);
+    let core = Core::new(id, &name, options)?;
+    let options = core.options.to_text();
+    let changes = differences(&before, &options);
+    if changes.is_empty() {
+        return Ok(changes);
+    }
+    let edit = Edit {
+        changed_families: vec![ChangedFamily { id, options }],
+        reason: format!("change options of family {name}"),
+        ..Edit::default()
+    };
+    tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
+    inner.state.change(|view| {
+        view.change_family(id, |family| family.core = core);
+        inner.admission.update(inner, view);
+    });
+    drop(tree);
+    inner.progress.notify();
+    background::schedule(inner);
+    Ok(changes)
 }
 
 fn apply(inner: &Arc<Inner>, options: &Options) -> Result<()> {

@@ -6,7 +6,7 @@
 //!
 //! record header                      file header
 //!   0 header_crc   u32                 0 magic     8 bytes ("lsm log\n" or "lsm man\n")
-//!   4 payload_crc  u32                 8 version   u32 = 1
+//!   4 payload_crc  u32                 8 version   u32 (log 1, manifest 2)
 //!   8 payload_len  u32                12 flags     u32 (bit 0: the space was used before)
 //!  12 kind         u8                 16 number    u64 (the number in the file's name)
 //!  13 zero         3 bytes            24 database  u64 (the same in all files of a database)
@@ -37,9 +37,6 @@ pub(crate) const RECORD_HEADER_BYTES: usize = 32;
 /// Bytes of a file's header.
 pub(crate) const FILE_HEADER_BYTES: usize = 64;
 
-/// The format's version, in every file.
-pub(crate) const VERSION: u32 = 1;
-
 /// Flag in a file header: the file's space holds bytes of an earlier file.
 pub(crate) const FLAG_RECYCLED: u32 = 1;
 
@@ -58,6 +55,14 @@ impl Role {
         match self {
             Self::Log => *b"lsm log\n",
             Self::Manifest => *b"lsm man\n",
+        }
+    }
+
+    /// The version of the format that is written; earlier ones are read.
+    pub(crate) fn version(self) -> u32 {
+        match self {
+            Self::Log => 1,
+            Self::Manifest => 2,
         }
     }
 }
@@ -108,7 +113,7 @@ impl FileHeader {
     pub(crate) fn encode(&self) -> [u8; FILE_HEADER_BYTES] {
         let mut bytes = Vec::with_capacity(FILE_HEADER_BYTES);
         bytes.extend_from_slice(&self.role.magic());
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&self.role.version().to_le_bytes());
         bytes.extend_from_slice(&self.flags.to_le_bytes());
         bytes.extend_from_slice(&self.number.to_le_bytes());
         bytes.extend_from_slice(&self.database.to_le_bytes());
@@ -131,14 +136,14 @@ impl FileHeader {
                 format!("the magic bytes {:?}", role.magic().escape_ascii().to_string()),
             );
         }
-        let version = u32_at(bytes, 8);
-        if version > VERSION {
+        let version = Self::version(bytes);
+        if version > role.version() {
             // Before the checksum, which a later version may have moved.
             return Err(HeaderError::Unknown(format!("format version {version}")));
         }
         let covered = bytes.get(..FILE_HEADER_BYTES - 4).unwrap_or_default();
         let matches = u32_at(bytes, FILE_HEADER_BYTES - 4) == crc32c::crc32c(covered);
-        if !(matches || cfg!(fuzzing)) || version != VERSION {
+        if !(matches || cfg!(fuzzing)) || version == 0 {
             return damaged(0, "a file header that fits its checksum".into());
         }
         let found = u64_at(bytes, 16);
@@ -151,6 +156,11 @@ impl FileHeader {
         }
         let (database, capacity) = (u64_at(bytes, 24), u64_at(bytes, 32));
         Ok(Self { role, flags, number, database, capacity })
+    }
+
+    /// The version that a header says.
+    pub(crate) fn version(bytes: &[u8; FILE_HEADER_BYTES]) -> u32 {
+        u32_at(bytes, 8)
     }
 
     /// The checksum that all record headers of the file start from.

@@ -72,6 +72,11 @@ impl Tree {
         self.manifest.state().logs.range(..=number).copied().collect()
     }
 
+    /// What the manifest says of a living family's options; nothing for another.
+    pub(crate) fn family_options(&self, id: u32) -> &str {
+        self.manifest.state().families.get(&id).map_or("", |family| &family.options)
+    }
+
     /// The manifest's state and history.
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.manifest

@@ -43,7 +43,7 @@ fn families_share_nothing_but_the_batch() {
     let db = Db::open(&path, small()).expect("reopen");
     assert_eq!(db.families(), ["default", "users"]);
     let users = db.family("users").expect("open").expect("it lives");
-    assert_eq!(users.options(), &own, "options are remembered");
+    assert_eq!(users.options(), own, "options are remembered");
     assert_eq!(db.get(b"k").expect("get").as_deref(), Some(&b"default"[..]));
     assert_eq!(users.get(b"k").expect("get").as_deref(), Some(&b"newer"[..]));
 }

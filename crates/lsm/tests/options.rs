@@ -1,9 +1,11 @@
 //! Options over time: stored, compared at open, changed while the database is open.
 
 use std::fs;
+use std::path::Path;
 
 use lsm::compaction::Strategy;
-use lsm::{Codec, Db, Durability, Effect, Error, Options};
+use lsm::manifest::Manifest;
+use lsm::{Codec, Db, Durability, Effect, Error, Family, FamilyOptions, Options, WriteBatch};
 
 fn fill(db: &Db, records: u32) {
     for n in 0..records {
@@ -181,4 +183,196 @@ fn options_change_under_writers() {
     }
     assert_eq!(entries, 8000);
     db.verify().unwrap();
+}
+
+fn words(changes: &[lsm::OptionChange]) -> Vec<String> {
+    changes.iter().map(ToString::to_string).collect()
+}
+
+fn family(db: &Db, name: &str) -> Family {
+    db.family(name).expect("open").expect("it lives")
+}
+
+#[test]
+fn options_of_a_family_change_at_once_and_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let db = Db::open(&path, Options::default()).unwrap();
+    let own = FamilyOptions { codec: Codec::None, ..FamilyOptions::default() };
+    let (users, others) =
+        (db.create_family("users", own.clone()).unwrap(), db.create_family("others", own).unwrap());
+    let fill = |round: u32| {
+        for n in 0..2000u32 {
+            let mut batch = WriteBatch::new();
+            batch.put_in(&users, n.to_le_bytes(), [b'v'; 100]);
+            batch.put_in(&others, n.to_le_bytes(), [b'v'; 100]);
+            db.write(batch).unwrap();
+        }
+        db.flush().unwrap();
+        db.wait_idle().unwrap();
+        users.put(b"round", round.to_le_bytes()).unwrap();
+    };
+    fill(0);
+    let changes = users.set_options(|options| {
+        options.codec = Codec::Lz4;
+        options.strategy = Strategy::Tiered;
+        options.hash_index = true;
+        options.tombstone_age_max = Some(std::time::Duration::from_secs(60));
+    });
+    let expected = [
+        "codec: 0 -> 1, for tables written from now on",
+        "hash_index: false -> true, for tables written from now on",
+        "strategy: leveled -> tiered, for tables written from now on",
+        "tombstone_age_max_us: unknown -> 60000000, for tables written from now on",
+    ];
+    assert_eq!(words(&changes.unwrap()), expected);
+    assert!(users.set_options(|_| {}).unwrap().is_empty());
+    assert_eq!((users.options().codec, others.options().codec), (Codec::Lz4, Codec::None));
+    fill(1);
+    let density = |family: &Family| {
+        let shape = family.shape().unwrap();
+        let mut runs = shape.levels.iter().flat_map(|level| &level.runs);
+        let newest = &runs.next().unwrap().tables[0];
+        newest.bytes * 100 / newest.raw_bytes
+    };
+    assert!(density(&users) < 50 && density(&others) > 90, "compressed, and not");
+    users.set_options(|options| options.table_bytes = 4096).unwrap();
+    let tables = |family: &Family| {
+        family.compact::<&[u8]>(..).unwrap();
+        family.shape().unwrap().levels.last().unwrap().runs[0].tables.len()
+    };
+    assert_eq!(tables(&others), 1);
+    assert!(tables(&users) > 1, "compactions follow too");
+    drop((users, others));
+    db.close().unwrap();
+
+    let db = Db::open(&path, Options::default()).unwrap();
+    let users = family(&db, "users");
+    let options = users.options();
+    assert_eq!((options.codec, options.strategy), (Codec::Lz4, Strategy::Tiered));
+    assert_eq!(family(&db, "others").options().codec, Codec::None);
+    assert!(db.changed_options().is_empty(), "they are not the database's");
+    assert_eq!(users.get(b"round").unwrap().as_deref(), Some(&1u32.to_le_bytes()[..]));
+    for n in 0..2000u32 {
+        assert_eq!(users.get(n.to_le_bytes()).unwrap().as_deref(), Some(&[b'v'; 100][..]));
+    }
+}
+
+#[test]
+fn options_of_the_default_family_are_those_of_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let db = Db::open(&path, Options::default()).unwrap();
+    let default = family(&db, "default");
+    let changes = default.set_options(|options| options.size_ratio = 4).unwrap();
+    assert_eq!(words(&changes), ["size_ratio: 10 -> 4, for tables written from now on"]);
+    assert_eq!((db.options().size_ratio, default.options().size_ratio), (4, 4));
+    let refused = default.set_options(|options| options.base_bytes = 1 << 20);
+    assert!(matches!(refused, Err(Error::InvalidOptions(_))), "{refused:?}");
+    db.set_options(|options| options.size_ratio = 6).unwrap();
+    assert_eq!(default.options().size_ratio, 6);
+    let stored = fs::read_to_string(path.join("OPTIONS")).unwrap();
+    assert!(stored.contains("\nsize_ratio=6\n"), "{stored}");
+}
+
+#[test]
+fn what_a_family_cannot_be_is_refused_and_nothing_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let db = Db::open(&path, Options::default()).unwrap();
+    let users = db.create_family("users", FamilyOptions::default()).unwrap();
+    let changes: [fn(&mut FamilyOptions); 4] = [
+        |options| options.size_ratio = 1,
+        |options| options.block_bytes = 1,
+        |options| options.table_bytes = 0,
+        |options| options.filter_bits_per_key = f64::NAN,
+    ];
+    for change in changes {
+        let refused = users.set_options(|options| {
+            options.codec = Codec::None;
+            change(options);
+        });
+        assert!(matches!(refused, Err(Error::InvalidOptions(_))), "{refused:?}");
+        assert_eq!(users.options(), FamilyOptions::default());
+    }
+    db.drop_family("users").unwrap();
+    let dropped = users.set_options(|options| options.codec = Codec::None);
+    assert!(matches!(dropped, Err(Error::FamilyDropped { .. })), "{dropped:?}");
+    assert_eq!(users.options(), FamilyOptions::default(), "its last");
+    let others = db.create_family("others", FamilyOptions::default()).unwrap();
+    db.close().unwrap();
+    let closed = others.set_options(|options| options.codec = Codec::None);
+    assert!(matches!(closed, Err(Error::Closed)), "{closed:?}");
+}
+
+#[test]
+fn options_of_a_family_change_under_writers_and_merges() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("db");
+    let options = Options { write_buffer_bytes: 16 << 10, ..Options::default() };
+    let db = Db::open(&path, options.clone()).unwrap();
+    let users = db.create_family("users", FamilyOptions::from(&options)).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..2u8 {
+            let users = users.clone();
+            scope.spawn(move || {
+                for n in 0..4000u32 {
+                    users.put([&[thread][..], &n.to_le_bytes()].concat(), [7; 100]).unwrap();
+                }
+            });
+        }
+        for round in 0..20usize {
+            users
+                .set_options(|options| {
+                    options.codec = [Codec::None, Codec::Lz4, Codec::Snappy][round % 3];
+                    options.table_bytes = (4 << 10) << (round % 5);
+                    options.strategy =
+                        if round % 2 == 0 { Strategy::Tiered } else { Strategy::LazyLeveled };
+                })
+                .unwrap();
+        }
+    });
+    db.wait_idle().unwrap();
+    let last = users.options();
+    assert_eq!((last.codec, last.table_bytes), (Codec::Lz4, 64 << 10), "of round 19");
+    let count = |users: &Family| users.scan::<&[u8]>(..).unwrap().map(Result::unwrap).count();
+    assert_eq!(count(&users), 8000);
+    db.verify().unwrap();
+    drop(users);
+    db.close().unwrap();
+    let db = Db::open(&path, options).unwrap();
+    assert_eq!(family(&db, "users").options(), last);
+    assert_eq!(count(&family(&db, "users")), 8000);
+}
+
+/// Written by the build before manifests had version 2: two families, a third that was dropped,
+/// tables, a log, a range delete.
+#[test]
+fn a_database_with_a_manifest_of_version_1_opens() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/manifest-1");
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(golden).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let version = || {
+        let manifest = Manifest::read(&lsm::fs::StdFs::new(), folder.path()).unwrap();
+        fs::read(folder.path().join(format!("MANIFEST-{:06}", manifest.number))).unwrap()[8]
+    };
+    assert_eq!(version(), 1);
+    let db = Db::open(folder.path(), Options::default()).unwrap();
+    assert_eq!(version(), 2, "each opening goes on in a new file");
+    assert_eq!(db.families(), ["default", "users"]);
+    let users = family(&db, "users");
+    assert_eq!(users.options().codec, Codec::None);
+    for (family, flushed, logged) in [(&family(&db, "default"), b"1", b"3"), (&users, b"2", b"4")] {
+        assert_eq!(family.get(b"flushed").unwrap().as_deref(), Some(&flushed[..]));
+        assert_eq!(family.get(b"logged").unwrap().as_deref(), Some(&logged[..]));
+    }
+    users.set_options(|options| options.codec = Codec::Zstd).unwrap();
+    drop(users);
+    db.close().unwrap();
+    let db = Db::open(folder.path(), Options::default()).unwrap();
+    assert_eq!(family(&db, "users").options().codec, Codec::Zstd);
+    assert_eq!(family(&db, "users").get(b"logged").unwrap().as_deref(), Some(&b"4"[..]));
 }

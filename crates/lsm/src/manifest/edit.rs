@@ -18,9 +18,11 @@
 //!  14 dropped family  id u32         15 next family id u64
 //!  16 added range delete    family u32, sequence number u64, start, end (each: length, bytes)
 //!  17 removed range delete  family u32, sequence number u64
+//!  18 family options        id u32, options (length u32, UTF-8)      (from version 2 on)
 //! ```
 //!
-//! 1. Unknown tags are refused: a later version wrote something that this build would lose.
+//! 1. Unknown tags are refused: a later version wrote something that this build would lose. So is
+//!    a tag that the file's version does not have.
 //! 2. Tags 7 to 12 and 15 occur at most once; the others repeat.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -67,6 +69,15 @@ pub struct AddedFamily {
     /// Its name, unique among the living.
     pub name: String,
     /// Its options, in words that the database understands.
+    pub options: String,
+}
+
+/// Other options for a living family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedFamily {
+    /// Its id.
+    pub id: u32,
+    /// All of its options from now on, as in [`AddedFamily::options`].
     pub options: String,
 }
 
@@ -156,6 +167,8 @@ pub struct Edit {
     pub added_range_deletes: Vec<AddedRangeDelete>,
     /// Range deletes that hide nothing any more: family and sequence number.
     pub removed_range_deletes: Vec<(u32, SeqNo)>,
+    /// Families that have other options from now on.
+    pub changed_families: Vec<ChangedFamily>,
 }
 
 /// Why bytes are no edit.
@@ -184,6 +197,12 @@ const DROPPED_FAMILY: u8 = 14;
 const NEXT_FAMILY_ID: u8 = 15;
 const ADDED_RANGE_DELETE: u8 = 16;
 const REMOVED_RANGE_DELETE: u8 = 17;
+const FAMILY_OPTIONS: u8 = 18;
+
+/// The last tag that a manifest of this version may hold.
+fn last_tag(version: u32) -> u8 {
+    if version < 2 { REMOVED_RANGE_DELETE } else { FAMILY_OPTIONS }
+}
 
 impl Edit {
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -241,10 +260,17 @@ impl Edit {
                 put_u64(out, *seqno);
             });
         }
+        for family in &self.changed_families {
+            field(&mut out, FAMILY_OPTIONS, |out| {
+                put_u32(out, family.id);
+                put_bytes(out, family.options.as_bytes());
+            });
+        }
         out
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, EditError> {
+    /// Reads an edit of a manifest of this version.
+    pub(crate) fn decode(bytes: &[u8], version: u32) -> Result<Self, EditError> {
         let mut edit = Self::default();
         let mut rest = bytes;
         while let Some((&tag, after)) = rest.split_first() {
@@ -252,7 +278,7 @@ impl Edit {
             let mut input = after;
             let body = take_bytes(&mut input).ok_or(EditError::Malformed(at, "a whole field"))?;
             rest = input;
-            if !(ADDED..=REMOVED_RANGE_DELETE).contains(&tag) {
+            if !(ADDED..=last_tag(version)).contains(&tag) {
                 return Err(EditError::UnknownTag(tag));
             }
             let mut left = body;
@@ -308,6 +334,10 @@ impl Edit {
             }
             REMOVED_RANGE_DELETE => {
                 self.removed_range_deletes.push((take_u32(left)?, take_u64(left)?));
+            }
+            FAMILY_OPTIONS => {
+                let (id, options) = (take_u32(left)?, take_text(left)?);
+                self.changed_families.push(ChangedFamily { id, options });
             }
             _ => return None,
         }
@@ -453,13 +483,14 @@ pub(crate) mod tests {
                 end: b"b".to_vec(),
             }],
             removed_range_deletes: vec![(2, 11)],
+            changed_families: vec![ChangedFamily { id: 2, options: "x=2".into() }],
         }
     }
 
     #[test]
     fn an_edit_reads_back() {
         for edit in [Edit::default(), full_edit()] {
-            assert_eq!(Edit::decode(&edit.encode()), Ok(edit));
+            assert_eq!(Edit::decode(&edit.encode(), 2), Ok(edit));
         }
     }
 
@@ -468,7 +499,7 @@ pub(crate) mod tests {
         let (edit, bytes) = (full_edit(), full_edit().encode());
         let mut accepted = 0;
         for length in 0..bytes.len() {
-            match Edit::decode(&bytes[..length]) {
+            match Edit::decode(&bytes[..length], 2) {
                 Ok(short) => {
                     assert_ne!(short, edit);
                     assert_eq!(short.encode(), bytes[..length]);
@@ -477,7 +508,7 @@ pub(crate) mod tests {
                 Err(error) => assert!(matches!(error, EditError::Malformed(..))),
             }
         }
-        assert_eq!(accepted, 18, "the borders between the fields");
+        assert_eq!(accepted, 19, "the borders between the fields");
     }
 
     #[test]
@@ -489,16 +520,34 @@ pub(crate) mod tests {
                 let at = random.below(bytes.len());
                 bytes[at] = random.next().to_le_bytes()[0];
             }
-            if let Ok(edit) = Edit::decode(&bytes) {
-                assert_eq!(Edit::decode(&edit.encode()), Ok(edit));
+            if let Ok(edit) = Edit::decode(&bytes, 2) {
+                assert_eq!(Edit::decode(&edit.encode(), 2), Ok(edit));
+            }
+            if let Ok(edit) = Edit::decode(&bytes, 1) {
+                assert!(edit.changed_families.is_empty(), "version 1 has none");
             }
         }
-        assert_eq!(Edit::decode(&[99, 0, 0, 0, 0]), Err(EditError::UnknownTag(99)));
-        assert_eq!(Edit::decode(&[0, 0, 0, 0, 0]), Err(EditError::UnknownTag(0)));
+        assert_eq!(Edit::decode(&[99, 0, 0, 0, 0], 2), Err(EditError::UnknownTag(99)));
+        assert_eq!(Edit::decode(&[0, 0, 0, 0, 0], 2), Err(EditError::UnknownTag(0)));
         let huge = [REASON, 0xff, 0xff, 0xff, 0xff, b'x'];
-        assert!(matches!(Edit::decode(&huge), Err(EditError::Malformed(0, _))));
+        assert!(matches!(Edit::decode(&huge, 2), Err(EditError::Malformed(0, _))));
         let mut twice = Vec::new();
         put_numbers(&mut twice, LAST_SEQNO, &[1, 2]);
-        assert!(matches!(Edit::decode(&twice), Err(EditError::Malformed(13, _))));
+        assert!(matches!(Edit::decode(&twice, 2), Err(EditError::Malformed(13, _))));
+    }
+
+    #[test]
+    fn other_options_belong_to_version_2_and_have_one_form() {
+        let options = [FAMILY_OPTIONS, 10, 0, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0, b'x', b'y'];
+        let changed = vec![ChangedFamily { id: 7, options: "xy".into() }];
+        let edit = Edit { changed_families: changed, ..Edit::default() };
+        assert_eq!(Edit::decode(&options, 2), Ok(edit));
+        assert_eq!(Edit::decode(&options, 1), Err(EditError::UnknownTag(FAMILY_OPTIONS)));
+        for (at, byte) in [(1, 9), (1, 11), (9, 3), (9, 1), (13, 0xff)] {
+            let mut bad = options;
+            bad[at] = byte;
+            let refused = Edit::decode(&bad, 2);
+            assert!(matches!(refused, Err(EditError::Malformed(0, _))), "{at}: {refused:?}");
+        }
     }
 }

@@ -16,6 +16,27 @@
 //! 3. The vouch after each edit lets a reader tell a damaged last edit from one that was cut.
 //! 4. A folder without `CURRENT` is a database only if its creation was cut short; anything else
 //!    is damage, never an empty database.
+//!
+//! ```
+//! # fn main() -> lsm::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path();
+//! use lsm::manifest::Manifest;
+//! let db = lsm::Db::open(path, lsm::Options::default())?;
+//! db.put("key", "value")?;
+//! db.flush()?;
+//! let mut steps = Vec::new();
+//! let contents = Manifest::read_edits(&lsm::fs::StdFs::new(), path, &mut |number, edit| {
+//!     steps.push((number, edit.reason.clone(), edit.added.len()));
+//! })?;
+//! assert_eq!(contents.state.tables().count(), 1);
+//! let flush = steps.last().unwrap();
+//! assert!(flush.1.contains("flush") && flush.2 == 1, "why, and the table it made: {flush:?}");
+//! let current = std::fs::read_to_string(path.join("CURRENT")).unwrap();
+//! assert!(current.starts_with(&format!("MANIFEST-{:06}", contents.number)));
+//! # Ok(())
+//! # }
+//! ```
 
 mod edit;
 mod state;
@@ -26,7 +47,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::edit::{
-    AddedFamily, AddedRangeDelete, AddedTable, Edit, MovedTable, RunOrder, TableRecord,
+    AddedFamily, AddedRangeDelete, AddedTable, ChangedFamily, Edit, MovedTable, RunOrder,
+    TableRecord,
 };
 pub use self::state::{FamilyState, LevelState, RunState, State};
 use crate::error::{Error, Result};
@@ -443,6 +465,7 @@ fn read_each(
             return Err(Error::corruption(path, offset, expected));
         }
     };
+    let version = FileHeader::version(&bytes);
     let mut contents =
         Contents { database: header.database, number, edit: 0, end: 0, state: State::default() };
     let mut reader = Reader::new(file, header.seed()).map_err(failed)?;
@@ -453,7 +476,7 @@ fn read_each(
         match header.kind {
             RecordKind::Data if first || header.tag == contents.edit + 1 => {
                 contents.edit = header.tag;
-                let edit = decode(path, offset, record.payload)?;
+                let edit = decode(path, offset, (record.payload, version))?;
                 visit(header.tag, &edit);
                 contents.state.apply(&edit).map_err(damaged)?;
             }
@@ -473,8 +496,9 @@ fn read_each(
     Ok(contents)
 }
 
-fn decode(path: &Path, offset: u64, payload: &[u8]) -> Result<Edit> {
-    Edit::decode(payload).map_err(|error| match error {
+/// Reads an edit's payload, of a manifest of this version.
+fn decode(path: &Path, offset: u64, (payload, version): (&[u8], u32)) -> Result<Edit> {
+    Edit::decode(payload, version).map_err(|error| match error {
         edit::EditError::Malformed(at, expected) => {
             let at = offset + record::RECORD_HEADER_BYTES as u64 + at as u64;
             Error::corruption(path, at, expected)

@@ -108,6 +108,9 @@ impl State {
             }
         }
         edit.added_families.iter().try_for_each(|family| self.add_family(family))?;
+        for changed in &edit.changed_families {
+            self.family(changed.id)?.options.clone_from(&changed.options);
+        }
         self.place_tables(edit)?;
         for order in &edit.run_order {
             self.family(order.family)?.reorder(order)?;
@@ -300,7 +303,7 @@ fn advance(what: &str, counter: &mut u64, to: Option<u64>) -> Result<(), String>
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::edit::MovedTable;
+    use super::super::edit::{ChangedFamily, MovedTable};
     use super::*;
 
     pub(crate) fn table(number: u64, smallest: &str, largest: &str) -> Arc<TableRecord> {
@@ -314,6 +317,10 @@ pub(crate) mod tests {
 
     fn family(id: u32, name: &str) -> AddedFamily {
         AddedFamily { id, name: name.into(), options: String::new() }
+    }
+
+    fn changed(id: u32, options: &str) -> ChangedFamily {
+        ChangedFamily { id, options: options.into() }
     }
 
     fn range_delete(seqno: SeqNo, start: &str, end: &str) -> AddedRangeDelete {
@@ -423,6 +430,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_family_has_the_options_it_was_given_last() {
+        let mut state = numbered();
+        let made = Edit { added_families: vec![family(1, "one")], ..Edit::default() };
+        state.apply(&made).unwrap();
+        for options in ["x=1", "", "x=2"] {
+            let edit = Edit { changed_families: vec![changed(1, options)], ..Edit::default() };
+            state.apply(&edit).unwrap();
+            assert_eq!(state.families[&1].options, options);
+            assert_eq!(state.families[&0].options, "", "the other's stay");
+        }
+        let mut again = State::default();
+        again.apply(&state.to_edit()).unwrap();
+        assert_eq!(again, state, "a manifest that is rewritten keeps them");
+        let dropped = Edit { dropped_families: vec![1], ..Edit::default() };
+        state.apply(&dropped).unwrap();
+        let late = Edit { changed_families: vec![changed(1, "x=3")], ..Edit::default() };
+        assert_eq!(state.apply(&late), Err("family 1 to be live".into()));
+    }
+
+    #[test]
     fn contradictions_are_refused() {
         let mut state = numbered();
         let edit = Edit {
@@ -448,6 +475,7 @@ pub(crate) mod tests {
             Edit { added_families: vec![family(100, "unnumbered")], ..Edit::default() },
             Edit { dropped_families: vec![0], ..Edit::default() }, // it has a table
             Edit { dropped_families: vec![1], ..Edit::default() },
+            Edit { changed_families: vec![changed(1, "x=1")], ..Edit::default() },
             Edit { added_range_deletes: vec![range_delete(9, "b", "b")], ..Edit::default() },
             Edit { removed_range_deletes: vec![(0, 9)], ..Edit::default() },
             Edit { removed_range_deletes: vec![(3, 9)], ..Edit::default() },

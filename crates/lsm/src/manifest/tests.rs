@@ -11,7 +11,7 @@ const DATABASE: u64 = 0xDA7A;
 const DIR: &str = "/db";
 
 /// A manifest of one edit, and its pointer: format version 1 for ever.
-const GOLDEN_MANIFEST: [&str; 10] = [
+const GOLDEN_1: [&str; 10] = [
     "6c736d206d616e0a0100000000000000", // "lsm man\n", version 1, flags 0
     "01000000000000007ada000000000000", // number 1, database 0xda7a
     "00000000000000000000000000000000", // zero
@@ -22,6 +22,31 @@ const GOLDEN_MANIFEST: [&str; 10] = [
     "00000100000000000000000000000000", // 8 bytes: 1; padding
     "5dd70a20000000000000000003000000", // header CRC, no payload, kind 3 (a vouch)
     "80000000000000000100000000000000", // watermark 128, edit 1
+];
+/// The same of version 2, and an edit that makes a family, and one that gives it other options.
+const GOLDEN_2: [&str; 22] = [
+    "6c736d206d616e0a0200000000000000", // "lsm man\n", version 2, flags 0
+    "01000000000000007ada000000000000",
+    "00000000000000000000000000000000",
+    "000000000000000000000000adcc5351", // zero, CRC32C
+    "8b60aafbc00dbc2d1a00000001000000", // edit 1, and its vouch: as in version 1
+    "00000000000000000100000000000000",
+    "07080000000100000000000000080800",
+    "00000100000000000000000000000000",
+    "5dd70a20000000000000000003000000",
+    "80000000000000000100000000000000",
+    "f23f0a580cd9dd422600000001000000", // header CRC, payload CRC, 38 bytes, kind 1
+    "80000000000000000200000000000000", // watermark 128, edit 2
+    "0d140000000100000005000000757365", // field 13, 20 bytes: id 1, 5 bytes: "use
+    "727303000000783d310f080000000200", // rs", 3 bytes: "x=1"; field 15, 8 bytes:
+    "0000000000000000932624b500000000", // 2; padding; a vouch
+    "0000000003000000e800000000000000",
+    "02000000000000004794c7d38d007e3f", // watermark and edit of it; edit 3:
+    "1000000001000000e800000000000000", // 16 bytes, kind 1, watermark 232
+    "0300000000000000120b000000010000", // edit 3; field 18, 11 bytes: id 1
+    "0003000000783d3216a3b95200000000", // 3 bytes: "x=2"; a vouch
+    "00000000030000003801000000000000",
+    "03000000000000000000000000000000",
 ];
 const GOLDEN_CURRENT: &str = "MANIFEST-000001\nbytes 128\ncrc32c c243ac72\n";
 
@@ -57,6 +82,7 @@ fn step(n: u64) -> Edit {
         next_file_number: Some(n * 2 + 2),
         next_run_id: Some(n + 1),
         flushed_seqno: Some(n * 100),
+        changed_families: vec![ChangedFamily { id: 0, options: format!("step={n}") }],
         reason: "flush".into(),
         ..Edit::default()
     }
@@ -101,7 +127,13 @@ fn a_history_reads_back_and_goes_on() {
 #[expect(clippy::big_endian_bytes, reason = "prints bytes in their order")]
 fn the_bytes_are_pinned() {
     let fs = disk();
-    drop(create(shared(&fs)).unwrap());
+    let mut manifest = create(shared(&fs)).unwrap();
+    let family = AddedFamily { id: 1, name: "users".into(), options: "x=1".into() };
+    let made = Edit { added_families: vec![family], next_family_id: Some(2), ..Edit::default() };
+    manifest.append(&made).unwrap();
+    let changed = ChangedFamily { id: 1, options: "x=2".into() };
+    manifest.append(&Edit { changed_families: vec![changed], ..Edit::default() }).unwrap();
+    drop(manifest);
     let bytes = fs.contents(&manifest_path(Path::new(DIR), 1)).unwrap();
     let number = |line: &[u8]| {
         let mut full = line.to_vec();
@@ -109,9 +141,60 @@ fn the_bytes_are_pinned() {
         u128::from_be_bytes(*full.first_chunk().unwrap())
     };
     let hex: Vec<String> = bytes.chunks(16).map(|line| format!("{:032x}", number(line))).collect();
-    assert_eq!(hex.join("\n"), GOLDEN_MANIFEST.join("\n"));
+    assert_eq!(hex.join("\n"), GOLDEN_2.join("\n"));
     let current = fs.contents(&current_path(Path::new(DIR))).unwrap();
     assert_eq!(String::from_utf8(current).unwrap(), GOLDEN_CURRENT);
+}
+
+/// A disk with a manifest of these bytes and a pointer to its first 128.
+fn disk_with(manifest: &[u8]) -> MemFs {
+    let fs = disk();
+    let put = |path: &Path, bytes: &[u8]| {
+        let mut file = fs.create(path).unwrap();
+        file.write_all(bytes).unwrap();
+        file.sync().unwrap();
+    };
+    put(&manifest_path(Path::new(DIR), 1), manifest);
+    put(&current_path(Path::new(DIR)), GOLDEN_CURRENT.as_bytes());
+    fs
+}
+
+fn bytes_of(golden: &[&str]) -> Vec<u8> {
+    let hex = golden.concat();
+    let pairs = (0..hex.len()).step_by(2).map(|at| &hex[at..at + 2]);
+    pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+}
+
+#[test]
+fn version_1_is_read_and_goes_on_as_version_2() {
+    let fs = disk_with(&bytes_of(&GOLDEN_1));
+    assert_eq!(Manifest::read(&fs, Path::new(DIR)).unwrap().state, expected(0));
+    let (mut manifest, state) = Manifest::open(shared(&fs), Path::new(DIR)).unwrap();
+    assert_eq!(state, expected(0));
+    manifest.append(&step(1)).unwrap();
+    let bytes = fs.contents(&manifest_path(Path::new(DIR), 2)).unwrap();
+    assert_eq!(bytes[8..12], [2, 0, 0, 0], "the new file's version");
+    drop(manifest);
+    assert_eq!(open(&fs).unwrap(), expected(1));
+}
+
+#[test]
+fn other_options_in_a_manifest_of_version_1_are_refused() {
+    let of_version = |version: u32| {
+        let mut bytes = bytes_of(&GOLDEN_2);
+        bytes[8..12].copy_from_slice(&version.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..FILE_HEADER_BYTES - 4]);
+        bytes[FILE_HEADER_BYTES - 4..FILE_HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
+        disk_with(&bytes)
+    };
+    let error = open(&of_version(1)).unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    assert!(error.to_string().contains("field 18"), "{error}");
+    for version in [0, 3, u32::MAX] {
+        let error = open(&of_version(version)).unwrap_err();
+        let later = version > 2;
+        assert_eq!(matches!(error, Error::Unsupported { .. }), later, "{version}: {error}");
+    }
 }
 
 #[test]

@@ -77,6 +77,8 @@ struct World {
     has_other: bool,
     /// The database was open once: its creation is done.
     created: bool,
+    /// The options that it may have: those acknowledged last, and later ones that are in doubt.
+    other_options: Vec<FamilyOptions>,
     snapshots: Vec<(Snapshot, Model)>,
     checkpoints: Vec<Checkpoint>,
     history: History,
@@ -113,6 +115,7 @@ impl World {
             other: None,
             has_other: false,
             created: false,
+            other_options: Vec::new(),
             snapshots: Vec::new(),
             checkpoints: Vec::new(),
             history: History::default(),
@@ -676,15 +679,29 @@ impl World {
         if found.is_none() && self.has_other {
             return Err("the second family is lost".into());
         }
+        if let Some(options) = found.as_ref().map(Family::options) {
+            if self.has_other && !self.other_options.contains(&options) {
+                return Err(format!("the second family has options of no time: {options:?}"));
+            }
+            self.other_options = vec![options];
+        }
         self.other = found;
         Ok(())
     }
 
+    /// Makes the second family, or gives it other options.
     fn make_family(&mut self) {
-        if self.other.is_some() {
+        let options = FamilyOptions::from(&self.options());
+        if let Some(other) = &self.other {
+            let answer = other.set_options(|own| own.clone_from(&options));
+            self.note(|| format!("other options for the family: {}", told(&answer)));
+            if answer.is_ok() && !self.fs.is_dead() {
+                self.other_options.clear();
+            }
+            self.other_options.push(options);
             return;
         }
-        let options = FamilyOptions::from(&self.options());
+        self.other_options.push(options.clone());
         let answer = self.db().create_family(OTHER, options);
         self.tell("make a family", "make a family", &answer);
         if let Ok(family) = answer {

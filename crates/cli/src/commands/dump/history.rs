@@ -41,6 +41,10 @@ fn edit_lines(number: u64, edit: &Edit, terminal: &mut Terminal) -> Result<(), F
     for family in &edit.added_families {
         terminal.line(format_args!("  + family {} {}", family.id, family.name))?;
     }
+    for family in &edit.changed_families {
+        let options = family.options.trim_end().replace('\n', " ");
+        terminal.line(format_args!("  ~ family {} {options}", family.id))?;
+    }
     for id in &edit.dropped_families {
         terminal.line(format_args!("  - family {id}"))?;
     }
@@ -104,6 +108,8 @@ fn edit_json(number: u64, edit: &Edit) -> Value {
         .added_families
         .iter()
         .map(|family| json!({ "id": family.id, "name": family.name, "options": family.options }));
+    let changed = edit.changed_families.iter();
+    let changed = changed.map(|family| json!({ "id": family.id, "options": family.options }));
     let ranges = edit.added_range_deletes.iter().map(|range| {
         json!({
             "family": range.family, "seqno": range.seqno, "start": json_bytes(&range.start),
@@ -116,6 +122,7 @@ fn edit_json(number: u64, edit: &Edit) -> Value {
         "added_logs": edit.added_logs, "dropped_logs": edit.dropped_logs,
         "added_families": families.collect::<Value>(),
         "dropped_families": edit.dropped_families,
+        "changed_families": changed.collect::<Value>(),
         "added_range_deletes": ranges.collect::<Value>(),
         "removed_range_deletes": edit.removed_range_deletes,
         "flushed_seqno": edit.flushed_seqno, "last_seqno": edit.last_seqno,
