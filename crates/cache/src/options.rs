@@ -6,6 +6,23 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 /// Which entry leaves when the cache is full.
+/// ```
+/// use cache::{Cache, Options, Policy};
+/// /// How many of 50 keys that are asked for all the time stay, when a scan comes by.
+/// fn left(policy: Policy) -> usize {
+///     let (capacity_bytes, shards) = (100 << 10, 1);
+///     let options = Options { capacity_bytes, shards, policy, ..Options::default() };
+///     let cache: Cache<u32, ()> = Cache::with_options(options);
+///     let ask = |key: u32| cache.get_or_load(&key, || Ok::<_, ()>(((), 1 << 10))).unwrap();
+///     for _ in 0..3 {
+///         (0..50).for_each(ask);
+///     }
+///     (1000..2000).for_each(ask);
+///     (0..50).filter(|key| cache.get(key).is_some()).count()
+/// }
+/// assert_eq!(left(Policy::Lru), 0);
+/// assert!(left(Policy::S3Fifo) > 45);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {

@@ -174,6 +174,26 @@ const RATIOS: [u32; 8] = [2, 3, 4, 6, 8, 10, 12, 16];
 
 /// Returns the simulated candidates, the best first: those that keep the limits by cost, then the
 /// others by how far they are from it.
+/// ```
+/// use compaction::advise::{Limits, Mix, Question, advise};
+/// use compaction::simulate::{Setup, Workload};
+/// use compaction::{Options, Strategy};
+///
+/// let best = |writes, scans| {
+///     let workload = Workload { entries: 200_000, ..Workload::default() };
+///     let options = Options { base_bytes: 4 << 20, ..Options::new(Strategy::Leveled) };
+///     let options = Options { target_table_bytes: 1 << 20, max_job_bytes: 16 << 20, ..options };
+///     let setup = Setup { options, write_buffer_bytes: 1 << 20, ..Setup::default() };
+///     let mix = Mix { writes, scans, absent_gets: 0.0, present_gets: 0.0 };
+///     let limits = Limits::default();
+///     let question = Question { workload, mix, uncertainty: 0.05, limits, setup };
+///     Ok::<_, compaction::InvalidOption>(advise(&question)?.remove(0).report)
+/// };
+/// let (writer, scanner) = (best(1.0, 0.0)?, best(0.01, 1.0)?);
+/// assert!(writer.write_amplification < scanner.write_amplification, "cheap writes for writers");
+/// assert!(scanner.runs_mean < writer.runs_mean, "few runs for scanners");
+/// # Ok::<(), compaction::InvalidOption>(())
+/// ```
 ///
 /// # Errors
 /// [`InvalidOption`] if the options of the question's setup are outside of their limits.

@@ -164,6 +164,23 @@ pub struct Report {
     /// The same at its worst, with inputs and outputs of running jobs both counted.
     pub space_amplification_max: f64,
     /// The most bytes that running jobs had written and not yet installed.
+    /// ```
+    /// use compaction::simulate::{Setup, Workload, simulate};
+    /// use compaction::{Options, Strategy};
+    ///
+    /// // Even a strategy that merges whole levels takes them in columns of about `max_job_bytes`.
+    /// let workload = Workload { entries: 1_000_000, ..Workload::default() };
+    /// let temporary = |max_job_bytes| {
+    ///     let options = Options { size_ratio: 6, ..Options::new(Strategy::Tiered) };
+    ///     let options = Options { base_bytes: 4 << 20, target_table_bytes: 1 << 20, ..options };
+    ///     let options = Options { max_job_bytes, ..options };
+    ///     let setup = Setup { options, write_buffer_bytes: 1 << 20, ..Setup::default() };
+    ///     Ok::<_, compaction::InvalidOption>(simulate(&workload, &setup)?.temporary_bytes_max)
+    /// };
+    /// let (free, bounded) = (temporary(1 << 40)?, temporary(16 << 20)?);
+    /// assert!(bounded < 48 << 20 && free > 2 * bounded, "{free} {bounded}");
+    /// # Ok::<(), compaction::InvalidOption>(())
+    /// ```
     pub temporary_bytes_max: u64,
     /// Runs in the tree, mean over the updates: where a scan must look.
     pub runs_mean: f64,

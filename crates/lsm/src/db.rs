@@ -68,7 +68,29 @@ impl Drop for Handle {
 }
 
 impl Db {
-    /// Opens the database in the folder `path`, or makes one there if the options allow.
+    /// Opens the database in the folder `path`, or makes one there if the options allow. What the
+    /// manifest, the logs and the tables say of each other is always checked:
+    ///
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use lsm::{Db, Options};
+    /// let db = Db::open(path, Options::default())?;
+    /// db.put("key", "value")?;
+    /// db.flush()?;
+    /// let table = db.shape().levels[0].runs[0].tables[0].number;
+    /// db.close()?;
+    /// let file = path.join(format!("{table:06}.sst"));
+    /// let bytes = std::fs::read(&file).unwrap();
+    /// std::fs::write(&file, &bytes[1..]).unwrap();
+    /// let refused = Db::open(path, Options::default()).unwrap_err().to_string();
+    /// assert!(refused.contains(&format!("{table:06}.sst")), "it names the file: {refused}");
+    /// std::fs::remove_file(&file).unwrap();
+    /// assert!(Db::open(path, Options::default()).is_err(), "nor may one be missing");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Options outside their ranges; a folder that is in use, holds something else, or cannot be

@@ -11,7 +11,27 @@ use crate::scheduler::{Scheduler, ThreadScheduler};
 
 /// The world a database runs in: files, time and background work.
 ///
-/// The default is the real one; a simulation brings its own.
+/// The default is the real one; a simulation brings its own. Here the files are in memory, and the
+/// power goes:
+/// ```
+/// # fn main() -> lsm::Result<()> {
+/// use std::sync::Arc;
+/// use lsm::fs::{CrashMode, MemFs};
+/// use lsm::{Db, Durability, Env, Options};
+/// let open = |disk: &MemFs| {
+///     let options = Options { durability: Durability::Sync, ..Options::default() };
+///     let env = Env { fs: Arc::new(disk.clone()), ..Env::system(&options)? };
+///     Db::open_with("/in/memory", options, env)
+/// };
+/// let disk = MemFs::new();
+/// let db = open(&disk)?;
+/// db.put("key", "synced before this returned")?;
+/// let after = open(&disk.crash(1, CrashMode::POWER_CUTS[0]))?;
+/// assert!(after.contains("key")?);
+/// assert!(!std::path::Path::new("/in/memory").exists(), "nothing went to the real disk");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Env {
     /// Where the files are.

@@ -37,6 +37,28 @@ pub enum Error {
     #[error(transparent)]
     Table(Arc<sstable::Error>),
     /// The file was written by a newer version, or uses something this build leaves out.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// use std::sync::Arc;
+    /// use lsm::fs::MemFs;
+    /// use lsm::{Db, Env, Error, Options};
+    /// let disk = MemFs::new();
+    /// let open = || {
+    ///     let options = Options::default();
+    ///     let env = Env { fs: Arc::new(disk.clone()), ..Env::system(&options)? };
+    ///     Db::open_with("/db", options, env)
+    /// };
+    ///
+    /// open()?.close()?;
+    /// let files = disk.files();
+    /// let manifest = files.iter().find(|file| file.to_string_lossy().contains("MANIFEST"));
+    /// disk.flip(manifest.unwrap(), 8, 0x40).unwrap(); // where its version stands
+    /// let refused = open().unwrap_err();
+    /// assert!(matches!(refused, Error::Unsupported { .. }), "{refused}");
+    /// assert!(refused.to_string().contains("format version 66"), "{refused}");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[error("{} cannot be read by this build: {what}", path.display())]
     Unsupported {
         /// The file.

@@ -262,6 +262,24 @@ pub struct Stats {
     /// Microseconds spent merging.
     pub compaction_us: u64,
     /// Plans that changed a table's level without reading it.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use lsm::{Db, Options};
+    /// let db = Db::open(path.join("db"), Options::default())?;
+    /// for day in 0..12 {
+    ///     for n in 0..100 {
+    ///         db.put(format!("{day:02}/{n:02}"), "in order, so tables share no key")?;
+    ///     }
+    ///     db.flush()?;
+    ///     db.wait_idle()?;
+    /// }
+    /// let stats = db.stats();
+    /// assert!(stats.moves > 0 && stats.compaction_write_bytes == 0, "{stats:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub moves: u64,
     /// Bytes of tables moved so.
     pub moved_bytes: u64,

@@ -39,6 +39,34 @@ pub struct Options {
     /// Make the folder and an empty database if there is none. Default true.
     pub create_if_missing: bool,
     /// When a write counts as done. Default [`Durability::Buffered`].
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use std::sync::Arc;
+    /// use lsm::fs::{Call, FaultFs, StdFs};
+    /// use lsm::{Db, Durability, Env, Options};
+    /// // While one sync runs, the other writers' writes gather behind it and share the next.
+    /// let options = Options { durability: Durability::Sync, ..Options::default() };
+    /// let counting = FaultFs::new(Arc::new(StdFs::new()));
+    /// let env = Env { fs: Arc::new(counting.clone()), ..Env::system(&options)? };
+    /// let db = Db::open_with(path.join("db"), options, env)?;
+    /// let before = counting.calls_of(Call::LogSync);
+    /// std::thread::scope(|scope| {
+    ///     for thread in 0..8_u8 {
+    ///         let db = db.clone();
+    ///         scope.spawn(move || {
+    ///             for n in 0..100_u8 {
+    ///                 db.put([thread, n], "on the medium when this returns").unwrap();
+    ///             }
+    ///         });
+    ///     }
+    /// });
+    /// let syncs = counting.calls_of(Call::LogSync) - before;
+    /// assert!(syncs < 800, "{syncs} syncs for 800 writes");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub durability: Durability,
     /// Bytes of writes collected in memory before they become a table; also what a crash may
     /// have to read back from the log. Default 64 MiB, 4 KiB to 4 GiB. The database holds at
@@ -60,14 +88,94 @@ pub struct Options {
     /// [`Options::with_memory_budget`]. What iterators hold comes on top.
     pub memory_budget_bytes: usize,
     /// Bytes of a data block before compression. Default 4,096; 512 to 65,536. Larger blocks
-    /// compress better and scan faster; point reads decode more.
+    /// compress better and scan faster; point reads decode more. What a key shares with the one
+    /// before it is not stored again.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use lsm::{Codec, Db, Options};
+    /// let db = Db::open(path.join("db"), Options { codec: Codec::None, ..Options::default() })?;
+    /// for n in 0..1000 {
+    ///     db.put(format!("a/long/prefix/that/all/keys/share/{n:04}"), "value")?;
+    /// }
+    /// db.flush()?;
+    /// let stats = db.stats();
+    /// assert!(stats.table_bytes * 10 < stats.table_raw_bytes * 6, "without any codec: {stats:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub block_bytes: usize,
     /// How data blocks are compressed. Default LZ4.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use lsm::{Codec, Db, Options};
+    /// let bytes = |codec| {
+    ///     let folder = path.join(format!("{codec:?}"));
+    ///     let db = Db::open(folder, Options { codec, ..Options::default() })?;
+    ///     for n in 0..2000 {
+    ///         let row = format!("{{\"name\":\"user {n}\",\"visits\":{}}}", n % 7);
+    ///         db.put(format!("user{n:05}"), row)?;
+    ///     }
+    ///     db.flush()?;
+    ///     lsm::Result::Ok(db.stats().table_bytes)
+    /// };
+    /// let [none, snappy, lz4, zstd] =
+    ///     [bytes(Codec::None)?, bytes(Codec::Snappy)?, bytes(Codec::Lz4)?, bytes(Codec::Zstd)?];
+    /// assert!(none > snappy && none > lz4 && snappy > zstd && lz4 > zstd);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub codec: Codec,
     /// Codecs of the levels from the newest on, in place of `codec`; deeper levels take the last.
     /// Default none: `codec` everywhere.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use lsm::{Codec, Db, Options};
+    /// // Fast on the way down, small where most of the data rests.
+    /// let level_codecs = vec![Codec::None, Codec::Zstd];
+    /// let db = Db::open(path.join("db"), Options { level_codecs, ..Options::default() })?;
+    /// for n in 0..2000 {
+    ///     db.put(format!("user{n:05}"), "much the same ".repeat(5))?;
+    /// }
+    /// db.flush()?;
+    /// let size = |level: usize| {
+    ///     let table = &db.shape().levels[level].runs[0].tables[0];
+    ///     table.bytes as f64 / table.raw_bytes as f64
+    /// };
+    /// assert!(size(0) > 0.9, "level 0 as it is");
+    /// db.put("user00000", "newer")?; // so that there is something to merge
+    /// db.compact()?;
+    /// let last = db.shape().levels.len() - 1;
+    /// assert!(size(last) < 0.2, "and the last small");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub level_codecs: Vec<Codec>,
     /// How the codec of a block is chosen. Default: what the level says.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use lsm::{Chooser, Db, Options};
+    /// let bytes = |chooser| {
+    ///     let folder = path.join(format!("{chooser:?}"));
+    ///     let db = Db::open(folder, Options { chooser, ..Options::default() })?;
+    ///     for n in 0..5000_u64 {
+    ///         // A counter in each record: columns of integers, which suit another codec better.
+    ///         db.put(n.to_be_bytes(), (1_000_000 + n * n).to_le_bytes())?;
+    ///     }
+    ///     db.flush()?;
+    ///     lsm::Result::Ok(db.stats().table_bytes)
+    /// };
+    /// assert!(bytes(Chooser::ByData)? < bytes(Chooser::Fixed)?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub chooser: Chooser,
     /// Whether blocks carry a hash index for point reads. Default false: it costs 1.3 bytes an
     /// entry and pays where blocks hold many small entries.
@@ -79,6 +187,30 @@ pub struct Options {
     pub merge_bytes_per_second: u64,
     /// Filter bits a key; 10 answer about 99 % of the reads of absent keys without a table read.
     /// Default 10, 0 (no filter) to 64.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use lsm::{Db, Options};
+    /// let wasted = |filter_bits_per_key: f64| {
+    ///     let folder = path.join(filter_bits_per_key.to_string());
+    ///     let db = Db::open(folder, Options { filter_bits_per_key, ..Options::default() })?;
+    ///     for n in 0..2000 {
+    ///         db.put(format!("{n:04}"), "present")?;
+    ///     }
+    ///     db.flush()?;
+    ///     for n in 0..2000 {
+    ///         assert!(!db.contains(format!("{n:04} is absent"))?);
+    ///     }
+    ///     lsm::Result::Ok(db.stats().filter_false_positives)
+    /// };
+    /// // Without a filter all but one look into the table: that one is beyond its last key.
+    /// assert_eq!(wasted(0.0)?, 1999);
+    /// assert!(wasted(10.0)? < 60, "about 1 % of them");
+    /// assert!(wasted(16.0)? < 15, "and a tenth of that");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub filter_bits_per_key: f64,
     /// The filter's kind. Default double-probe; a split block is faster and lets a quarter more
     /// absent keys through.
@@ -91,6 +223,65 @@ pub struct Options {
     /// How block indexes are laid out. Default adaptive: by the keys of each index.
     pub fence: fence::Layout,
     /// When tables are merged, and into what. Default leveled.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use lsm::compaction::{Granularity, Selection, Strategy};
+    /// use lsm::{Codec, Db, Options};
+    ///
+    /// /// What sixty flushes leave.
+    /// #[derive(Debug)]
+    /// struct Grown {
+    ///     /// The most runs that any level below level 0 ever had.
+    ///     runs_max: usize,
+    ///     /// The runs of the last level.
+    ///     last_runs: usize,
+    ///     /// What merges have written.
+    ///     bytes: u64,
+    /// }
+    ///
+    /// fn grow(strategy: Strategy) -> lsm::Result<Grown> {
+    ///     let folder = tempfile::tempdir().unwrap();
+    ///     let codec = Codec::None;
+    ///     let options = Options { strategy, size_ratio: 4, codec, ..Options::default() };
+    ///     let small = Options { write_buffer_bytes: 8 << 10, table_bytes: 8 << 10, ..options };
+    ///     let db = Db::open(folder.path(), small)?;
+    ///     let mut grown = Grown { runs_max: 0, last_runs: 0, bytes: 0 };
+    ///     for n in 0..60_u32 {
+    ///         for key in 0..50 {
+    ///             db.put(((n * 50 + key) * 7919 % 3001).to_be_bytes(), [b'v'; 100])?;
+    ///         }
+    ///         db.flush()?;
+    ///         db.wait_idle()?;
+    ///         for level in db.shape().levels.iter().skip(1) {
+    ///             grown.last_runs = level.runs.len();
+    ///             grown.runs_max = grown.runs_max.max(level.runs.len());
+    ///         }
+    ///     }
+    ///     grown.bytes = db.stats().compaction_write_bytes;
+    ///     Ok(grown)
+    /// }
+    ///
+    /// // One run a level: the cheapest reads, the dearest writes.
+    /// let leveled = grow(Strategy::Leveled)?;
+    /// assert_eq!(leveled.runs_max, 1);
+    /// // The same, a table at a time, and another rule for which goes first.
+    /// let partial = grow(Strategy::Partial(Selection::RoundRobin))?;
+    /// assert_eq!(partial.runs_max, 1);
+    /// // Several runs in all levels but the last.
+    /// let lazy = grow(Strategy::LazyLeveled)?;
+    /// assert!(lazy.runs_max > 1 && lazy.last_runs == 1, "{lazy:?}");
+    /// // Several runs everywhere: the cheapest writes.
+    /// let tiered = grow(Strategy::Tiered)?;
+    /// assert!(tiered.bytes < lazy.bytes && lazy.bytes < leveled.bytes, "{tiered:?} {lazy:?}");
+    /// // Or any point between them, in numbers.
+    /// let (inner_runs, last_runs, granularity) = (1, 3, Granularity::Whole);
+    /// let fluid = grow(Strategy::Fluid { inner_runs, last_runs, granularity })?;
+    /// assert!(fluid.runs_max > 1 && fluid.bytes < leveled.bytes, "{fluid:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub strategy: Strategy,
     /// Ratio between the sizes of neighbouring levels. Default 10, 2 to 32. Larger means fewer
     /// levels: under leveling cheaper reads and dearer writes, under tiering the reverse.
@@ -120,6 +311,31 @@ pub struct Options {
     /// the file. Default 512, from 4. Reads under way may hold one more each. Counts plain reads
     /// only: with other [`table_reads`](Self::table_reads), mapped and direct, every table stays
     /// mapped or open.
+    /// ```
+    /// # #[cfg(target_os = "linux")]
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use lsm::{Db, Options};
+    /// let path = path.canonicalize().unwrap().join("db");
+    /// let options = Options { open_files_max: 8, table_bytes: 4096, ..Options::default() };
+    /// let db = Db::open(&path, options)?;
+    /// let tables = db.bulk_load((0..6000_u32).map(|n| (n.to_be_bytes(), [b'v'; 100])))?.tables;
+    /// let open = || {
+    ///     let files = std::fs::read_dir("/proc/self/fd").unwrap();
+    ///     let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    ///     let table = |to: &std::path::PathBuf| to.extension() == Some("sst".as_ref());
+    ///     targets.filter(|to| to.starts_with(&path) && table(to)).count()
+    /// };
+    /// for n in 0..6000_u32 {
+    ///     assert!(db.contains(n.to_be_bytes())?);
+    /// }
+    /// assert!(open() <= 8 && tables > 8, "{} files of {tables}", open());
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(target_os = "linux"))]
+    /// # fn main() {}
+    /// ```
     pub open_files_max: usize,
     /// What recovery makes of a log that it cannot read to the end. Default
     /// [`RecoveryMode::TolerateTornTail`].

@@ -106,7 +106,43 @@ impl Fault {
     }
 }
 
-/// A file system that fails as planned. Clones share the plan.
+/// A file system that fails as planned. Clones share the plan. With [`MemFs`](super::MemFs) under
+/// it and an [`InlineScheduler`](crate::scheduler::InlineScheduler), a harness for power cuts:
+/// ```
+/// # fn main() -> lsm::Result<()> {
+/// use std::sync::{Arc, Mutex};
+/// use lsm::fs::{CrashMode, FaultFs, Fs, MemFs};
+/// use lsm::scheduler::InlineScheduler;
+/// use lsm::{Db, Durability, Env, Options};
+/// let open = |fs: Arc<dyn Fs>| {
+///     let options = Options { durability: Durability::Sync, ..Options::default() };
+///     let scheduler = Arc::new(InlineScheduler::new(1)); // one seed, one run
+///     let env = Env { fs, scheduler, ..Env::system(&options)? };
+///     Db::open_with("/db", options, env)
+/// };
+/// let mut cuts = 0;
+/// for at in 0..60 {
+///     let (disk, left) = (MemFs::new(), Arc::new(Mutex::new(None)));
+///     let fs = FaultFs::new(Arc::new(disk.clone()));
+///     let (mode, slot) = (CrashMode::POWER_CUTS[at as usize % 6], Arc::clone(&left));
+///     fs.at_call(at, move || *slot.lock().unwrap() = Some(disk.crash(at, mode)));
+///     let mut acknowledged = 0_u32;
+///     if let Ok(db) = open(Arc::new(fs)) {
+///         while acknowledged < 20 && db.put(acknowledged.to_le_bytes(), "value").is_ok() {
+///             acknowledged += 1;
+///         }
+///     }
+///     let Some(left) = left.lock().unwrap().take() else { continue };
+///     let db = open(Arc::new(left))?;
+///     for n in 0..acknowledged {
+///         assert!(db.contains(n.to_le_bytes())?, "write {n} was lost at call {at}");
+///     }
+///     cuts += 1;
+/// }
+/// assert!(cuts > 20, "{cuts}");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct FaultFs {
     fs: Arc<dyn Fs>,

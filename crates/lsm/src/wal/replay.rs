@@ -25,6 +25,42 @@ use crate::record::{
 const REWRITE_BYTES: usize = 256 << 10;
 
 /// What to do with a log that cannot be read to its end.
+/// ```
+/// # fn main() -> lsm::Result<()> {
+/// use std::sync::Arc;
+/// use lsm::fs::{CrashMode, MemFs};
+/// use lsm::{Db, Durability, Env, Options, RecoveryMode};
+/// let open = |disk: &MemFs, recovery| {
+///     let durability = Durability::Sync;
+///     let options = Options { recovery, durability, ..Options::default() };
+///     let env = Env { fs: Arc::new(disk.clone()), ..Env::system(&options)? };
+///     Db::open_with("/db", options, env)
+/// };
+/// let disk = MemFs::new();
+/// let db = open(&disk, RecoveryMode::default())?;
+/// for key in ["first", "second", "third"] {
+///     db.put(key, "value")?;
+/// }
+/// let files = disk.files();
+/// let log = files.iter().find(|file| file.extension() == Some("log".as_ref())).unwrap();
+/// // The process dies, and the record with this key is damaged: what is found?
+/// let found = |damaged: &str, mode| -> lsm::Result<Vec<Vec<u8>>> {
+///     let left = disk.crash(0, CrashMode::KILL);
+///     let bytes = left.contents(log).unwrap();
+///     let at = bytes.windows(damaged.len()).position(|found| found == damaged.as_bytes());
+///     left.flip(log, at.unwrap() as u64, 0xff).unwrap();
+///     open(&left, mode)?.scan::<&str>(..)?.map(|entry| Ok(entry?.0.to_vec())).collect()
+/// };
+/// // The last record may be a write that was cut; only the strict mode minds.
+/// assert!(found("third", RecoveryMode::Strict).is_err());
+/// assert_eq!(found("third", RecoveryMode::TolerateTornTail)?, [&b"first"[..], b"second"]);
+/// // The third proves that the second was on the medium: this is damage.
+/// assert!(found("second", RecoveryMode::TolerateTornTail).is_err());
+/// assert_eq!(found("second", RecoveryMode::PointInTime)?, [b"first"]);
+/// assert_eq!(found("second", RecoveryMode::Salvage)?, [&b"first"[..], b"third"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RecoveryMode {
     /// Any trace of an unreadable record is an error, a write that was cut by a crash included.

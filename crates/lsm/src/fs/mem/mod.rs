@@ -123,7 +123,32 @@ impl MemFs {
         self.disk.lock().names.used_bytes()
     }
 
-    /// Flips bits of a byte, on the medium and in the cache: bit rot.
+    /// Flips bits of a byte, on the medium and in the cache: bit rot. Every block has a checksum,
+    /// so what is read is what was written, or an error.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// use std::sync::Arc;
+    /// use lsm::fs::MemFs;
+    /// use lsm::{Db, Env, Error, Options};
+    /// let disk = MemFs::new();
+    /// let open = || {
+    ///     let options = Options::default();
+    ///     let env = Env { fs: Arc::new(disk.clone()), ..Env::system(&options)? };
+    ///     Db::open_with("/db", options, env)
+    /// };
+    ///
+    /// let db = open()?;
+    /// db.put("key", "a value that will rot")?;
+    /// db.flush()?;
+    /// let table = disk.files().into_iter().find(|file| file.extension() == Some("sst".as_ref()));
+    /// disk.flip(&table.unwrap(), 20, 0x01).unwrap();
+    /// match db.get("key") {
+    ///     Err(Error::Table(why)) => assert!(why.to_string().contains("damaged at byte"), "{why}"),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     /// # Errors
     /// [`io::ErrorKind::NotFound`]; [`io::ErrorKind::InvalidInput`] beyond the file's end.
     pub fn flip(&self, path: &Path, offset: u64, mask: u8) -> io::Result<()> {
