@@ -6,8 +6,7 @@
 use crate::Kind;
 use crate::format::{Shape, body_of};
 use crate::probe::{
-    BLOCK_BYTES, LINE_BYTES, StandardWalk, all_set, blocked, double, double_probe, line_of, set,
-    split, standard,
+    BLOCK_BYTES, LINE_BYTES, all_set, blocked, double, double_probe, line_of, set, split, standard,
 };
 use crate::ribbon;
 use crate::simd::{Core, prefetch};
@@ -58,7 +57,6 @@ pub(crate) fn contains(core: &Core, body: &[u8], hash: u64) -> bool {
             Some(words) => all_set(words, blocked(hash, core.shape.probes)),
             None => true,
         },
-        Kind::Standard if is_large(body) => standard_contains_large(core, body, hash),
         Kind::Standard => standard_contains(core, body, hash),
         Kind::Ribbon => match ribbon::locate(&core.ribbon, body, hash) {
             Some((words, spot)) => ribbon::matches(words, &spot),
@@ -86,59 +84,6 @@ pub(crate) fn standard_contains(core: &Core, body: &[u8], hash: u64) -> bool {
     all_set(body.as_chunks().0, standard(hash, core.shape.probes, core.shape.units))
 }
 
-/// As above, one bit after the other up to the first that is missing: where loads are slow, the
-/// processor runs past a branch to the next lookup.
-#[inline(always)]
-pub(crate) fn standard_contains_large(core: &Core, body: &[u8], hash: u64) -> bool {
-    let words = body.as_chunks::<8>().0;
-    standard(hash, core.shape.probes, core.shape.units).all(|(word, mask)| {
-        words.get(word).is_none_or(|bytes| u64::from_le_bytes(*bytes) & mask != 0)
-    })
-}
-
-/// Answers for a chunk of keys in rounds of a probe each: all loads of a round are in flight, and
-/// only keys whose bit was set go on to the next.
-#[inline(always)]
-fn standard_chunk(core: &Core, body: &[u8], hashes: &[u64; CHUNK], answers: &mut [bool; CHUNK]) {
-    let (words, _) = body.as_chunks::<8>();
-    let Shape { probes, units, .. } = core.shape;
-    let ask = |walk: &StandardWalk| {
-        let (word, mask) = walk.probe(units);
-        if let Some(word) = words.get(word) {
-            prefetch(word);
-        }
-        (word, mask)
-    };
-    // Rank of the key, its walk, and the word and mask that were asked for.
-    let mut alive = [(0, StandardWalk::default(), (0, 0)); CHUNK];
-    for (rank, (alive, hash)) in alive.iter_mut().zip(hashes).enumerate() {
-        let walk = StandardWalk::new(*hash);
-        *alive = (rank, walk, ask(&walk));
-    }
-    let mut count = CHUNK;
-    for _ in 0..probes {
-        let mut kept = 0;
-        for i in 0..count {
-            let Some(&(rank, mut walk, (word, mask))) = alive.get(i) else { break };
-            let is_set = words.get(word).is_none_or(|bytes| u64::from_le_bytes(*bytes) & mask != 0);
-            if is_set {
-                walk.step();
-                if let Some(place) = alive.get_mut(kept) {
-                    *place = (rank, walk, ask(&walk));
-                }
-                kept += 1;
-            }
-        }
-        count = kept;
-    }
-    answers.fill(false);
-    for (rank, ..) in alive.iter().take(count) {
-        if let Some(answer) = answers.get_mut(*rank) {
-            *answer = true;
-        }
-    }
-}
-
 /// Answers for all `hashes`.
 #[inline(always)]
 pub(crate) fn contains_many(core: &Core, bytes: &[u8], hashes: &[u64], answers: &mut [bool]) {
@@ -153,12 +98,8 @@ pub(crate) fn contains_many(core: &Core, bytes: &[u8], hashes: &[u64], answers: 
     let (many, few) = hashes.as_chunks::<CHUNK>();
     let (many_answers, few_answers) = answers.as_chunks_mut::<CHUNK>();
     for (hashes, answers) in many.iter().zip(many_answers) {
-        if core.shape.kind == Kind::Standard && is_large(body) {
-            standard_chunk(core, body, hashes, answers);
-        } else {
-            prefetch_lines(&core.shape, body, hashes);
-            contains_few(core, bytes, hashes, answers);
-        }
+        prefetch_lines(&core.shape, body, hashes);
+        contains_few(core, bytes, hashes, answers);
     }
     contains_few(core, bytes, few, few_answers);
 }
@@ -172,13 +113,15 @@ pub(crate) fn each_line<const BYTES: usize>(
     hashes: &[u64],
     set: impl Fn(&mut [u8; BYTES], u64),
 ) {
-    for hashes in hashes.chunks(CHUNK) {
-        prefetch_lines(shape, body, hashes);
-        let (lines, _) = body.as_chunks_mut::<BYTES>();
-        for &hash in hashes {
-            if let Some(line) = lines.get_mut(line_of(hash, shape.units)) {
-                set(line, hash);
-            }
+    // Asking for one more line with each that is written keeps as many under way all the time.
+    let asks_ahead = is_large(body);
+    let (lines, _) = body.as_chunks_mut::<BYTES>();
+    for (i, &hash) in hashes.iter().enumerate() {
+        if asks_ahead && let Some(&later) = hashes.get(i + CHUNK) {
+            lines.get(line_of(later, shape.units)).into_iter().for_each(prefetch);
+        }
+        if let Some(line) = lines.get_mut(line_of(hash, shape.units)) {
+            set(line, hash);
         }
     }
 }

@@ -26,7 +26,7 @@ mod query;
 
 pub(crate) use band::Band;
 pub(crate) use build::{Width, build, substitute};
-pub(crate) use query::{Spot, each_spot, locate, matches};
+pub(crate) use query::{Spot, each_spot, locate, matches, spot_of};
 
 use crate::DecodeError;
 
@@ -119,6 +119,12 @@ impl Layout {
         }
         let body_words = words_at + usize::from(columns) + 1;
         Ok(Self { columns, seed, layers, body_words })
+    }
+
+    /// The most columns that any block has.
+    pub(crate) fn columns_max(&self) -> u8 {
+        let is_wide = self.layers.iter().any(|layer| layer.wide_from < layer.blocks);
+        self.columns + u8::from(is_wide)
     }
 
     /// Reads the table of layers; the body must have exactly the words that they take.

@@ -21,7 +21,7 @@ pub(crate) struct Spot {
     /// Bit i is the result in column i.
     pub(crate) result: u32,
     /// First word of the key's block.
-    word: usize,
+    pub(crate) word: usize,
 }
 
 impl Spot {
@@ -36,25 +36,35 @@ impl Spot {
 pub(crate) fn locate<'a>(
     layout: &Layout,
     body: &'a [u8],
-    mut hash: u64,
+    hash: u64,
 ) -> Option<(&'a [[u8; 8]], Spot)> {
-    let mut layers = layout.layers.iter();
-    let spot = loop {
-        let layer = layers.next()?;
+    let spot = spot_of(layout, hash, |at| body.get(at).copied())?;
+    let (words, _) = body.as_chunks::<8>();
+    Some((words.get(spot.word..spot.word + 2 * spot.columns)?, spot))
+}
+
+/// As [`locate`], with the bytes of thresholds from `byte_of`. If those are the bytes of the body
+/// that `layout` was read from, asks only for places in it, and the spot's words are in it.
+#[inline(always)]
+pub(crate) fn spot_of(
+    layout: &Layout,
+    mut hash: u64,
+    byte_of: impl Fn(usize) -> Option<u8>,
+) -> Option<Spot> {
+    for layer in &layout.layers {
         let Some(thresholds_at) = layer.thresholds_at else {
-            break spot(layout, layer, reseed(hash, layout.seed));
+            return Some(spot(layout, layer, reseed(hash, layout.seed)));
         };
         let start = start_of(hash, layer.starts);
         let bucket = (start / BUCKET_STARTS) as usize;
-        let pair = *body.get(thresholds_at + bucket / 2)?;
+        let pair = byte_of(thresholds_at + bucket / 2)?;
         let threshold = (pair >> (bucket % 2 * 4)) & 15;
         if !passes_on(start, threshold) {
-            break spot(layout, layer, hash);
+            return Some(spot(layout, layer, hash));
         }
         hash = rehash(hash);
-    };
-    let (words, _) = body.as_chunks::<8>();
-    Some((words.get(spot.word..spot.word + 2 * spot.columns)?, spot))
+    }
+    None
 }
 
 #[inline(always)]

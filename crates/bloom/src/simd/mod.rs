@@ -79,7 +79,7 @@ impl Core {
             isa,
             #[cfg(target_arch = "x86_64")]
             inline: Inline::choose(&shape, isa),
-            ask: Ask::choose(&shape, isa),
+            ask: Ask::choose(&shape, &ribbon, isa),
         }
     }
 
@@ -128,14 +128,14 @@ impl Inline {
 }
 
 impl Ask {
-    fn choose(shape: &Shape, isa: Isa) -> Self {
+    fn choose(shape: &Shape, ribbon: &ribbon::Layout, isa: Isa) -> Self {
         Self(match isa.0 {
             _ if shape.probes == 0 => batch::bare,
             Level::Portable => batch::one,
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => single::choose_avx2(shape),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => single::choose_avx512(shape),
+            Level::Avx512 => single::choose_avx512(shape, ribbon),
         })
     }
 }

@@ -4,6 +4,7 @@
 //! parent: they run only on a processor that has the instructions, for filters of their layout that
 //! have a body.
 
+use std::arch::asm;
 use std::arch::x86_64::{
     _mm256_and_si256, _mm256_loadu_si256, _mm256_madd52lo_epu64, _mm256_mullo_epi32,
     _mm256_or_si256, _mm256_permutex2var_epi32, _mm256_permutex2var_epi64, _mm256_rolv_epi32,
@@ -38,17 +39,18 @@ pub(super) fn choose_avx2(shape: &Shape) -> Lookup {
         (Kind::DoubleProbe, 4) => double_bmi2::<4>,
         (Kind::DoubleProbe, 5) => double_bmi2::<5>,
         (Kind::SplitBlock, _) => split_avx2,
-        (Kind::Standard, probes) => choose_standard(shape, probes),
+        (Kind::Standard, probes) => choose_standard(probes),
         _ => any_avx2,
     }
 }
 
 /// The lookup for filters of this shape on a processor with AVX-512.
-pub(super) fn choose_avx512(shape: &Shape) -> Lookup {
+pub(super) fn choose_avx512(shape: &Shape, ribbon: &ribbon::Layout) -> Lookup {
     let is_beyond_l2 = shape.body_bytes() >= batch::BEYOND_L2_BYTES;
     match (shape.kind, shape.probes) {
         (Kind::Blocked, 1..=8) => blocked_avx512vl,
         (Kind::Blocked, _) => blocked_avx512,
+        (Kind::Ribbon, _) if ribbon.columns_max() <= 8 => ribbon_8_avx512,
         (Kind::Ribbon, _) => ribbon_avx512,
         (Kind::DoubleProbe, 2) if is_beyond_l2 => double_far_avx512vl::<2>,
         (Kind::DoubleProbe, 3) if is_beyond_l2 => double_far_avx512vl::<3>,
@@ -57,19 +59,16 @@ pub(super) fn choose_avx512(shape: &Shape) -> Lookup {
     }
 }
 
-fn choose_standard(shape: &Shape, probes: u8) -> Lookup {
-    if shape.body_bytes() >= batch::LARGE_BYTES {
-        return standard_large_bmi2;
-    }
+fn choose_standard(probes: u8) -> Lookup {
     match probes {
         // Known counts unroll.
-        4 => standard_bmi2::<4>,
-        5 => standard_bmi2::<5>,
-        6 => standard_bmi2::<6>,
-        7 => standard_bmi2::<7>,
-        8 => standard_bmi2::<8>,
-        9 => standard_bmi2::<9>,
-        10 => standard_bmi2::<10>,
+        4 => standard_predicted::<4>,
+        5 => standard_predicted::<5>,
+        6 => standard_predicted::<6>,
+        7 => standard_predicted::<7>,
+        8 => standard_predicted::<8>,
+        9 => standard_predicted::<9>,
+        10 => standard_predicted::<10>,
         _ => any_avx2,
     }
 }
@@ -196,8 +195,28 @@ pub(super) fn split_mask_avx2(hash: u64) -> __m256i {
     _mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_srli_epi32::<27>(products))
 }
 
+/// Returns `answer` by a branch: the processor predicts it and runs past, to what depends on it.
+/// For layouts with long waits, where that saves more than a wrong prediction costs; who asks will
+/// branch on the answer anyhow. Batches compute.
+#[inline(always)]
+fn predicted(answer: bool) -> bool {
+    if !answer {
+        // SAFETY: does nothing; only keeps the branch from being computed away.
+        unsafe { asm!("", options(nomem, nostack, preserves_flags)) };
+        return false;
+    }
+    true
+}
+
 #[target_feature(enable = "bmi1,bmi2")]
-fn standard_bmi2<const PROBES: usize>(core: &Core, bytes: &[u8], hash: u64) -> bool {
+fn standard_predicted<const PROBES: usize>(core: &Core, bytes: &[u8], hash: u64) -> bool {
+    predicted(standard_bmi2::<PROBES>(core, bytes, hash))
+}
+
+/// Looks at all bits, whatever the first ones say: a wrong prediction costs more than the loads.
+#[inline]
+#[target_feature(enable = "bmi1,bmi2")]
+pub(super) fn standard_bmi2<const PROBES: usize>(core: &Core, bytes: &[u8], hash: u64) -> bool {
     if bytes.len() < core.total_bytes {
         return true;
     }
@@ -209,21 +228,6 @@ fn standard_bmi2<const PROBES: usize>(core: &Core, bytes: &[u8], hash: u64) -> b
         walk.step();
     }
     present != 0
-}
-
-/// One bit after the other up to the first that is missing: where loads are slow, the processor
-/// runs past a branch to the next lookup.
-#[target_feature(enable = "bmi1,bmi2")]
-fn standard_large_bmi2(core: &Core, bytes: &[u8], hash: u64) -> bool {
-    if bytes.len() < core.total_bytes {
-        return true;
-    }
-    let mut walk = StandardWalk::new(hash);
-    (0..core.shape.probes).all(|_| {
-        let bit = walk.bit(core.shape.units);
-        walk.step();
-        standard_word(core, bytes, bit) >> (bit & 63) & 1 != 0
-    })
 }
 
 /// The word of a standard filter that has this bit, which is less than 64 times its words; `bytes`
@@ -256,6 +260,33 @@ fn halves(line: &[u8; LINE_BYTES]) -> (__m256i, __m256i) {
 #[inline(always)]
 fn low(hash: u64) -> i32 {
     (hash as u32).cast_signed()
+}
+
+/// A ribbon of at most eight columns, in one register each for the key's block and the next.
+#[target_feature(enable = "avx512f,avx512dq,avx512vpopcntdq,bmi1,bmi2,lzcnt,popcnt")]
+fn ribbon_8_avx512(core: &Core, bytes: &[u8], hash: u64) -> bool {
+    if bytes.len() < core.total_bytes {
+        return true;
+    }
+    // SAFETY: the layout was read from a body of the same length as this (invariant 4), so it asks
+    // only for places in it.
+    let byte_of = |at: usize| Some(unsafe { *bytes.get_unchecked(HEADER_BYTES + at) });
+    let Some(spot) = ribbon::spot_of(&core.ribbon, hash, byte_of) else { return true };
+    let lanes = 0xff >> (8 - spot.columns);
+    // SAFETY: as above; `2 * columns` words of the body begin there.
+    let here = unsafe { bytes.as_ptr().add(HEADER_BYTES + spot.word * 8) };
+    // SAFETY: as above; `columns` of these words follow.
+    let next = unsafe { here.add(spot.columns * 8) };
+    // SAFETY: reads as many words as there are columns, eight at most.
+    let here = unsafe { _mm512_maskz_loadu_epi64(lanes, here.cast()) };
+    // SAFETY: as above.
+    let next = unsafe { _mm512_maskz_loadu_epi64(lanes, next.cast()) };
+    let chosen = _mm512_xor_si512(
+        _mm512_and_si512(here, _mm512_set1_epi64(spot.here.cast_signed())),
+        _mm512_and_si512(next, _mm512_set1_epi64(spot.next.cast_signed())),
+    );
+    let odd = _mm512_test_epi64_mask(_mm512_popcnt_epi64(chosen), _mm512_set1_epi64(1));
+    predicted((u32::from(odd) ^ spot.result) & u32::from(lanes) == 0)
 }
 
 #[target_feature(enable = "avx512f,avx512vpopcntdq,bmi1,bmi2,lzcnt,popcnt")]

@@ -137,13 +137,37 @@ pub(super) fn contains_many_avx2(core: &Core, bytes: &[u8], hashes: &[u64], answ
         Kind::SplitBlock => {
             each_key(core, bytes, hashes, answers, |hash| single::split_avx2(core, bytes, hash));
         }
+        Kind::Standard => standard_many_bmi2(core, bytes, hashes, answers),
         _ => batch::contains_many(core, bytes, hashes, answers),
     }
 }
 
-#[target_feature(
-    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vpopcntdq,avx2,bmi1,bmi2,lzcnt,popcnt"
-)]
+#[target_feature(enable = "bmi1,bmi2")]
+fn standard_many_bmi2(core: &Core, bytes: &[u8], hashes: &[u64], answers: &mut [bool]) {
+    match core.shape.probes {
+        // Known counts unroll.
+        5 => standard_many::<5>(core, bytes, hashes, answers),
+        6 => standard_many::<6>(core, bytes, hashes, answers),
+        7 => standard_many::<7>(core, bytes, hashes, answers),
+        8 => standard_many::<8>(core, bytes, hashes, answers),
+        _ => batch::contains_many(core, bytes, hashes, answers),
+    }
+}
+
+#[target_feature(enable = "bmi1,bmi2")]
+fn standard_many<const PROBES: usize>(
+    core: &Core,
+    bytes: &[u8],
+    hashes: &[u64],
+    answers: &mut [bool],
+) {
+    each_key(core, bytes, hashes, answers, |hash| {
+        single::standard_bmi2::<PROBES>(core, bytes, hash)
+    });
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vpopcntdq")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn contains_many_avx512(
     core: &Core,
     bytes: &[u8],
@@ -170,9 +194,12 @@ pub(super) fn contains_many_avx512(
         (Kind::SplitBlock, _) => {
             each_key(core, bytes, hashes, answers, |hash| single::split_avx2(core, bytes, hash));
         }
-        (Kind::Ribbon, _) => ribbon::each_spot(core, body_of(bytes), hashes, |i, words, spot| {
-            answers[i] = single::ribbon_spot_avx512(words, spot);
-        }),
+        (Kind::Standard, _) => standard_many_bmi2(core, bytes, hashes, answers),
+        (Kind::Ribbon, _) => {
+            ribbon::each_spot(core, body_of(bytes), hashes, |i, words, spot| {
+                answers[i] = single::ribbon_spot_avx512(words, spot);
+            });
+        }
         _ => batch::contains_many(core, bytes, hashes, answers),
     }
 }
