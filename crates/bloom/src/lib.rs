@@ -20,7 +20,7 @@
 //! # Which kind
 //!
 //! [`Kind::DoubleProbe`] unless there is a reason not to: one cache line a lookup, 10 bits a key
-//! for 1 %. [`Kind::SplitBlock`] where nanoseconds count more than the rate (1.27 % for 10 bits).
+//! for 1 %. [`Kind::SplitBlock`] where nanoseconds count more than the rate (1.26 % for 10 bits).
 //! [`Kind::Ribbon`] where memory counts more than the time to build: 6.8 bits a key for 1
 //! %, 7.1 for 0.8 %. [`sizing`] turns rates into bits and back; [`monkey`] splits a budget over
 //! many filters.
