@@ -22,7 +22,8 @@ use parking_lot::{Mutex, MutexGuard};
 use sstable::{Kind, SeqNo};
 
 use crate::admission;
-use crate::batch::{self, Operations, Payload};
+use crate::apply::apply;
+use crate::batch::{self, Payload};
 use crate::error::{Error, Result};
 use crate::inner::Inner;
 use crate::manifest::Edit;
@@ -209,25 +210,6 @@ impl Drop for Gap<'_> {
             self.inner.stop_writes(&Error::InternalPanic { job: "a write".into() });
         }
     }
-}
-
-/// Inserts a batch whose first operation has number `first`; operations on families that are not
-/// there are left out.
-///
-/// # Errors
-/// What was expected of the batch's bytes, if they are not a batch.
-pub(crate) fn apply(
-    memtables: &[Option<Arc<Memtable>>],
-    first: SeqNo,
-    payload: &[u8],
-) -> std::result::Result<(), &'static str> {
-    for (seqno, operation) in (first..).zip(Operations::new(payload)?) {
-        let operation = operation?;
-        if let Some(Some(memtable)) = memtables.get(operation.family as usize) {
-            memtable.insert(seqno, &operation);
-        }
-    }
-    Ok(())
 }
 
 /// Steps 1 to 3.

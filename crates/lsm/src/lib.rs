@@ -67,6 +67,7 @@
 
 mod adaptive;
 mod admission;
+mod apply;
 mod background;
 mod batch;
 mod checkpoint;

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use sstable::{BlockCache, SeqNo};
 
+use crate::apply::apply;
 use crate::clock::{Clock, StdClock};
 use crate::commit;
 use crate::cursor::DbCursor;
@@ -286,7 +287,7 @@ impl<'a> Load<'a> {
             Damage::PassOver => RecoveryMode::Salvage,
         };
         let mut apply = |first: SeqNo, payload: &[u8]| {
-            commit::apply(&memtables, first, payload).map_err(|expected| {
+            apply(&memtables, first, payload).map_err(|expected| {
                 let what = format!("{expected} in the batch of operation {first}");
                 Error::corruption(Path::new(""), 0, what)
             })

@@ -16,13 +16,14 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Sender, SyncSender, TrySendError};
 
 use parking_lot::Mutex;
 use sstable::SeqNo;
 
+use crate::apply::apply_all;
 use crate::batch::Operations;
-use crate::commit::{self, Memtables, Tail, Unsynced};
+use crate::commit::{Memtables, Tail, Unsynced};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::events::Events;
@@ -269,6 +270,12 @@ fn skip_taken_numbers(inner: &Inner, names: &[String]) {
     }
 }
 
+/// Replayed batches that are applied together, at most.
+const HELD_MAX: usize = 64;
+
+/// Their bytes, at most; or one more batch.
+const HELD_BYTES_MAX: usize = 64 << 10;
+
 /// Collects replayed batches in memtables; full ones are sealed, and flushed when there are too
 /// many, so that recovery needs no more memory than running does.
 struct Replayed<'a> {
@@ -276,8 +283,9 @@ struct Replayed<'a> {
     memtables: Memtables,
     bytes: usize,
     last: SeqNo,
+    held: Held,
     /// Asks for memory to be got ahead.
-    wants_memory: Sender<()>,
+    wants_memory: SyncSender<()>,
     /// Logs that were read, to be made durable.
     read: Sender<LogReport>,
 }
@@ -300,12 +308,22 @@ impl Replayed<'_> {
         };
         let count = Operations::new(payload).map_err(damaged)?.left();
         let memory = payload.len() + count as usize * self.inner.arena.entry_overhead_bytes();
+        for operation in Operations::new(payload).map_err(damaged)? {
+            operation.map_err(damaged)?;
+        }
         if self.bytes > 0 && self.bytes + memory > self.inner.options.write_buffer_bytes {
             self.seal(None)?;
         }
-        commit::apply(&self.memtables, first, payload).map_err(damaged)?;
+        if self.held.is_full() {
+            self.held.apply(&self.memtables);
+        }
+        self.held.add(first, payload);
         if self.inner.arena.grew(self.bytes, self.bytes + memory) {
-            self.wants_memory.send(()).expect("who receives waits for the last batch");
+            // If it is full, memory was asked for already.
+            match self.wants_memory.try_send(()) {
+                Ok(()) | Err(TrySendError::Full(())) => {}
+                Err(TrySendError::Disconnected(())) => unreachable!("who receives stays"),
+            }
         }
         self.bytes += memory;
         self.last = first + u64::from(count) - 1;
@@ -314,6 +332,7 @@ impl Replayed<'_> {
 
     /// Seals the memtables; flushing them, or later ones, gives up the logs up to `log`.
     fn seal(&mut self, log: Option<u64>) -> Result<()> {
+        self.held.apply(&self.memtables);
         let full = std::mem::replace(
             &mut self.memtables,
             fresh_memtables(&self.inner.state.peek(), &self.inner.arena),
@@ -337,6 +356,37 @@ impl Replayed<'_> {
     }
 }
 
+/// Batches that were checked, one behind the other, and are applied together.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: Vec<u8>,
+    /// First numbers, and where the batches end.
+    batches: Vec<(SeqNo, usize)>,
+}
+
+impl Held {
+    fn is_full(&self) -> bool {
+        self.batches.len() >= HELD_MAX || self.bytes.len() >= HELD_BYTES_MAX
+    }
+
+    fn add(&mut self, first: SeqNo, payload: &[u8]) {
+        self.bytes.extend_from_slice(payload);
+        self.batches.push((first, self.bytes.len()));
+    }
+
+    fn apply(&mut self, memtables: &Memtables) {
+        let mut start = 0;
+        let batches = self.batches.iter().map(|&(first, end)| {
+            let payload = self.bytes.get(start..end).unwrap_or_default();
+            start = end;
+            (first, payload)
+        });
+        apply_all(memtables, batches).expect("checked before they were held");
+        self.bytes.clear();
+        self.batches.clear();
+    }
+}
+
 /// A memtable for each living family.
 fn fresh_memtables(view: &View, arena: &Arena) -> Memtables {
     let mut memtables = Memtables::new();
@@ -352,9 +402,9 @@ fn fresh_memtables(view: &View, arena: &Arena) -> Memtables {
 ///
 /// Beside the reading, memory is got ahead of it, and the logs that were read are made durable.
 fn replay_logs(inner: &Arc<Inner>, logs: &[u64], flushed: SeqNo) -> Result<()> {
-    let ((wants_memory, memory_wanted), (read, to_sync)) = (mpsc::channel(), mpsc::channel());
-    let memtables = fresh_memtables(&inner.state.peek(), &inner.arena);
-    let replayed = Replayed { inner, memtables, bytes: 0, last: flushed, wants_memory, read };
+    let ((wants_memory, memory_wanted), (read, to_sync)) = (mpsc::sync_channel(1), mpsc::channel());
+    let (memtables, held) = (fresh_memtables(&inner.state.peek(), &inner.arena), Held::default());
+    let replayed = Replayed { inner, memtables, bytes: 0, last: flushed, held, wants_memory, read };
     let (mut report, mut durable) = (Ok(wal::ReplayReport::default()), Ok(()));
     inner.env.scheduler.run_together(vec![
         Box::new(|| report = read_logs(replayed, logs, flushed)),

@@ -54,6 +54,9 @@ const AHEAD_SHARE: usize = 8;
 /// looks whether there is memory ahead.
 const LOOK_BYTES: usize = 2 << 20;
 
+/// Memory that is got ahead at a time, in bytes: more than is used up until the next look.
+const AHEAD_STEP_BYTES: usize = 3 * LOOK_BYTES;
+
 /// Memtables that share the write buffer's worth of filter: one in use and those that are flushed.
 const FILTERS_WHOLE: usize = 4;
 
@@ -120,13 +123,13 @@ impl Arena {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Gets memory from the system before a writer needs it: the first touch of a page costs a
+    /// Gets some memory from the system before a writer needs it: the first touch of a page costs a
     /// virtual machine 2 us a 4 KiB, and was a third of the time of filling a new database.
     pub(crate) fn get_ahead(&self) {
         // ORDERING: Relaxed; see `look`.
         self.asked.store(false, Ordering::Relaxed);
         if let Some(pool) = &self.fastskip.pool {
-            pool.fill(self.ahead_bytes);
+            pool.fill((pool.idle_bytes() + AHEAD_STEP_BYTES).min(self.ahead_bytes));
         }
     }
 
@@ -247,6 +250,28 @@ impl Memtable {
             Table::SkipMap(table) => table.insert(operation.key, version, operation.value),
             Table::Sharded(table) => table.insert(operation.key, version, operation.value),
         }
+    }
+
+    /// [`Memtable::insert`] for many operations with their numbers.
+    pub(crate) fn insert_all<'a>(&self, operations: &[(SeqNo, Operation<'a>)]) {
+        let Table::FastSkip(list) = &self.table else {
+            return operations.iter().for_each(|(seqno, operation)| self.insert(*seqno, operation));
+        };
+        let is_range = |operation: &Operation<'_>| operation.kind == Kind::RangeDelete;
+        for (seqno, range) in operations.iter().filter(|(_, operation)| is_range(operation)) {
+            self.insert(*seqno, range);
+        }
+        let points = || operations.iter().filter(|(_, operation)| !is_range(operation));
+        let hashes: Vec<u64> = points().map(|(_, point)| bloom::hash_key(point.key)).collect();
+        self.filter.insert_hashes(&hashes);
+        let entry = |(seqno, point): &(SeqNo, Operation<'a>)| fastskip::Entry {
+            key: point.key,
+            version: Trailer::new(*seqno, point.kind).raw(),
+            value: point.value,
+        };
+        let entries: Vec<_> = points().map(entry).collect();
+        list.insert_batch(&entries)
+            .unwrap_or_else(|error| panic!("a memtable refused numbers of its own: {error}"));
     }
 
     /// The newest version of `key` at or before `at`, deletions included; `hash` is

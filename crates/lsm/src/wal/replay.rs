@@ -202,9 +202,9 @@ pub fn replay_into(
     Ok(replay.report)
 }
 
-/// Puts the records that a replay has read in a log on the medium. What only a killed process had written
-/// is in the page cache, and perhaps not any more to be synced: after a sync that failed, pages
-/// count as clean though the medium never got them. So they are stored once more, and synced.
+/// Puts the records that a replay has read in a log on the medium. What only a killed process had
+/// written is in the page cache, and perhaps not any more to be synced: after a sync that failed,
+/// pages count as clean though the medium never got them. So they are stored once more, and synced.
 /// A log that was flushed and removed meanwhile is left alone.
 /// # Errors
 /// [`Error::Io`].

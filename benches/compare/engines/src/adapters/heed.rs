@@ -3,9 +3,9 @@
 //! process. One transaction a call. No codec, no cache of its own.
 //!
 //! After a power cut the first is whole if the file system keeps the order of writes (LMDB's own
-//! documentation of `MDB_NOSYNC`), the second may be damaged beyond use. The logs of the LSM engines
-//! lose their last writes at most. So the first is what they are compared with, and the second
-//! stands beside.
+//! documentation of `MDB_NOSYNC`), the second may be damaged beyond use. The logs of the LSM
+//! engines lose their last writes at most. So the first is what they are compared with, and the
+//! second stands beside.
 #![expect(unsafe_code, reason = "heed marks opening and its flags unsafe")]
 
 use std::ops::Bound;

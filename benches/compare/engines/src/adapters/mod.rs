@@ -35,8 +35,8 @@ pub(crate) enum Kind {
     /// Loses writes that have returned when it is killed: out of every comparison of writes.
     #[cfg_attr(not(feature = "sled"), expect(dead_code, reason = "sled alone is so"))]
     Forgetful,
-    /// Keeps what it acknowledged when it is killed, but a power cut may leave nothing readable: out
-    /// of every comparison.
+    /// Keeps what it acknowledged when it is killed, but a power cut may leave nothing readable:
+    /// out of every comparison.
     #[cfg_attr(not(feature = "heed"), expect(dead_code, reason = "LMDB alone can be so"))]
     Fragile,
     /// A stand-in.
