@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use compaction::simulate::{Setup, Workload, simulate};
+use compaction::simulate::{Report, Setup, Workload, simulate_phases};
 use lsm::compaction::Strategy;
 use lsm::{Codec, Db, Durability, Options, Stats};
 use rand::rngs::StdRng;
@@ -16,6 +16,9 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Bytes of a key and its value.
 const ENTRY_BYTES: f64 = 116.0;
+
+/// Forecasts, of which the table shows the mean, the least and the most.
+const PHASES: u32 = 9;
 
 /// Gets and scans per strategy.
 const READS: u32 = 200_000;
@@ -44,6 +47,9 @@ pub(crate) struct Arguments {
     /// Names, separated by commas; all without it.
     #[arg(long, value_delimiter = ',', value_parser = crate::strategy)]
     strategies: Vec<(&'static str, Strategy)>,
+    /// Seed of the order of the load and of the keys updated.
+    #[arg(long, default_value_t = 5)]
+    seed: u64,
     /// The folder for the databases; a temporary one without it.
     #[arg(long)]
     dir: Option<std::path::PathBuf>,
@@ -62,9 +68,9 @@ struct Row {
     /// Bytes of tables for each byte of live keys and values: on average, and at most.
     space: f64,
     space_max: f64,
-    forecast_load: f64,
-    forecast_updates: f64,
-    forecast_space: f64,
+    forecast_load: Forecast,
+    forecast_updates: Forecast,
+    forecast_space: Forecast,
     /// Sorted runs, on average.
     runs: f64,
     /// Blocks looked at by a get of a key that is there.
@@ -75,6 +81,25 @@ struct Row {
     merge_ms: f64,
     /// Processor time beside the writer's own, for each second of writing.
     background_cpu: f64,
+}
+
+/// What the simulator expects over the phases of its large merges.
+#[derive(Debug, Serialize)]
+struct Forecast {
+    mean: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Forecast {
+    fn of(reports: &[Report], figure: impl Fn(&Report) -> f64) -> Self {
+        let figures = || reports.iter().map(&figure);
+        Self {
+            mean: figures().sum::<f64>() / reports.len() as f64,
+            least: figures().fold(f64::MAX, f64::min),
+            most: figures().fold(0.0, f64::max),
+        }
+    }
 }
 
 struct Bench {
@@ -150,7 +175,7 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
     let db = Db::open(folder.path().join("db"), options)?;
     let entries = arguments.entries;
     let stride = (buffer_bytes / 600).max(1);
-    let rng = StdRng::seed_from_u64(5);
+    let rng = StdRng::seed_from_u64(arguments.seed);
     let mut bench = Bench { db, rng, entries, stride };
     let mut order: Vec<u32> = (0..entries).collect();
     order.shuffle(&mut bench.rng);
@@ -159,7 +184,7 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
     let mut took = bench.write(order.into_iter(), |_| ())?;
     let loaded = bench.db.stats();
     let (mut space, mut space_max, mut runs, mut samples) = (0.0, 0.0f64, 0.0, 0.0);
-    let mut keys = StdRng::seed_from_u64(6);
+    let mut keys = StdRng::seed_from_u64(arguments.seed + 1);
     let updates = entries.saturating_mul(arguments.updates);
     let stream = (0..updates).map(move |_| keys.random_range(0..entries));
     took += bench.write(stream, |stats| {
@@ -171,7 +196,7 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
     let end = bench.db.stats();
     let used = cpu_seconds() - cpu;
     let (gets_per_s, blocks_per_get) = bench.read()?;
-    let forecast = forecast(arguments, strategy, (&loaded, &end))?;
+    let forecast = forecast(arguments, strategy, &end)?;
     let seconds = took.as_secs_f64();
     Ok(Row {
         strategy: name,
@@ -179,9 +204,9 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
         updates: (written(&end) - written(&loaded)) / user / f64::from(arguments.updates),
         space: space / samples / user,
         space_max: space_max / user,
-        forecast_load: forecast.load_write_amplification,
-        forecast_updates: forecast.write_amplification,
-        forecast_space: forecast.space_amplification,
+        forecast_load: Forecast::of(&forecast, |report| report.load_write_amplification),
+        forecast_updates: Forecast::of(&forecast, |report| report.write_amplification),
+        forecast_space: Forecast::of(&forecast, |report| report.space_amplification),
         runs: runs / samples,
         blocks_per_get,
         puts_per_s: (f64::from(entries) + f64::from(updates)) / seconds,
@@ -191,18 +216,16 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
     })
 }
 
-/// The simulator's answer for what was run.
-fn forecast(
-    arguments: &Arguments,
-    strategy: Strategy,
-    (loaded, end): (&Stats, &Stats),
-) -> Result<compaction::simulate::Report> {
+/// The simulator's answers for what was run.
+fn forecast(arguments: &Arguments, strategy: Strategy, end: &Stats) -> Result<Vec<Report>> {
     let buffer = (arguments.buffer_kib << 10) as u64;
     let stored = end.table_bytes as f64 / end.table_entries as f64;
-    // A memtable holds less than its bytes: the engine counts its own structure too.
-    let flushed = loaded.flush_bytes as f64 / loaded.flushes as f64;
+    // A memtable holds less than its bytes: the engine counts its own structure too. The last one
+    // is half full on average.
+    let writes = f64::from(arguments.entries) * (1.0 + f64::from(arguments.updates));
+    let flushed = writes * ENTRY_BYTES / (end.flushes as f64 + 0.5);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
-    let write_buffer_bytes = (flushed * ENTRY_BYTES / stored) as u64;
+    let write_buffer_bytes = flushed as u64;
     let setup = Setup {
         options: compaction::Options {
             size_ratio: arguments.size_ratio,
@@ -220,7 +243,7 @@ fn forecast(
         updates: arguments.updates.into(),
         ..Workload::default()
     };
-    Ok(simulate(&workload, &setup)?)
+    Ok(simulate_phases(&workload, &setup, PHASES)?)
 }
 
 /// Processor time of this process, all threads, in seconds.
@@ -254,21 +277,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     )?;
     writeln!(
         text,
-        "Bytes for a byte of user data, in brackets the forecast and how far it is off:\n"
+        "Bytes for a byte of user data, in brackets the forecast over the phases of large merges, \
+         its least and most, and how far its mean is off:\n"
     )?;
     writeln!(text, "| strategy | load | updates | space | most space |")?;
     writeln!(text, "|---|---:|---:|---:|---:|")?;
     for row in &rows {
-        let beside = |real: f64, forecast: f64| {
-            format!("{real:.2} ({forecast:.2}, {:+.1} %)", (forecast / real - 1.0) * 100.0)
+        let beside = |real: f64, forecast: &Forecast| {
+            let Forecast { mean, least, most } = forecast;
+            let off = (mean / real - 1.0) * 100.0;
+            format!("{real:.2} ({mean:.2}, {least:.2} to {most:.2}; {off:+.1} %)")
         };
         writeln!(
             text,
             "| {} | {} | {} | {} | {:.2} |",
             row.strategy,
-            beside(row.load, row.forecast_load),
-            beside(row.updates, row.forecast_updates),
-            beside(row.space, row.forecast_space),
+            beside(row.load, &row.forecast_load),
+            beside(row.updates, &row.forecast_updates),
+            beside(row.space, &row.forecast_space),
             row.space_max,
         )?;
     }

@@ -8,6 +8,7 @@
 pub mod advise;
 mod busy;
 pub mod cost;
+mod cuts;
 mod draft;
 mod levels;
 mod number;
@@ -20,6 +21,7 @@ pub mod simulate;
 mod text;
 
 pub use busy::{Busy, JobId};
+pub use cuts::Cuts;
 pub use levels::{KeyRange, Level, Levels, Run, TableInfo, Totals};
 pub use options::{Granularity, InvalidOption, Options, Strategy};
 pub use plan::{Input, Kind, OutputRun, Plan, PlanError};

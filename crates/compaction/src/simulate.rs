@@ -303,6 +303,28 @@ pub fn simulate(workload: &Workload, setup: &Setup) -> Result<Report, InvalidOpt
     simulate_within(workload, setup, FLUSHES_MAX)
 }
 
+/// Runs `workload` `phases` times, with write buffers from 6 % below to 6 % above that of `setup`.
+///
+/// A strategy that rewrites its last level as a whole does so about once for every update of all
+/// records. Whether a short workload meets one such merge more or less depends on how full the
+/// levels are when it begins, which nobody knows exactly of a real database: the mean over phases
+/// is what to expect, the least and the most what may happen.
+///
+/// # Errors
+/// As [`simulate`].
+pub fn simulate_phases(
+    workload: &Workload,
+    setup: &Setup,
+    phases: u32,
+) -> Result<Vec<Report>, InvalidOption> {
+    let step = |at: u32| (f64::from(at) - f64::from(phases.saturating_sub(1)) / 2.0) * 0.12;
+    let factor = |at: u32| 1.0 + step(at) / f64::from(phases.saturating_sub(1).max(1));
+    let bytes = |at: u32| to_u64(setup.write_buffer_bytes as f64 * factor(at));
+    let buffers = (0..phases).map(bytes);
+    let setups = buffers.map(|write_buffer_bytes| Setup { write_buffer_bytes, ..setup.clone() });
+    setups.map(|setup| simulate(workload, &setup)).collect()
+}
+
 /// [`simulate`], leaving out levels until the load takes at most `flushes_max` flushes.
 fn simulate_within(
     workload: &Workload,
@@ -378,6 +400,25 @@ fn report(
 mod tests {
     use super::*;
     use crate::options::Strategy;
+
+    #[test]
+    fn phases_lie_around_the_setup_and_differ_where_the_last_level_is_rewritten_whole() {
+        let workload = Workload { entries: 100_000, updates: 1.0, ..Workload::default() };
+        let options = Options {
+            size_ratio: 4,
+            base_bytes: 256 << 10,
+            target_table_bytes: 64 << 10,
+            max_job_bytes: 1 << 20,
+            ..Options::new(Strategy::LazyLeveled)
+        };
+        let setup = Setup { options, write_buffer_bytes: 64 << 10, ..Setup::default() };
+        let phases = simulate_phases(&workload, &setup, 5).expect("valid");
+        assert_eq!(phases[2], simulate(&workload, &setup).expect("valid"), "the middle");
+        let written = || phases.iter().map(|report| report.write_amplification);
+        let (least, most) = (written().fold(f64::MAX, f64::min), written().fold(0.0, f64::max));
+        assert!(most > 1.05 * least, "{least} {most}");
+        assert_eq!(simulate_phases(&workload, &setup, 1).expect("valid"), phases[2..3]);
+    }
 
     /// A tree with a level left out costs about what the whole tree costs.
     #[test]

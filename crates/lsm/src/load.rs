@@ -80,7 +80,8 @@ impl<'a> Loader<'a> {
         let now_us = inner.env.clock.unix_micros();
         let inherited =
             Inherited { family: view.core.id, tombstones_since_us: now_us, ranges_applied: 0 };
-        let outputs = Outputs::new(inner, (options, level, filter), inherited);
+        let cuts = compaction::Cuts::by_size(options.table_bytes);
+        let outputs = Outputs::new(inner, (options, level, filter), (inherited, cuts));
         Self { inner, family: view.core.id, outputs, entries: 0, last_key: Vec::new() }
     }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use compaction::{Input, Plan, Retain, Verdict};
+use compaction::{Cuts, Input, Plan, Retain, Verdict};
 use parking_lot::Mutex;
 use sstable::{Cursor as _, Kind, Merge, ReadOptions, SeqNo, Trailer};
 
@@ -103,7 +103,8 @@ impl Job<'_> {
             ranges_applied: version.range_deletes.applied_up_to(snapshots),
         };
         let place = (&family.core.options, plan.output_level, *filter);
-        let mut outputs = Outputs::new(inner, place, inherited);
+        let cuts = Cuts::of(plan, &version.shape);
+        let mut outputs = Outputs::new(inner, place, (inherited, cuts));
         let mut entries = 0u64;
         match from {
             None => merged.seek_to_first()?,

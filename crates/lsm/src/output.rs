@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use compaction::TableInfo;
+use compaction::{Cuts, TableInfo};
 use sstable::{
     BlockCache, BytesPerSecond, Expect, Paced, SeqNo, Table, TableMeta, TableWriter, Trailer,
 };
@@ -44,7 +44,7 @@ pub(crate) struct Outputs<'a> {
     inner: &'a Inner,
     level: usize,
     table_options: sstable::WriteOptions,
-    table_bytes: u64,
+    cuts: Cuts,
     inherited: Inherited,
     open: Option<(u64, TableWriter<Sink>)>,
     last_key: Vec<u8>,
@@ -57,13 +57,13 @@ impl<'a> Outputs<'a> {
     pub(crate) fn new(
         inner: &'a Inner,
         (options, level, filter): (&FamilyOptions, usize, (bloom::Kind, f64)),
-        inherited: Inherited,
+        (inherited, cuts): (Inherited, Cuts),
     ) -> Self {
         Self {
             inner,
             level,
             table_options: options.table_options(level, filter),
-            table_bytes: options.table_bytes,
+            cuts,
             inherited,
             open: None,
             last_key: Vec::new(),
@@ -74,8 +74,9 @@ impl<'a> Outputs<'a> {
 
     /// Appends an entry; entries ascend.
     pub(crate) fn add(&mut self, key: &[u8], trailer: Trailer, value: &[u8]) -> Result<()> {
+        // A border lies between two user keys; only length may ask for a cut within one.
         if let Some((_, writer)) = &self.open
-            && writer.estimated_bytes() >= self.table_bytes
+            && self.cuts.ends_before(key, writer.estimated_bytes())
             && self.last_key != key
         {
             self.close_table()?;
@@ -85,7 +86,7 @@ impl<'a> Outputs<'a> {
         }
         let (_, writer) = self.open.as_mut().expect("opened above");
         writer.add(key, trailer, value)?;
-        if writer.estimated_bytes() >= self.table_bytes {
+        if writer.estimated_bytes() >= self.cuts.longest_bytes() {
             self.last_key.clear();
             self.last_key.extend_from_slice(key);
         }

@@ -4,6 +4,7 @@
 //! turn within a group, so that the machine's moods fall on all alike.
 
 mod adapters;
+mod amplification;
 mod goals;
 mod plots;
 mod results;
@@ -64,6 +65,8 @@ enum Commands {
         #[command(flatten)]
         size: Size,
     },
+    /// Write, read and space amplification beside RocksDB's, at the same ratio.
+    Amplification(amplification::Amplification),
     /// Prints the tables of the results as Markdown.
     Report {
         /// The results.
@@ -137,6 +140,7 @@ fn main() -> Result<()> {
                 }
             }
         }
+        Commands::Amplification(asked) => print!("{}", amplification::run(&asked)?),
         Commands::Report { results, plots } => {
             let results = Results::read(&results)?;
             print!("{}", tables::all(&results));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sstable::{Kind as EntryKind, Trailer};
 
 use crate::busy::{Busy, JobId};
+use crate::cuts::Cuts;
 use crate::levels::{Levels, Run, TableInfo};
 use crate::number::to_u64;
 use crate::options::InvalidOption;
@@ -103,6 +104,8 @@ pub(crate) struct World<'a> {
     alive_count: u64,
     contents: HashMap<u64, Vec<Entry>>,
     memtable: HashMap<u32, Trailer>,
+    /// Writes in the memtable: every version takes its room, though only the last is flushed.
+    memtable_writes: u32,
     busy: Busy,
     ctx: Context,
     jobs: Vec<Job>,
@@ -133,6 +136,7 @@ impl<'a> World<'a> {
             alive_count: 0,
             contents: HashMap::new(),
             memtable: HashMap::new(),
+            memtable_writes: 0,
             busy: Busy::new(),
             ctx: Context::default(),
             jobs: Vec::new(),
@@ -168,6 +172,7 @@ impl<'a> World<'a> {
     fn write(&mut self, key: u32, kind: EntryKind) {
         self.last_seqno += 1;
         self.memtable.insert(key, Trailer::new(self.last_seqno, kind));
+        self.memtable_writes += 1;
         let alive = kind == EntryKind::Put;
         let was = std::mem::replace(&mut self.alive[key as usize], alive);
         self.alive_count += u64::from(alive);
@@ -184,7 +189,7 @@ impl<'a> World<'a> {
             self.counters.slowed_us += slowed;
             self.counters.elapsed_us += us;
         }
-        if self.memtable.len() >= self.scale.flush_entries as usize {
+        if self.memtable_writes >= self.scale.flush_entries {
             self.flush();
         }
     }
@@ -195,8 +200,9 @@ impl<'a> World<'a> {
         }
         self.wait_for_room();
         let mut entries: Vec<Entry> = self.memtable.drain().collect();
+        self.memtable_writes = 0;
         entries.sort_unstable_by_key(|(key, _)| *key);
-        let pieces = cut(entries, self.table_entries(self.scale.options.target_table_bytes));
+        let pieces = self.cut(entries, Cuts::by_size(self.scale.options.target_table_bytes));
         let tables = self.install(0, pieces, u64::MAX);
         let id = self.id();
         self.levels.push_run(0, Run::new(id, tables));
@@ -300,13 +306,25 @@ impl<'a> World<'a> {
         let mut retain = Retain::with_older(&[], plan.older.clone());
         entries
             .retain(|(key, trailer)| retain.verdict(&key_bytes(*key), *trailer) == Verdict::Keep);
-        cut(entries, self.table_entries(plan.target_table_bytes))
+        self.cut(entries, Cuts::of(plan, &self.levels))
     }
 
-    /// Simulated entries in a table of `bytes`.
-    fn table_entries(&self, bytes: u64) -> usize {
+    /// Cuts sorted entries of distinct keys into tables.
+    fn cut(&self, entries: Vec<Entry>, mut cuts: Cuts) -> Vec<Vec<Entry>> {
         let put = self.stored_bytes(EntryKind::Put) * self.scale.weight;
-        usize::try_from(to_u64(bytes as f64 / put)).unwrap_or(usize::MAX).max(1)
+        let (mut begin, mut pieces) = (0, Vec::new());
+        for (at, (key, _)) in entries.iter().enumerate() {
+            let bytes = to_u64((at - begin) as f64 * put);
+            if cuts.ends_before(&key_bytes(*key), bytes) && at > begin {
+                pieces.push(entries[begin..at].to_vec());
+                begin = at;
+            }
+        }
+        if begin == 0 {
+            return if entries.is_empty() { pieces } else { vec![entries] };
+        }
+        pieces.push(entries[begin..].to_vec());
+        pieces
     }
 
     /// Bytes of a stored entry.
@@ -431,12 +449,4 @@ fn key_bytes(key: u32) -> [u8; 4] {
 
 fn deletes(entries: &[Entry]) -> usize {
     entries.iter().filter(|(_, trailer)| trailer.kind() == Some(EntryKind::Delete)).count()
-}
-
-/// Cuts sorted entries of distinct keys into tables of `length` entries.
-fn cut(entries: Vec<Entry>, length: usize) -> Vec<Vec<Entry>> {
-    if entries.len() <= length {
-        return if entries.is_empty() { Vec::new() } else { vec![entries] };
-    }
-    entries.chunks(length).map(<[Entry]>::to_vec).collect()
 }

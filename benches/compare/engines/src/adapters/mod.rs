@@ -16,6 +16,8 @@ mod leveldb;
 mod redb;
 #[cfg(any(feature = "rocksdb", feature = "rocksdb-system"))]
 mod rocksdb;
+#[cfg(any(feature = "rocksdb", feature = "rocksdb-system"))]
+pub(crate) mod rocksdb_shaped;
 #[cfg(feature = "sled")]
 mod sled;
 #[cfg(feature = "surrealkv")]

@@ -2,7 +2,7 @@
 //! (`rocksdb-system`).
 #![expect(unsafe_code, reason = "calls of a C library")]
 
-use std::ffi::{c_char, c_double, c_int, c_uchar, c_void};
+use std::ffi::{CStr, c_char, c_double, c_int, c_uchar, c_void};
 
 #[cfg(feature = "rocksdb")]
 use librocksdb_sys as _; // Only to be linked.
@@ -117,36 +117,85 @@ struct RocksDb {
     store: Store,
 }
 
+/// Options with a cache, filters of 10 bits, a write buffer and a codec by RocksDB's number.
+pub(super) fn plain_options(cache_bytes: usize, write_buffer_bytes: usize, codec: c_int) -> Handle {
+    // SAFETY: every handle is made just before it is used, and lives as long as the process.
+    unsafe {
+        let table = rocksdb_block_based_options_create();
+        let cache = rocksdb_cache_create_lru(cache_bytes);
+        rocksdb_block_based_options_set_block_cache(table, cache);
+        let filter = rocksdb_filterpolicy_create_bloom_full(10.0);
+        rocksdb_block_based_options_set_filter_policy(table, filter);
+        let options = rocksdb_options_create();
+        rocksdb_options_set_create_if_missing(options, 1);
+        rocksdb_options_set_write_buffer_size(options, write_buffer_bytes);
+        rocksdb_options_set_compression(options, codec);
+        rocksdb_options_set_max_background_jobs(options, 3);
+        rocksdb_options_set_block_based_table_factory(options, table);
+        options
+    }
+}
+
+/// Opens a database.
+pub(super) fn open_store(path: &CStr, options: Handle, synced: bool) -> Result<Store> {
+    // SAFETY: `options` is live; the other handles are made just before they are used.
+    unsafe {
+        let database = checked(rocksdb_free, |error| rocksdb_open(options, path.as_ptr(), error))?;
+        let (reads, writes) = (rocksdb_readoptions_create(), rocksdb_writeoptions_create());
+        rocksdb_writeoptions_set_sync(writes, u8::from(synced));
+        Ok(Store { calls: CALLS, database, reads, writes })
+    }
+}
+
+/// A number that RocksDB tells of a database.
+pub(super) fn property(store: &Store, name: &CStr) -> u64 {
+    let mut value = 0;
+    // SAFETY: the database is open, and the name ends with a zero byte.
+    unsafe { rocksdb_property_int(store.database, name.as_ptr(), &raw mut value) };
+    value
+}
+
+/// Waits until no flush and no compaction is running or due. Universal compaction counts as due
+/// where there is nothing to pick, so what is only due is waited for 3 ms.
+pub(super) fn wait_idle(store: &Store) {
+    let running = [
+        c"rocksdb.num-running-compactions",
+        c"rocksdb.num-running-flushes",
+        c"rocksdb.mem-table-flush-pending",
+    ];
+    let mut due = 0;
+    loop {
+        if running.iter().any(|name| property(store, name) > 0) {
+            due = 0;
+        } else if due == 6 || property(store, c"rocksdb.compaction-pending") == 0 {
+            return;
+        } else {
+            due += 1;
+        }
+        std::thread::sleep(std::time::Duration::from_micros(500));
+    }
+}
+
+/// Frees what the library has handed over.
+///
+/// # Safety
+/// The library made it, for the caller to free, and nothing uses it any more.
+pub(super) unsafe fn free(pointer: *mut c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { rocksdb_free(pointer) }
+}
+
+/// Closes a database that nothing uses any more.
+pub(super) fn close(store: &Store) {
+    // SAFETY: open until here, and no session outlives it.
+    unsafe { rocksdb_close(store.database) };
+}
+
 impl RocksDb {
     fn open(setup: &Setup<'_>) -> Result<Self> {
-        let path = c_path(setup.path)?;
-        // SAFETY: every handle is made just before it is used, and lives as long as the process.
-        unsafe {
-            let table = rocksdb_block_based_options_create();
-            let cache = rocksdb_cache_create_lru(setup.cache_bytes);
-            rocksdb_block_based_options_set_block_cache(table, cache);
-            let filter = rocksdb_filterpolicy_create_bloom_full(10.0);
-            rocksdb_block_based_options_set_filter_policy(table, filter);
-            let options = rocksdb_options_create();
-            rocksdb_options_set_create_if_missing(options, 1);
-            rocksdb_options_set_write_buffer_size(options, setup.write_buffer_bytes);
-            rocksdb_options_set_compression(options, LZ4);
-            rocksdb_options_set_max_background_jobs(options, 3);
-            rocksdb_options_set_block_based_table_factory(options, table);
-            let database =
-                checked(rocksdb_free, |error| rocksdb_open(options, path.as_ptr(), error))?;
-            let (reads, writes) = (rocksdb_readoptions_create(), rocksdb_writeoptions_create());
-            let synced = setup.guarantee == Guarantee::Synced;
-            rocksdb_writeoptions_set_sync(writes, u8::from(synced));
-            Ok(Self { store: Store { calls: CALLS, database, reads, writes } })
-        }
-    }
-
-    fn property(&self, name: &std::ffi::CStr) -> u64 {
-        let mut value = 0;
-        // SAFETY: the database is open, and the name ends with a zero byte.
-        unsafe { rocksdb_property_int(self.store.database, name.as_ptr(), &raw mut value) };
-        value
+        let options = plain_options(setup.cache_bytes, setup.write_buffer_bytes, LZ4);
+        let synced = setup.guarantee == Guarantee::Synced;
+        Ok(Self { store: open_store(&c_path(setup.path)?, options, synced)? })
     }
 }
 
@@ -160,14 +209,7 @@ impl Engine for RocksDb {
         checked(rocksdb_free, |error| unsafe {
             rocksdb_flush(self.store.database, rocksdb_flushoptions_create(), error);
         })?;
-        let busy = [
-            c"rocksdb.num-running-compactions",
-            c"rocksdb.compaction-pending",
-            c"rocksdb.num-running-flushes",
-        ];
-        while busy.iter().any(|name| self.property(name) > 0) {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        wait_idle(&self.store);
         Ok(())
     }
 
@@ -179,8 +221,7 @@ impl Engine for RocksDb {
     }
 
     fn close(self: Box<Self>) -> Result<()> {
-        // SAFETY: open until here, and no session outlives `self`.
-        unsafe { rocksdb_close(self.store.database) };
+        close(&self.store);
         Ok(())
     }
 }
