@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// Percent of the highest rate in the second phase.
     #[arg(long, default_value_t = 95)]
     percent: u32,
+    /// Megabytes a second that merges may write; 0 for no limit.
+    #[arg(long, default_value_t = 0)]
+    merge_mb: u64,
     /// A strategy's name.
     #[arg(long, default_value = "leveled", value_parser = crate::strategy)]
     strategy: (&'static str, lsm::compaction::Strategy),
@@ -107,6 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
         strategy: arguments.strategy.1,
         write_buffer_bytes: arguments.buffer_mib << 20,
         durability: Durability::Buffered,
+        merge_bytes_per_second: arguments.merge_mb * 1_000_000,
         ..Options::default()
     };
     let mut rng = StdRng::seed_from_u64(7);
@@ -146,13 +150,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
         writeln!(
             text,
             "\n{phase}: {} stalls of {:.1} ms together, {} pauses of {:.0} ms together, \
-             {} flushes, {} merges, {} runs and {:.0} MiB of debt at its end",
+             {} flushes, {} merges of {:.0} MB, {} runs and {:.0} MiB of debt at its end",
             after.stalls - before.stalls,
             (after.stall_us - before.stall_us) as f64 / 1e3,
             after.slowdowns - before.slowdowns,
             (after.slowdown_us - before.slowdown_us) as f64 / 1e3,
             after.flushes - before.flushes,
             after.compactions - before.compactions,
+            (after.compaction_write_bytes - before.compaction_write_bytes) as f64 / 1e6,
             after.runs,
             after.compaction_debt_bytes as f64 / f64::from(1 << 20),
         )?;

@@ -221,8 +221,8 @@ pub(crate) fn run(asked: &Amplification) -> Result<String> {
     let mut text = String::new();
     writeln!(
         text,
-        "| T = {} | load | updates | system, log included | space | most space | runs | blocks a get, \
-         there / absent |",
+        "| T = {} | load | updates | system, log included | space | most space | runs | \
+         blocks a get, there / absent |",
         asked.size_ratio
     )?;
     writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|")?;
