@@ -3,7 +3,7 @@
 
 use compaction::advise::{Limits, Mix, Question, advise};
 use compaction::plot::{Axis, svg, table};
-use compaction::simulate::{Machine, Report, Setup, Skew, Workload, simulate};
+use compaction::simulate::{Machine, Report, Setup, Skew, Workload, simulate, simulate_phases};
 use compaction::{Options, Strategy};
 
 fn setup(strategy: Strategy) -> Setup {
@@ -31,8 +31,13 @@ fn strategies_stand_in_their_known_order() {
     let leveled = run(Strategy::Leveled, &workload);
     let lazy = run(Strategy::LazyLeveled, &workload);
     let tiered = run(Strategy::Tiered, &workload);
-    assert!(tiered.write_amplification < lazy.write_amplification);
-    assert!(lazy.write_amplification < leveled.write_amplification);
+    // One round of updates holds one merge of lazy-leveled's last level, or two: the mean counts.
+    let written = |strategy| {
+        let phases = simulate_phases(&workload, &setup(strategy), 5).expect("valid options");
+        phases.iter().map(|report| report.write_amplification).sum::<f64>() / 5.0
+    };
+    let order = [Strategy::Tiered, Strategy::LazyLeveled, Strategy::Leveled].map(written);
+    assert!(order.is_sorted(), "{order:?}");
     assert!(leveled.runs_mean < lazy.runs_mean && lazy.runs_mean < tiered.runs_mean);
     assert!(leveled.space_amplification < tiered.space_amplification);
     for report in [&leveled, &lazy, &tiered] {
