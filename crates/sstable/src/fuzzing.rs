@@ -13,7 +13,7 @@ use crate::varint;
 
 /// Reads a data block in every way: both directions and every kind of search.
 pub fn data_block(bytes: &[u8], entries: u16, key: &[u8]) {
-    let Ok(block) = DataBlock::parse(Bytes::heap(bytes.to_vec(), 0), usize::from(entries)) else {
+    let Ok(block) = DataBlock::parse(Bytes::heap(bytes.into(), 0), usize::from(entries)) else {
         return;
     };
     let (view, trailer) = (block.view(), Trailer::from_raw(1 << 20));

@@ -90,7 +90,7 @@ impl Table {
     ) -> Result<Vec<bool>> {
         let mut pass = vec![true; group.len()];
         let block = self.filter_of(part)?;
-        if let Some(filter) = block.as_deref().and_then(Block::filter) {
+        if let Some(filter) = block.as_ref().and_then(Block::filter) {
             let hashes: Vec<u64> = group.iter().map(|(_, rank)| wanted[*rank].hash).collect();
             filter.may_contain_hashes(&hashes, &mut pass);
         }

@@ -143,7 +143,7 @@ fn hand_out(
     let mut more = position.first(view).ok_or_else(malformed)?;
     let mut entries = 0;
     while more {
-        let value = view.body.get(position.value(view.layout.values_at)).ok_or_else(malformed)?;
+        let value = view.body.get(position.value(view.layout.values_at())).ok_or_else(malformed)?;
         entry(position.key(), position.trailer(), value)?;
         entries += 1;
         more = position.next(view).ok_or_else(malformed)?;

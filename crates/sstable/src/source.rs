@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::block::bytes::Bytes;
+use crate::block::bytes::{self, Bytes};
 use crate::codec::{self, Codec, Packed, ReadDictionary};
 use crate::error::{Error, Result};
 use crate::format::{self, BlockKind, Fault, HEADER_BYTES, Handle, Header, Place};
@@ -80,8 +80,8 @@ impl Source {
         }
         let bytes = usize::try_from(handle.bytes)
             .map_err(|_too_large| self.damaged(handle.offset, "a block that fits in memory"))?;
-        let mut raw = vec![0; bytes];
-        self.read(handle.offset, &mut raw)?;
+        let mut raw = bytes::fresh(bytes);
+        self.read(handle.offset, bytes::own(&mut raw))?;
         let header = self.check(&raw, handle, kind)?;
         if header.codec == Codec::None {
             return Ok(Body { header, bytes: Bytes::heap(raw, HEADER_BYTES) });

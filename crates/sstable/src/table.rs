@@ -27,7 +27,7 @@ const INDEX: Label = Label { kind: cache::Kind::Index, priority: Priority::High 
 const FILTER: Label = Label { kind: cache::Kind::Filter, priority: Priority::High };
 
 /// A cache of decoded blocks, shared by any number of tables.
-pub type BlockCache = cache::Cache<BlockKey, Arc<Block>>;
+pub type BlockCache = cache::Cache<BlockKey, Block>;
 
 /// Names a block among all tables that share a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,17 +38,20 @@ pub struct BlockKey {
     pub offset: u64,
 }
 
-/// A block as kept in memory: checked, decompressed, ready to be searched.
-#[derive(Debug)]
+/// A block as kept in memory: checked, decompressed, ready to be searched. A clone shares the bytes.
+///
+/// What a search of a data block needs to know besides the bytes lies in the block itself, which
+/// lies in the cache's slot: a read that found the slot waits for the bytes next, for nothing else.
+#[derive(Clone, Debug)]
 pub struct Block {
     pub(crate) content: Content,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Content {
     Data(DataBlock),
-    Index(Box<Index>),
-    Filter(Filter<Bytes>),
+    Index(Arc<Index>),
+    Filter(Arc<Filter<Bytes>>),
 }
 
 impl Block {
@@ -97,14 +100,14 @@ pub struct Found {
 /// A value within a block; keeps the block in memory for as long as it lives.
 #[derive(Clone)]
 pub struct ValueRef {
-    block: Arc<Block>,
+    bytes: Bytes,
     start: usize,
     end: usize,
 }
 
 impl ValueRef {
-    pub(crate) fn new(block: Arc<Block>, start: usize, end: usize) -> Self {
-        Self { block, start, end }
+    pub(crate) fn new(bytes: Bytes, start: usize, end: usize) -> Self {
+        Self { bytes, start, end }
     }
 }
 
@@ -113,8 +116,7 @@ impl Deref for ValueRef {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        let data = self.block.data().map(|data| &**data.bytes()).unwrap_or_default();
-        data.get(self.start..self.end).unwrap_or_default()
+        self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 }
 
@@ -133,7 +135,7 @@ impl std::fmt::Debug for ValueRef {
 /// A value where it lies, lent for a moment; see [`Table::read`].
 #[derive(Clone, Copy, Debug)]
 pub struct Lent<'a> {
-    block: &'a Arc<Block>,
+    block: &'a Bytes,
     bytes: &'a [u8],
     start: usize,
 }
@@ -142,7 +144,7 @@ impl Lent<'_> {
     /// Returns the value with a share of its block, to keep.
     #[must_use]
     pub fn keep(&self) -> ValueRef {
-        ValueRef::new(Arc::clone(self.block), self.start, self.start + self.bytes.len())
+        ValueRef::new(self.block.clone(), self.start, self.start + self.bytes.len())
     }
 }
 
@@ -162,14 +164,14 @@ pub(crate) fn kept(trailer: Trailer, value: Lent<'_>) -> Found {
 
 /// A block that the table holds for good, or a share of one in the cache.
 pub(crate) enum Held<'a> {
-    Pinned(&'a Arc<Block>),
-    Shared(Arc<Block>),
+    Pinned(&'a Block),
+    Shared(Block),
 }
 
 impl Held<'_> {
-    pub(crate) fn into_arc(self) -> Arc<Block> {
+    pub(crate) fn into_block(self) -> Block {
         match self {
-            Self::Pinned(block) => Arc::clone(block),
+            Self::Pinned(block) => block.clone(),
             Self::Shared(block) => block,
         }
     }
@@ -225,8 +227,8 @@ pub struct Table {
 /// first use if there is no cache to bring them through, else never.
 #[derive(Debug, Default)]
 struct Part {
-    index: OnceLock<Arc<Block>>,
-    filter: OnceLock<Arc<Block>>,
+    index: OnceLock<Block>,
+    filter: OnceLock<Block>,
 }
 
 impl Table {
@@ -266,10 +268,10 @@ impl Table {
         let seqno = 0;
         let table = Self { source, meta, footer, top, parts, cache, false_positives, seqno };
         if table.parts.len() == 1 {
-            let block = Arc::new(table.load_index(0)?);
+            let block = table.load_index(0)?;
             table.parts[0].index.get_or_init(|| block);
             if table.top.parts[0].filter.is_some() {
-                let block = Arc::new(table.load_filter(0)?);
+                let block = table.load_filter(0)?;
                 table.parts[0].filter.get_or_init(|| block);
             }
         }
@@ -314,7 +316,7 @@ impl Table {
     /// in the cache.
     #[must_use]
     pub fn memory_usage(&self) -> usize {
-        let pinned = |lock: &OnceLock<Arc<Block>>| lock.get().map_or(0, |b| b.memory_usage());
+        let pinned = |lock: &OnceLock<Block>| lock.get().map_or(0, Block::memory_usage);
         let parts: usize = self.parts.iter().map(|p| pinned(&p.index) + pinned(&p.filter)).sum();
         let keys = self.meta.smallest.len() + self.meta.largest.len();
         let dictionary = self.source.dictionary.as_ref().map_or(0, |d| d.memory());
@@ -397,8 +399,8 @@ impl Table {
         let Some(index) = held.index() else { return Ok(None) };
         let Some(rank) = index.find(wanted.0, wanted.2) else { return Ok(None) };
         let Some(handle) = index.handle(rank) else { return Ok(None) };
-        let find = |block: &Arc<Block>| self.find_in(block, handle, wanted, take);
-        let Some(cache) = &self.cache else { return find(&Arc::new(self.load_data(handle)?)) };
+        let find = |block: &Block| self.find_in(block, handle, wanted, take);
+        let Some(cache) = &self.cache else { return find(&self.load_data(handle)?) };
         let (key, label) = (self.key(handle), Label::default());
         cache.read_or_load_as(&key, label, find, || self.load_data(handle).map(weigh))?
     }
@@ -406,13 +408,14 @@ impl Table {
     #[inline]
     pub(crate) fn find_in<T>(
         &self,
-        block: &Arc<Block>,
+        block: &Block,
         handle: Handle,
         (key, hash, at): (&[u8], u64, Trailer),
         take: impl FnOnce(Trailer, Lent<'_>) -> T,
     ) -> Result<Option<T>> {
         let malformed = || self.malformed(handle);
-        let view = block.data().map(DataBlock::view).ok_or_else(malformed)?;
+        let data = block.data().ok_or_else(malformed)?;
+        let view = data.view();
         let Some(spot) = point(view, key, hash, at).ok_or_else(malformed)? else { return Ok(None) };
         if !spot.exact {
             return Ok(None);
@@ -423,7 +426,7 @@ impl Table {
         }
         let (start, end) = value_range(view, spot).ok_or_else(malformed)?;
         let bytes = view.body.get(start..end).ok_or_else(malformed)?;
-        Ok(Some(take(trailer, Lent { block, bytes, start })))
+        Ok(Some(take(trailer, Lent { block: data.bytes(), bytes, start })))
     }
 
     #[inline]
@@ -444,17 +447,17 @@ impl Table {
     }
 
     /// Returns a partition's filter, if it has one.
-    pub(crate) fn filter_of(&self, part: usize) -> Result<Option<Arc<Block>>> {
+    pub(crate) fn filter_of(&self, part: usize) -> Result<Option<Block>> {
         let Some(handle) = self.top.parts[part].filter else { return Ok(None) };
         let held =
             self.held(&self.parts[part].filter, (handle, FILTER), || self.load_filter(part))?;
-        Ok(Some(held.into_arc()))
+        Ok(Some(held.into_block()))
     }
 
     #[inline]
     fn held<'a>(
         &'a self,
-        pin: &'a OnceLock<Arc<Block>>,
+        pin: &'a OnceLock<Block>,
         (handle, label): (Handle, Label),
         load: impl FnOnce() -> Result<Block>,
     ) -> Result<Held<'a>> {
@@ -462,7 +465,7 @@ impl Table {
             return Ok(Held::Pinned(block));
         }
         let Some(cache) = &self.cache else {
-            let block = Arc::new(load()?);
+            let block = load()?;
             return Ok(Held::Pinned(pin.get_or_init(|| block)));
         };
         cache.get_or_load_as(&self.key(handle), label, || load().map(weigh)).map(Held::Shared)
@@ -478,7 +481,7 @@ impl Table {
         let index = Index::decode(&body.bytes)
             .filter(|index| index.end() <= self.source.blocks_end)
             .ok_or_else(|| self.source.damaged(handle.offset, "a well-formed index block"))?;
-        Ok(Block { content: Content::Index(Box::new(index)) })
+        Ok(Block { content: Content::Index(Arc::new(index)) })
     }
 
     fn load_filter(&self, part: usize) -> Result<Block> {
@@ -486,24 +489,24 @@ impl Table {
         let body = self.source.block(handle, BlockKind::Filter)?;
         let filter = Filter::decode(body.bytes)
             .map_err(|error| self.source.damaged(handle.offset, format!("a filter: {error}")))?;
-        Ok(Block { content: Content::Filter(filter) })
+        Ok(Block { content: Content::Filter(Arc::new(filter)) })
     }
 
     /// Returns a data block from the cache or the file.
     #[inline]
-    pub(crate) fn data_block(&self, handle: Handle, fill_cache: bool) -> Result<Arc<Block>> {
-        let Some(cache) = &self.cache else { return self.load_data(handle).map(Arc::new) };
+    pub(crate) fn data_block(&self, handle: Handle, fill_cache: bool) -> Result<Block> {
+        let Some(cache) = &self.cache else { return self.load_data(handle) };
         if fill_cache {
             return cache.get_or_load(&self.key(handle), || self.load_data(handle).map(weigh));
         }
         match cache.get(&self.key(handle)) {
             Some(block) => Ok(block),
-            None => self.load_data(handle).map(Arc::new),
+            None => self.load_data(handle),
         }
     }
 
     /// Returns a data block if it is in the cache.
-    pub(crate) fn cached(&self, handle: Handle) -> Option<Arc<Block>> {
+    pub(crate) fn cached(&self, handle: Handle) -> Option<Block> {
         self.cache.as_ref()?.get(&self.key(handle))
     }
 
@@ -514,9 +517,9 @@ impl Table {
     }
 
     /// Puts a data block into the cache.
-    pub(crate) fn fill(&self, handle: Handle, block: &Arc<Block>) {
+    pub(crate) fn fill(&self, handle: Handle, block: &Block) {
         if let Some(cache) = &self.cache {
-            cache.insert(self.key(handle), Arc::clone(block), block.memory_usage());
+            cache.insert(self.key(handle), block.clone(), block.memory_usage());
         }
     }
 
@@ -553,15 +556,15 @@ impl Table {
 /// Where a found entry's value lies in the body.
 #[inline]
 fn value_range(view: View<'_>, spot: Spot) -> Option<(usize, usize)> {
-    let start = view.layout.values_at.checked_add(spot.value_at)?;
+    let start = view.layout.values_at().checked_add(spot.value_at)?;
     let end = start.checked_add(spot.head.value_len)?;
     (end <= view.body.len()).then_some((start, end))
 }
 
-/// A block as the cache wants it: shared, with its weight in bytes.
-fn weigh(block: Block) -> (Arc<Block>, usize) {
+/// A block as the cache wants it: with its weight in bytes.
+fn weigh(block: Block) -> (Block, usize) {
     let bytes = block.memory_usage();
-    (Arc::new(block), bytes)
+    (block, bytes)
 }
 
 /// Reads the footer and checks it against the file and the owner's knowledge.

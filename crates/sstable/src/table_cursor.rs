@@ -25,9 +25,9 @@ pub struct TableCursor {
     table: Arc<Table>,
     options: ReadOptions,
     part: usize,
-    index: Option<Arc<Block>>,
+    index: Option<Block>,
     rank: usize,
-    block: Option<Arc<Block>>,
+    block: Option<Block>,
     position: Position,
     ahead: Ahead,
 }
@@ -70,7 +70,7 @@ impl TableCursor {
 
     #[inline]
     fn view(&self) -> View<'_> {
-        let data = self.block.as_deref().and_then(Block::data);
+        let data = self.block.as_ref().and_then(Block::data);
         data.expect("the cursor stands on no entry").view()
     }
 
@@ -81,7 +81,7 @@ impl TableCursor {
         }
         if self.index.is_none() || self.part != part {
             self.index = None;
-            self.index = Some(self.table.index(part)?.into_arc());
+            self.index = Some(self.table.index(part)?.into_block());
             self.part = part;
         }
         Ok(true)
@@ -89,14 +89,14 @@ impl TableCursor {
 
     /// Count of blocks of the current partition.
     fn blocks(&self) -> usize {
-        self.index.as_deref().and_then(Block::index).map_or(0, crate::index::Index::blocks)
+        self.index.as_ref().and_then(Block::index).map_or(0, crate::index::Index::blocks)
     }
 
     /// Loads block `rank` of the current partition and moves within it.
     fn enter_block(&mut self, rank: usize, goal: Goal<'_>) -> Result<bool> {
         self.block = None;
         self.rank = rank;
-        let index = self.index.as_deref().and_then(Block::index);
+        let index = self.index.as_ref().and_then(Block::index);
         let Some(handle) = index.and_then(|index| index.handle(rank)) else { return Ok(false) };
         let block = self.load(handle)?;
         let malformed = || self.table.malformed(handle);
@@ -116,7 +116,7 @@ impl TableCursor {
         Ok(moved)
     }
 
-    fn load(&mut self, handle: Handle) -> Result<Arc<Block>> {
+    fn load(&mut self, handle: Handle) -> Result<Block> {
         let sequential = self.ahead.next_offset == handle.offset && handle.offset > 0;
         self.ahead.next_offset = handle.offset + handle.bytes;
         let mapped = self.table.source().file.mapped().is_some();
@@ -128,7 +128,7 @@ impl TableCursor {
         if let Some(block) = table.cached(handle) {
             return Ok(block);
         }
-        let block = Arc::new(self.load_ahead(&table, handle)?);
+        let block = self.load_ahead(&table, handle)?;
         if self.options.fill_cache {
             table.fill(handle, &block);
         }
@@ -215,7 +215,7 @@ impl TableCursor {
     #[cold]
     fn malformed(&mut self) -> crate::Error {
         self.block = None;
-        let index = self.index.as_deref().and_then(Block::index);
+        let index = self.index.as_ref().and_then(Block::index);
         self.table.malformed(index.and_then(|i| i.handle(self.rank)).unwrap_or_default())
     }
 }
@@ -253,7 +253,7 @@ impl Cursor for TableCursor {
     #[inline]
     fn value(&self) -> &[u8] {
         let view = self.view();
-        view.body.get(self.position.value(view.layout.values_at)).unwrap_or_default()
+        view.body.get(self.position.value(view.layout.values_at())).unwrap_or_default()
     }
 
     #[inline]
@@ -280,7 +280,7 @@ impl Cursor for TableCursor {
         self.block = None;
         let Some(part) = self.table.top().find(key) else { return Ok(()) };
         self.enter_part(part)?;
-        let index = self.index.as_deref().and_then(Block::index);
+        let index = self.index.as_ref().and_then(Block::index);
         let Some(rank) = index.and_then(|index| index.find(key, trailer)) else {
             // Behind the partition's last key, which is only possible at the end of the table.
             return self.first_from(self.blocks());
@@ -305,7 +305,7 @@ impl Cursor for TableCursor {
         self.block = None;
         let Some(part) = self.table.top().find(key) else { return self.seek_to_last() };
         self.enter_part(part)?;
-        let index = self.index.as_deref().and_then(Block::index);
+        let index = self.index.as_ref().and_then(Block::index);
         let Some(rank) = index.and_then(|index| index.find(key, trailer)) else {
             return self.last_before(self.blocks());
         };
@@ -317,7 +317,7 @@ impl Cursor for TableCursor {
 
     #[inline]
     fn next(&mut self) -> Result<()> {
-        let data = self.block.as_deref().and_then(Block::data);
+        let data = self.block.as_ref().and_then(Block::data);
         let view = data.expect("the cursor stands on no entry").view();
         match self.position.next(view) {
             Some(true) => Ok(()),
@@ -328,7 +328,7 @@ impl Cursor for TableCursor {
 
     #[inline]
     fn prev(&mut self) -> Result<()> {
-        let data = self.block.as_deref().and_then(Block::data);
+        let data = self.block.as_ref().and_then(Block::data);
         let view = data.expect("the cursor stands on no entry").view();
         match self.position.prev(view) {
             Some(true) => Ok(()),

@@ -51,7 +51,7 @@ impl Table {
         let mut seen = Seen { min_seqno: u64::MAX, ..Seen::default() };
         for part in 0..self.top().parts.len() {
             (seen.part, seen.rank) = (part, 0);
-            let held = self.index(part)?.into_arc();
+            let held = self.index(part)?.into_block();
             let Some(index) = held.index() else { continue };
             for rank in 0..index.blocks() {
                 seen.rank = rank;
@@ -134,7 +134,7 @@ impl Table {
                 let expected = "a block that the index finds for each of its keys";
                 return Err(self.source().damaged(handle.offset, expected));
             }
-            if let Some(filter) = filter.as_deref().and_then(Block::filter)
+            if let Some(filter) = filter.as_ref().and_then(Block::filter)
                 && !filter.may_contain(key)
             {
                 return Err(self.source().damaged(handle.offset, "keys that the filter knows"));

@@ -109,11 +109,11 @@ impl Position {
     /// Moves to the entry at a restart.
     fn restart(&mut self, view: View<'_>, restart: usize) -> Moved {
         let (at, value_at) = view.restart(restart)?;
-        if head(view.keys(), at, view.layout.value_len)?.shared != 0 {
+        if head(view.keys(), at, view.layout.value_len())?.shared != 0 {
             return None;
         }
         self.value_end = value_at;
-        self.rank = restart * view.layout.interval;
+        self.rank = restart * view.layout.interval();
         self.read(view, at)?;
         Some(true)
     }
@@ -122,7 +122,7 @@ impl Position {
     #[inline(always)]
     fn read(&mut self, view: View<'_>, at: usize) -> Option<()> {
         let keys = view.keys();
-        let Head { shared, tail_at, end, value_len } = head(keys, at, view.layout.value_len)?;
+        let Head { shared, tail_at, end, value_len } = head(keys, at, view.layout.value_len())?;
         if shared > self.key_bytes {
             return None;
         }
@@ -137,7 +137,7 @@ impl Position {
         self.next_at = end;
         self.value_at = self.value_end;
         self.value_end = self.value_at.checked_add(value_len)?;
-        (self.value_end <= view.body.len() - view.layout.values_at).then_some(())
+        (self.value_end <= view.body.len() - view.layout.values_at()).then_some(())
     }
 
     /// Puts a tail behind the first `shared` bytes of the key.
@@ -179,7 +179,7 @@ impl Position {
 
     #[inline]
     pub(crate) fn next(&mut self, view: View<'_>) -> Moved {
-        if self.rank + 1 >= view.layout.entries {
+        if self.rank + 1 >= view.layout.entries() {
             return Some(false);
         }
         self.rank += 1;
@@ -188,7 +188,7 @@ impl Position {
     }
 
     pub(crate) fn last(&mut self, view: View<'_>) -> Moved {
-        self.back_to(view, view.layout.entries - 1)
+        self.back_to(view, view.layout.entries() - 1)
     }
 
     pub(crate) fn prev(&mut self, view: View<'_>) -> Moved {
@@ -199,11 +199,11 @@ impl Position {
     }
 
     fn back_to(&mut self, view: View<'_>, rank: usize) -> Moved {
-        let restart = rank / view.layout.interval;
+        let restart = rank / view.layout.interval();
         if self.trail.restart_plus_one != restart + 1 {
             self.lay_trail(view, restart)?;
         }
-        let step = *self.trail.steps.get(rank - restart * view.layout.interval)?;
+        let step = *self.trail.steps.get(rank - restart * view.layout.interval())?;
         let trail = std::mem::take(&mut self.trail);
         let put = trail.keys.get(step.key_at..step.key_end).and_then(|key| self.put_key(key, &[]));
         self.trail = trail;
@@ -220,7 +220,7 @@ impl Position {
         trail.keys.clear();
         trail.steps.clear();
         self.restart(view, restart)?;
-        let end = view.layout.entries.min(self.rank + view.layout.interval);
+        let end = view.layout.entries().min(self.rank + view.layout.interval());
         loop {
             let key_at = trail.keys.len();
             trail.keys.extend_from_slice(self.key());
@@ -252,7 +252,7 @@ impl Position {
         self.trailer = view.trailer(rank);
         (self.rank, self.next_at) = (rank, head.end);
         (self.value_at, self.value_end) = (value_at, value_at.checked_add(head.value_len)?);
-        (self.value_end <= view.body.len() - view.layout.values_at).then_some(true)
+        (self.value_end <= view.body.len() - view.layout.values_at()).then_some(true)
     }
 
     /// Moves to the last entry at or before `(key, trailer)`.

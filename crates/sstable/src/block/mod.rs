@@ -49,8 +49,9 @@ pub(crate) const BUCKET_NONE: u8 = 255;
 /// Lengths from here on do not fit a nibble.
 pub(crate) const NIBBLE_FULL: usize = 15;
 
-/// A decoded data block: its bytes and where its parts lie in them.
-#[derive(Debug)]
+/// A decoded data block: its bytes and where its parts lie in them. Small: it lies within the slots
+/// of the block cache.
+#[derive(Clone, Debug)]
 pub(crate) struct DataBlock {
     bytes: Bytes,
     layout: Layout,
@@ -59,22 +60,23 @@ pub(crate) struct DataBlock {
 /// Offsets within the body, checked once when the block is loaded: every section lies within it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
-    pub(crate) entries: usize,
-    pub(crate) interval: usize,
-    /// The length of every value, if they are all equal.
-    pub(crate) value_len: Option<usize>,
-    pub(crate) restarts_at: usize,
-    pub(crate) buckets_at: usize,
-    pub(crate) trailers_at: usize,
-    pub(crate) keys_at: usize,
-    /// Values go to the end of the body.
-    pub(crate) values_at: usize,
-    pub(crate) trailer_base: u64,
+    trailer_base: u64,
     /// From one trailer to the next, if they are evenly spaced; then their width is 0.
-    pub(crate) trailer_step: u64,
-    pub(crate) trailer_width: u8,
-    pub(crate) trailer_shift: u8,
-    pub(crate) wide: bool,
+    trailer_step: u64,
+    buckets_at: u32,
+    trailers_at: u32,
+    keys_at: u32,
+    /// Values go to the end of the body.
+    values_at: u32,
+    /// If `equal_lengths`.
+    value_len: u32,
+    entries: u16,
+    interval: u16,
+    restarts_at: u8,
+    trailer_width: u8,
+    trailer_shift: u8,
+    wide: bool,
+    equal_lengths: bool,
 }
 
 /// What stands before a key's tail.
@@ -122,25 +124,60 @@ impl Layout {
         let keys_at = trailers_at.checked_add(entries * usize::from(trailer_width))?;
         let values_at = keys_at.checked_add(keys_bytes)?;
         let trailer_shift = if shifted { 8 } else { 0 };
-        (values_at <= body.len()).then_some(Ok(Self {
-            entries,
-            interval,
-            value_len,
-            restarts_at,
-            buckets_at,
-            trailers_at,
-            keys_at,
-            values_at,
+        if values_at > body.len() {
+            return None;
+        }
+        Some(Ok(Self {
             trailer_base,
             trailer_step,
+            // A block whose keys do not end before 4 GiB was never written.
+            buckets_at: u32::try_from(buckets_at).ok()?,
+            trailers_at: u32::try_from(trailers_at).ok()?,
+            keys_at: u32::try_from(keys_at).ok()?,
+            values_at: u32::try_from(values_at).ok()?,
+            value_len: u32::try_from(value_len.unwrap_or_default()).ok()?,
+            entries: u16::try_from(entries).ok()?,
+            // Beyond the most entries there are, all intervals are alike.
+            interval: u16::try_from(interval).unwrap_or(u16::MAX),
+            restarts_at: u8::try_from(restarts_at).ok()?, // two bytes and six numbers
             trailer_width,
             trailer_shift,
             wide,
+            equal_lengths,
         }))
     }
 
+    #[inline(always)]
+    pub(crate) fn entries(&self) -> usize {
+        usize::from(self.entries)
+    }
+
+    #[inline(always)]
+    pub(crate) fn interval(&self) -> usize {
+        usize::from(self.interval)
+    }
+
+    #[inline(always)]
     pub(crate) fn restarts(&self) -> usize {
-        self.entries.div_ceil(self.interval)
+        u32::from(self.entries).div_ceil(u32::from(self.interval)) as usize
+    }
+
+    /// The length of every value, if they are all equal.
+    #[inline(always)]
+    pub(crate) fn value_len(&self) -> Option<usize> {
+        self.equal_lengths.then_some(self.value_len as usize)
+    }
+
+    /// Where the buckets of the hash index lie; empty if there are none.
+    #[inline(always)]
+    pub(crate) fn buckets(&self) -> std::ops::Range<usize> {
+        self.buckets_at as usize..self.trailers_at as usize
+    }
+
+    /// Values go from here to the end of the body.
+    #[inline(always)]
+    pub(crate) fn values_at(&self) -> usize {
+        self.values_at as usize
     }
 }
 
@@ -210,7 +247,8 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     #[inline]
     pub(crate) fn keys(&self) -> &'a [u8] {
-        self.body.get(self.layout.keys_at..self.layout.values_at).unwrap_or_default()
+        let keys = self.layout.keys_at as usize..self.layout.values_at();
+        self.body.get(keys).unwrap_or_default()
     }
 
     /// Returns the trailer of the entry of this rank.
@@ -222,7 +260,7 @@ impl<'a> View<'a> {
             let steps = layout.trailer_step.wrapping_mul(rank as u64);
             return Trailer::from_raw(layout.trailer_base.wrapping_add(steps));
         }
-        let at = layout.trailers_at + rank * width;
+        let at = layout.trailers_at as usize + rank * width;
         let raw = match self.body.get(at..).and_then(<[u8]>::first_chunk::<8>) {
             Some(word) => u64::from_le_bytes(*word),
             // The last bytes of the body: fewer than eight are left.
@@ -247,7 +285,8 @@ impl<'a> View<'a> {
     #[inline]
     pub(crate) fn restart(&self, rank: usize) -> Option<(usize, usize)> {
         let Some(stored) = rank.checked_sub(1) else { return Some((0, 0)) };
-        let restarts = self.body.get(self.layout.restarts_at..self.layout.buckets_at)?;
+        let restarts =
+            self.body.get(usize::from(self.layout.restarts_at)..self.layout.buckets_at as usize)?;
         if self.layout.wide {
             let pair = u64::from_le_bytes(*restarts.get(stored * 8..)?.first_chunk::<8>()?);
             Some(((pair & 0xffff_ffff) as usize, (pair >> 32) as usize))
@@ -262,7 +301,7 @@ impl<'a> View<'a> {
     pub(crate) fn restart_key(&self, rank: usize) -> Option<&'a [u8]> {
         let (key_at, _) = self.restart(rank)?;
         let keys = self.keys();
-        let head = head(keys, key_at, self.layout.value_len)?;
+        let head = head(keys, key_at, self.layout.value_len())?;
         if head.shared != 0 {
             return None;
         }

@@ -32,7 +32,7 @@ pub(crate) fn lower_bound(view: View<'_>, key: &[u8], trailer: Trailer) -> Searc
         let before = match found.cmp(key) {
             std::cmp::Ordering::Less => true,
             std::cmp::Ordering::Greater => false,
-            std::cmp::Ordering::Equal => view.trailer(middle * view.layout.interval) > trailer,
+            std::cmp::Ordering::Equal => view.trailer(middle * view.layout.interval()) > trailer,
         };
         if before {
             low = middle + 1;
@@ -48,11 +48,11 @@ pub(crate) fn lower_bound(view: View<'_>, key: &[u8], trailer: Trailer) -> Searc
 #[inline]
 pub(crate) fn point(view: View<'_>, key: &[u8], hash: u64, trailer: Trailer) -> Search {
     let layout = view.layout;
-    let buckets = layout.trailers_at - layout.buckets_at;
-    if buckets == 0 {
+    let buckets = layout.buckets();
+    if buckets.is_empty() {
         return lower_bound(view, key, trailer);
     }
-    match *view.body.get(layout.buckets_at + bucket_of(hash, buckets))? {
+    match *view.body.get(buckets.start + bucket_of(hash, buckets.len()))? {
         BUCKET_NONE => Some(None),
         BUCKET_MANY => lower_bound(view, key, trailer),
         restart => scan(view, usize::from(restart), key, trailer),
@@ -61,40 +61,53 @@ pub(crate) fn point(view: View<'_>, key: &[u8], hash: u64, trailer: Trailer) -> 
 
 /// Walks from a restart whose predecessors are all smaller.
 fn scan(view: View<'_>, restart: usize, key: &[u8], trailer: Trailer) -> Search {
+    match view.layout.value_len() {
+        Some(bytes) => walk(view, restart, Some(bytes), (key, trailer)),
+        None => walk(view, restart, None, (key, trailer)),
+    }
+}
+
+/// [`scan`], compiled once for values of one length and once for others.
+#[inline(always)]
+fn walk(
+    view: View<'_>,
+    restart: usize,
+    value_len: Option<usize>,
+    (key, trailer): (&[u8], Trailer),
+) -> Search {
     let layout = view.layout;
     let keys = view.keys();
     let (mut at, mut value_at) = view.restart(restart)?;
-    let mut rank = restart * layout.interval;
-    let mut matched = 0;
-    while rank < layout.entries {
-        let entry = head(keys, at, layout.value_len)?;
-        let mut exact = false;
-        let passed = if entry.shared == matched {
-            let tail = keys.get(entry.tail_at..entry.end)?;
-            let rest = key.get(matched..)?;
-            let common = common_prefix(tail, rest);
-            exact = common == tail.len() && common == rest.len();
-            let smaller = match (tail.get(common), rest.get(common)) {
-                (Some(have), Some(want)) => have < want,
-                (None, Some(_)) => true,
-                (Some(_), None) => false,
-                (None, None) => view.trailer(rank) > trailer,
-            };
-            matched += if smaller { common } else { 0 };
-            !smaller
-        } else {
-            entry.shared < matched
-        };
-        if passed {
-            return Some(Some(Spot { rank, head: entry, value_at, exact }));
-        }
+    let mut rank = restart * layout.interval();
+    while rank < layout.entries() {
         // A restart tells its whole key anew: what it shares with its predecessor is unknown.
-        rank += 1;
-        if rank.is_multiple_of(layout.interval) {
-            matched = 0;
+        let mut matched = 0;
+        let end = layout.entries().min(rank + layout.interval());
+        while rank < end {
+            let head = head(keys, at, value_len)?;
+            if head.shared <= matched {
+                if head.shared < matched {
+                    return Some(Some(Spot { rank, head, value_at, exact: false }));
+                }
+                let tail = keys.get(head.tail_at..head.end)?;
+                let rest = key.get(matched..)?;
+                let common = common_prefix(tail, rest);
+                let smaller = match (tail.get(common), rest.get(common)) {
+                    (Some(have), Some(want)) => have < want,
+                    (None, Some(_)) => true,
+                    (Some(_), None) => false,
+                    (None, None) => view.trailer(rank) > trailer,
+                };
+                if !smaller {
+                    let exact = common == tail.len() && common == rest.len();
+                    return Some(Some(Spot { rank, head, value_at, exact }));
+                }
+                matched += common;
+            }
+            rank += 1;
+            at = head.end;
+            value_at = value_at.checked_add(head.value_len)?;
         }
-        at = entry.end;
-        value_at = value_at.checked_add(entry.value_len)?;
     }
     Some(None)
 }

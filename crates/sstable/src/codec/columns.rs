@@ -105,7 +105,7 @@ impl Table {
     /// Takes a block apart; `None` if its keys or its values are not of one length, or too long.
     fn read(body: &[u8], entries: usize) -> Option<Self> {
         let layout = Layout::parse(body, entries).ok()?;
-        let value_bytes = layout.value_len.filter(|bytes| *bytes <= VALUE_BYTES_MAX)?;
+        let value_bytes = layout.value_len().filter(|bytes| *bytes <= VALUE_BYTES_MAX)?;
         let view = View { body, layout: &layout };
         let mut position = Position::default();
         position.first(view)?;
@@ -119,8 +119,8 @@ impl Table {
         }
         let mut table = Self {
             entries,
-            interval: layout.interval,
-            hash_index: layout.buckets_at < layout.trailers_at,
+            interval: layout.interval(),
+            hash_index: !layout.buckets().is_empty(),
             prefix: first.get(..shared)?.to_vec(),
             key_bytes,
             value_bytes,
@@ -132,7 +132,7 @@ impl Table {
             if position.key().len() != key_bytes {
                 return None;
             }
-            let value = body.get(position.value(layout.values_at))?;
+            let value = body.get(position.value(layout.values_at()))?;
             table.push(position.key().get(shared..)?, position.trailer(), value);
             more = position.next(view)?;
         }

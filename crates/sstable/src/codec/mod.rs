@@ -18,6 +18,9 @@ pub(crate) use zstd::ReadDictionary;
 pub(crate) use choose::looks_random;
 pub use choose::{Chooser, Content, Load};
 
+use std::sync::Arc;
+
+use crate::block::bytes;
 use crate::format::{DECOMPRESSED_BYTES_MAX, Fault};
 
 /// How the body of a block is stored. The numbers are part of the format.
@@ -154,7 +157,7 @@ pub(crate) struct Compressor {
     #[cfg(feature = "zstd")]
     dictionary: Option<(u8, ::zstd::bulk::Compressor<'static>)>,
     #[cfg(feature = "zstd")]
-    dictionary_bytes: std::sync::Arc<[u8]>,
+    dictionary_bytes: Arc<[u8]>,
 }
 
 impl std::fmt::Debug for Compressor {
@@ -165,7 +168,7 @@ impl std::fmt::Debug for Compressor {
 
 impl Compressor {
     /// Makes a compressor for a table with this dictionary (empty: none).
-    pub(crate) fn new(dictionary: &std::sync::Arc<[u8]>) -> Self {
+    pub(crate) fn new(dictionary: &Arc<[u8]>) -> Self {
         #[cfg(not(feature = "zstd"))]
         debug_assert!(dictionary.is_empty(), "there is no codec that could use it");
         Self {
@@ -176,7 +179,7 @@ impl Compressor {
             #[cfg(feature = "zstd")]
             dictionary: None,
             #[cfg(feature = "zstd")]
-            dictionary_bytes: std::sync::Arc::clone(dictionary),
+            dictionary_bytes: Arc::clone(dictionary),
         }
     }
 
@@ -282,13 +285,13 @@ pub(crate) struct Packed<'a> {
 }
 
 /// Returns what a stored body holds, in fresh memory of exactly `original_size` bytes.
-pub(crate) fn decompress(packed: Packed<'_>) -> Result<Vec<u8>, Fault> {
+pub(crate) fn decompress(packed: Packed<'_>) -> Result<Arc<[u8]>, Fault> {
     let Packed { codec, data, entries, original_size, .. } = packed;
     if original_size > DECOMPRESSED_BYTES_MAX && codec != Codec::None {
         return Err(Fault::Damaged("a compressed block of at most 64 MiB"));
     }
     match codec {
-        Codec::None if data.len() == original_size => Ok(data.to_vec()),
+        Codec::None if data.len() == original_size => Ok(data.into()),
         Codec::None => Err(Fault::Damaged("equal sizes of a block stored plainly")),
         #[cfg(feature = "lz4")]
         Codec::Lz4 => into_fresh(original_size, |out| lz4::decompress(data, out)),
@@ -306,7 +309,9 @@ pub(crate) fn decompress(packed: Packed<'_>) -> Result<Vec<u8>, Fault> {
         }
         #[cfg(feature = "lzma")]
         Codec::Lzma => into_fresh(original_size, |out| lzma::decompress(data, out)),
-        Codec::BitPack | Codec::Delta => columns::decompress(data, entries, original_size),
+        Codec::BitPack | Codec::Delta => {
+            columns::decompress(data, entries, original_size).map(Arc::from)
+        }
         #[cfg(not(all(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma")))]
         other => Err(unsupported(other)),
     }
@@ -321,8 +326,8 @@ fn unsupported(codec: Codec) -> Fault {
 fn into_fresh(
     bytes: usize,
     fill: impl FnOnce(&mut [u8]) -> Result<(), Fault>,
-) -> Result<Vec<u8>, Fault> {
-    let mut out = vec![0; bytes];
-    fill(&mut out)?;
+) -> Result<Arc<[u8]>, Fault> {
+    let mut out = bytes::fresh(bytes);
+    fill(bytes::own(&mut out))?;
     Ok(out)
 }
