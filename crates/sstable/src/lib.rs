@@ -59,6 +59,7 @@ mod multi;
 mod options;
 mod pace;
 mod pack;
+mod prefetch;
 mod probe;
 mod read_at;
 mod salvage;

@@ -1,5 +1,7 @@
 //! Records from tab-separated files, as `scripts/realdata.sh` makes them.
 
+pub mod rocksdb;
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -4,13 +4,11 @@
 //! series of integers. RocksDB's writer of table files gives all records sequence number 0; so do
 //! we, and show beside it what numbers as a load would give them cost.
 
-mod rocksdb;
-
 use std::path::Path;
 use std::time::Instant;
 
-use rocksdb::Compression;
 use sstable::{Codec, Kind, TableWriter, Trailer, WriteOptions};
+use tables::rocksdb::{self, Compression};
 use tables::{Pairs, load};
 
 /// A reading every minute from a sensor that drifts: 8-byte keys and values.

@@ -5,9 +5,15 @@
 //! less is greater; only when it shares exactly as much are bytes compared. The idea is that of
 //! string B-trees (Ferragina and Grossi, 1999).
 
+use std::cmp::Ordering;
+
 use super::builder::bucket_of;
 use super::{BUCKET_MANY, BUCKET_NONE, Head, View, head};
 use crate::key::{Trailer, common_prefix};
+use crate::prefetch::prefetch;
+
+/// Cache lines that are asked for before a search: restarts and keys of a 4 KiB block.
+const LINES_AHEAD: usize = 4;
 
 /// An entry found.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +36,9 @@ pub(crate) fn lower_bound(view: View<'_>, key: &[u8], trailer: Trailer) -> Searc
         let middle = low + (high - low) / 2;
         let found = view.restart_key(middle)?;
         let before = match found.cmp(key) {
-            std::cmp::Ordering::Less => true,
-            std::cmp::Ordering::Greater => false,
-            std::cmp::Ordering::Equal => view.trailer(middle * view.layout.interval()) > trailer,
+            Ordering::Less => true,
+            Ordering::Greater => false,
+            Ordering::Equal => view.trailer(middle * view.layout.interval()) > trailer,
         };
         if before {
             low = middle + 1;
@@ -48,6 +54,10 @@ pub(crate) fn lower_bound(view: View<'_>, key: &[u8], trailer: Trailer) -> Searc
 #[inline]
 pub(crate) fn point(view: View<'_>, key: &[u8], hash: u64, trailer: Trailer) -> Search {
     let layout = view.layout;
+    // Restarts and keys come from memory together, not one after the other.
+    for line in 0..LINES_AHEAD {
+        prefetch(view.body, line * 64);
+    }
     let buckets = layout.buckets();
     if buckets.is_empty() {
         return lower_bound(view, key, trailer);
@@ -75,34 +85,37 @@ fn walk(
     value_len: Option<usize>,
     (key, trailer): (&[u8], Trailer),
 ) -> Search {
-    let layout = view.layout;
+    let (entries, interval) = (view.layout.entries(), view.layout.interval());
     let keys = view.keys();
     let (mut at, mut value_at) = view.restart(restart)?;
-    let mut rank = restart * layout.interval();
-    while rank < layout.entries() {
+    let mut rank = restart * interval;
+    while rank < entries {
         // A restart tells its whole key anew: what it shares with its predecessor is unknown.
-        let mut matched = 0;
-        let end = layout.entries().min(rank + layout.interval());
+        let (mut matched, mut want) = (0, symbol(key, 0));
+        let end = entries.min(rank + interval);
         while rank < end {
             let head = head(keys, at, value_len)?;
+            let spot = |exact| Some(Some(Spot { rank, head, value_at, exact }));
             if head.shared <= matched {
-                if head.shared < matched {
-                    return Some(Some(Spot { rank, head, value_at, exact: false }));
+                let have = if head.end > head.tail_at { symbol(keys, head.tail_at) } else { 0 };
+                if head.shared < matched || have > want {
+                    return spot(false);
                 }
-                let tail = keys.get(head.tail_at..head.end)?;
-                let rest = key.get(matched..)?;
-                let common = common_prefix(tail, rest);
-                let smaller = match (tail.get(common), rest.get(common)) {
-                    (Some(have), Some(want)) => have < want,
-                    (None, Some(_)) => true,
-                    (Some(_), None) => false,
-                    (None, None) => view.trailer(rank) > trailer,
-                };
-                if !smaller {
-                    let exact = common == tail.len() && common == rest.len();
-                    return Some(Some(Spot { rank, head, value_at, exact }));
+                // Neighbours mostly differ in the first byte that is not shared.
+                if have == want {
+                    let tail = keys.get(head.tail_at..head.end)?;
+                    let rest = key.get(matched..)?;
+                    let common = common_prefix(tail, rest);
+                    match symbol(tail, common).cmp(&symbol(rest, common)) {
+                        Ordering::Less => {}
+                        Ordering::Greater => return spot(false),
+                        // Both are at their end.
+                        Ordering::Equal if view.trailer(rank) > trailer => {}
+                        Ordering::Equal => return spot(true),
+                    }
+                    matched += common;
+                    want = symbol(key, matched);
                 }
-                matched += common;
             }
             rank += 1;
             at = head.end;
@@ -110,4 +123,10 @@ fn walk(
         }
     }
     Some(None)
+}
+
+/// The byte at `at`, plus one; 0 at the end, which sorts before every byte.
+#[inline(always)]
+fn symbol(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at).map_or(0, |byte| u32::from(*byte) + 1)
 }

@@ -1,18 +1,22 @@
 //! Tables against what they are made of: a hash map of the same records for point reads, the codec
-//! alone for scans and builds. Processor time of this thread, best of five rounds that take turns.
+//! alone for scans and builds; and RocksDB's table files, read as the only one of a database. Processor
+//! time of this thread, best of five rounds that take turns.
 //!
 //! `cargo run --release -p tables --bin speed [ENTRIES]`: 16-byte keys, 100-byte values of which
 //! half compresses.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sstable::{
     BlockCache, Codec, Cursor, Expect, Kind, Merge, ReadOptions, Table, TableCursor, TableWriter,
     Trailer, WriteOptions, hash_key,
 };
+use tables::rocksdb::{self, Compression, Reader};
 use tables::{Pairs, cpu_time};
 
 fn records(count: usize) -> Pairs {
@@ -198,6 +202,87 @@ fn builds(pairs: &Pairs) {
     cases.run("unit");
 }
 
+/// Our table in a file.
+fn file_of(path: &Path, pairs: &Pairs, options: &WriteOptions) {
+    let file = BufWriter::new(File::create(path).expect("a folder to write to"));
+    write(file, pairs, options);
+}
+
+fn open_file(path: &Path, cache_bytes: usize) -> Arc<Table> {
+    let cache = (cache_bytes > 0).then(|| Arc::new(BlockCache::new(cache_bytes)));
+    let file = Arc::new(File::open(path).expect("just written"));
+    Arc::new(Table::open(file, "speed", Expect::default(), cache).expect("just written"))
+}
+
+const RIVALS: [(Codec, Compression); 3] = [
+    (Codec::None, Compression::None),
+    (Codec::Lz4, Compression::Lz4),
+    (Codec::Zstd, Compression::Zstd),
+];
+
+/// Both from files in a scratch folder, which the system caches.
+fn beside_rocksdb(pairs: &Pairs, scratch: &Path) {
+    let path = |name: &str| -> PathBuf { scratch.join(name) };
+    let mut keys: Vec<Vec<u8>> = pairs.iter().map(|pair| pair.0.clone()).collect();
+    keys.sort_by_key(|key| hash_key(key));
+    keys.truncate(200_000);
+    let absent: Vec<Vec<u8>> = keys.iter().map(|key| [&key[..15], b"1"].concat()).collect();
+    file_of(&path("ours"), pairs, &options(Codec::None, 4096));
+    rocksdb::write(&path("theirs"), pairs, Compression::None, 4096, 0);
+    let ours = open_file(&path("ours"), 1 << 30);
+    let theirs = Reader::new(&path("db"), &path("theirs"), 1 << 30);
+    scan(&ours, true);
+    theirs.scan(|_, _| ());
+    let read = |keys: &[Vec<u8>]| {
+        for key in keys {
+            black_box(theirs.get(key, |value| value[99]));
+        }
+    };
+    let mut cases = Cases::default();
+    cases.add("get, cached", keys.len(), || read_all(&ours, &keys));
+    cases.add("get, cached, RocksDB", keys.len(), || read(&keys));
+    cases.add("get, absent", keys.len(), || read_all(&ours, &absent));
+    cases.add("get, absent, RocksDB", keys.len(), || read(&absent));
+    cases.add("scan, cached 4K", pairs.len(), || scan(&ours, true));
+    cases.add("scan, cached 4K, RocksDB", pairs.len(), || {
+        theirs.scan(|key, value| {
+            black_box((key, value));
+        });
+    });
+    cases.run("entry");
+    let fewer = pairs[..pairs.len() / 5].to_vec();
+    files_beside_rocksdb(&fewer, scratch);
+}
+
+/// Scans without a block cache, and builds.
+fn files_beside_rocksdb(pairs: &Pairs, scratch: &Path) {
+    let raw = pairs.len() * 116;
+    let mut cases = Cases::default();
+    for block_bytes in [4096, 65_536] {
+        for (codec, theirs) in RIVALS {
+            let name = format!("{} {}K", codec.name(), block_bytes >> 10);
+            let (file, rival) = (scratch.join(&name), scratch.join(format!("{name} theirs")));
+            file_of(&file, pairs, &options(codec, block_bytes));
+            rocksdb::write(&rival, pairs, theirs, block_bytes, 0);
+            let table = open_file(&file, 0);
+            let reader = Reader::new(&scratch.join(format!("{name} db")), &rival, 0);
+            cases.add(format!("scan {name}"), raw, move || scan(&table, false));
+            cases.add(format!("scan {name}, RocksDB"), raw, move || {
+                reader.scan(|key, value| {
+                    black_box((key, value));
+                });
+            });
+            cases.add(format!("build {name}"), raw, move || {
+                file_of(&file, pairs, &options(codec, block_bytes));
+            });
+            cases.add(format!("build {name}, RocksDB"), raw, move || {
+                rocksdb::write(&rival, pairs, theirs, block_bytes, 0);
+            });
+        }
+    }
+    cases.run("byte");
+}
+
 fn main() {
     let mut sections: Vec<String> = std::env::args().skip(1).collect();
     let count = sections.iter().find_map(|word| word.parse().ok()).unwrap_or(1_000_000);
@@ -206,6 +291,12 @@ fn main() {
     let pairs = records(count);
     if wanted("points") {
         points(&pairs);
+    }
+    if wanted("rocksdb") {
+        let scratch = std::env::temp_dir().join(format!("speed-{}", std::process::id()));
+        std::fs::create_dir(&scratch).expect("a folder of our own");
+        beside_rocksdb(&pairs, &scratch);
+        std::fs::remove_dir_all(&scratch).expect("made above");
     }
     let fewer: Pairs = pairs[..count / 5].to_vec();
     drop(pairs);
