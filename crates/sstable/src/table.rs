@@ -38,7 +38,7 @@ pub struct BlockKey {
     pub offset: u64,
 }
 
-/// A block as kept in memory: checked, decompressed, ready to be searched. A clone shares the bytes.
+/// A block as kept in memory: checked, decompressed, ready to be searched. Clones share the bytes.
 ///
 /// What a search of a data block needs to know besides the bytes lies in the block itself, which
 /// lies in the cache's slot: a read that found the slot waits for the bytes next, for nothing else.

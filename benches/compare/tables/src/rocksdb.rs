@@ -1,5 +1,5 @@
-//! The few calls of RocksDB's C interface that write one table file, and read it as the only one of a
-//! database.
+//! The few calls of RocksDB's C interface that write one table file, and read it as the only one
+//! of a database.
 
 #![allow(unsafe_code, reason = "foreign calls")]
 
@@ -137,8 +137,8 @@ pub fn write(
     std::fs::metadata(path).expect("just written").len()
 }
 
-/// A database of one table, for reading. Its blocks are cached, or read from the file (that is, from
-/// the system's cache) and decompressed each time.
+/// A database of one table, for reading. Its blocks are cached, or read from the file (that is,
+/// from the system's cache) and decompressed each time.
 pub struct Reader {
     db: *mut c_void,
     read: *mut c_void,
@@ -152,8 +152,8 @@ impl Reader {
             |path: &Path| CString::new(path.to_str().expect("a plain path")).expect("no NUL");
         let (dir, table) = (path(dir), path(table));
         let mut error = ptr::null_mut();
-        // SAFETY: every pointer handed over comes from the library's own constructors just before and
-        // is destroyed once, after its last use; the database keeps what it needs.
+        // SAFETY: every pointer handed over comes from the library's own constructors just before
+        // and is destroyed once, after its last use; the database keeps what it needs.
         unsafe {
             let options = rocksdb_options_create();
             rocksdb_options_set_create_if_missing(options, 1);
@@ -184,8 +184,8 @@ impl Reader {
     /// Calls `take` with the value of `key`, where it lies; `None` if there is none.
     pub fn get<T>(&self, key: &[u8], take: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let mut error = ptr::null_mut();
-        // SAFETY: database and options live as long as `self`; the value lies where the library says
-        // until the slice is destroyed, after its use.
+        // SAFETY: database and options live as long as `self`; the value lies where the library
+        // says until the slice is destroyed, after its use.
         unsafe {
             let at = key.as_ptr().cast();
             let slice = rocksdb_get_pinned(self.db, self.read, at, key.len(), &mut error);

@@ -52,7 +52,8 @@ impl Bytes {
     /// Returns the memory this keeps from being freed, in bytes; what is mapped does not count.
     pub(crate) fn memory(&self) -> usize {
         match self {
-            Self::Heap { bytes, .. } => size_of_val(&**bytes) + 2 * size_of::<usize>(), // two counts
+            // With its two reference counts.
+            Self::Heap { bytes, .. } => size_of_val(&**bytes) + 2 * size_of::<usize>(),
             Self::Mapped(_) => size_of::<Part>(),
         }
     }

@@ -95,34 +95,41 @@ fn walk(
         let end = entries.min(rank + interval);
         while rank < end {
             let head = head(keys, at, value_len)?;
-            let spot = |exact| Some(Some(Spot { rank, head, value_at, exact }));
-            if head.shared <= matched {
-                let have = if head.end > head.tail_at { symbol(keys, head.tail_at) } else { 0 };
-                if head.shared < matched || have > want {
-                    return spot(false);
-                }
-                // Neighbours mostly differ in the first byte that is not shared.
-                if have == want {
-                    let tail = keys.get(head.tail_at..head.end)?;
-                    let rest = key.get(matched..)?;
-                    let common = common_prefix(tail, rest);
-                    match symbol(tail, common).cmp(&symbol(rest, common)) {
-                        Ordering::Less => {}
-                        Ordering::Greater => return spot(false),
-                        // Both are at their end.
-                        Ordering::Equal if view.trailer(rank) > trailer => {}
-                        Ordering::Equal => return spot(true),
-                    }
-                    matched += common;
-                    want = symbol(key, matched);
-                }
-            }
+            let (here, value_here) = (rank, value_at);
             rank += 1;
             at = head.end;
             value_at = value_at.checked_add(head.value_len)?;
+            if head.shared > matched {
+                continue;
+            }
+            let spot = |exact| Some(Some(Spot { rank: here, head, value_at: value_here, exact }));
+            let have = if head.end > head.tail_at { symbol(keys, head.tail_at) } else { 0 };
+            if head.shared < matched || have > want {
+                return spot(false);
+            }
+            // Neighbours mostly differ in the first byte that is not shared.
+            if have < want {
+                continue;
+            }
+            let tail = keys.get(head.tail_at..head.end)?;
+            let (order, common) = compare_tails(tail, key.get(matched..)?);
+            if order.is_gt() {
+                return spot(false);
+            }
+            if order.is_eq() && view.trailer(here) <= trailer {
+                return spot(true);
+            }
+            matched += common;
+            want = symbol(key, matched);
         }
     }
     Some(None)
+}
+
+/// How the rest of an entry's key compares to that of the wanted one, and how much they share.
+fn compare_tails(tail: &[u8], rest: &[u8]) -> (Ordering, usize) {
+    let common = common_prefix(tail, rest);
+    (symbol(tail, common).cmp(&symbol(rest, common)), common)
 }
 
 /// The byte at `at`, plus one; 0 at the end, which sorts before every byte.

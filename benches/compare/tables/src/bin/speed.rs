@@ -1,6 +1,6 @@
 //! Tables against what they are made of: a hash map of the same records for point reads, the codec
-//! alone for scans and builds; and RocksDB's table files, read as the only one of a database. Processor
-//! time of this thread, best of five rounds that take turns.
+//! alone for scans and builds; and RocksDB's table files, read as the only one of a database.
+//! Processor time of this thread, best of five rounds that take turns.
 //!
 //! `cargo run --release -p tables --bin speed [ENTRIES]`: 16-byte keys, 100-byte values of which
 //! half compresses.
