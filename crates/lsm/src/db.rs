@@ -396,7 +396,8 @@ impl Db {
         self.inner().state.view().families().map(|family| family.core.name.clone()).collect()
     }
 
-    /// Drops a family and all it holds. Snapshots and iterators that read it keep what they see.
+    /// Drops a family and all it holds. Iterators that read it keep what they see; new reads, also
+    /// by older snapshots, answer [`Error::FamilyDropped`].
     ///
     /// # Errors
     /// [`Error::FamilyDropped`] if there is none of this name; the default family stays.

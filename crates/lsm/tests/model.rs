@@ -1,21 +1,30 @@
-//! Random operations against `BTreeMap`, with reopens: whatever the engine does in between, its
-//! answers are the map's.
+//! Random operations on several families against a `BTreeMap` each, under random options that
+//! change while the database is open, with reopens: whatever the engine does in between, its
+//! answers are the maps'.
 //!
-//! `LSM_MODEL_SEED=n` replays one seed, `LSM_MODEL_STEPS=n` sets the steps a seed.
+//! `LSM_MODEL_SEED=n` replays one seed, `LSM_MODEL_STEPS=n` sets the steps a seed,
+//! `LSM_MODEL_SEEDS=n` and `LSM_MODEL_FIRST=n` the seeds. `scripts/model.sh` runs it at length.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 
-use lsm::compaction::Strategy;
+use lsm::compaction::{Granularity, Selection, Strategy};
 use lsm::{
-    Db, Durability, MemtableKind, Options, ReadOnly, ReadOnlyOptions, Scan, Snapshot, Swap,
-    WriteBatch,
+    Chooser, Codec, Db, Durability, Error, Family, FamilyOptions, MemtableKind, Options, ReadOnly,
+    ReadOnlyOptions, Scan, Snapshot, Swap, WriteBatch,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A model for each family, by name.
+type Models = BTreeMap<String, Model>;
+
+/// The family that is always there, and those that come and go.
+const DEFAULT: &str = "default";
+const OTHERS: [&str; 3] = ["f1", "f2", "f3"];
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
@@ -23,25 +32,77 @@ fn number(name: &str) -> Option<u64> {
 
 /// Options that make flushes, compactions and several levels out of a few thousand writes.
 fn options(random: &mut StdRng) -> Options {
-    let strategy = if random.random_bool(0.5) { Strategy::Leveled } else { Strategy::Tiered };
-    Options {
+    let options = Options {
         durability: if random.random_bool(0.1) { Durability::Sync } else { Durability::Buffered },
-        write_buffer_bytes: [4096, 16 << 10, 64 << 10][random.random_range(0..3)],
-        sealed_memtables_max: random.random_range(1..4),
         memtable: memtable(random),
         write_buffer_entries: [0, 0, 0, 300][random.random_range(0..4)],
         block_cache_bytes: [0, 64 << 10, 1 << 20][random.random_range(0..3)],
-        block_bytes: [512, 4096][random.random_range(0..2)],
-        codec: if random.random_bool(0.5) { lsm::Codec::Lz4 } else { lsm::Codec::None },
-        filter_bits_per_key: [0.0, 10.0][random.random_range(0..2)],
-        fence: if random.random_bool(0.5) {
-            lsm::fence::Layout::Eytzinger
-        } else {
-            lsm::fence::Layout::Standard
-        },
-        table_bytes: [8 << 10, 64 << 10][random.random_range(0..2)],
-        strategy,
+        open_files_max: [4, 512][random.random_range(0..2)],
         ..Options::default()
+    };
+    live_options(random, options)
+}
+
+/// The same with other values of what may change while the database is open.
+fn live_options(random: &mut StdRng, options: Options) -> Options {
+    let own = family_options(random);
+    Options {
+        write_buffer_bytes: [4096, 16 << 10, 64 << 10][random.random_range(0..3)],
+        sealed_memtables_max: random.random_range(1..4),
+        block_bytes: own.block_bytes,
+        codec: own.codec,
+        level_codecs: own.level_codecs,
+        chooser: own.chooser,
+        hash_index: own.hash_index,
+        filter_bits_per_key: own.filter_bits_per_key,
+        filter_kind: own.filter_kind,
+        filter_kind_last: own.filter_kind_last,
+        fence: own.fence,
+        strategy: own.strategy,
+        size_ratio: own.size_ratio,
+        adaptive: own.adaptive,
+        table_bytes: own.table_bytes,
+        ..options
+    }
+}
+
+fn strategy(random: &mut StdRng) -> Strategy {
+    let granularity = [Granularity::Whole, Granularity::default()][random.random_range(0..2)];
+    match random.random_range(0..6) {
+        0 => Strategy::Tiered,
+        1 => Strategy::LazyLeveled,
+        2 => Strategy::LazyL0,
+        3 => Strategy::Partial(Selection::RoundRobin),
+        4 => Strategy::Fluid { inner_runs: 2, last_runs: 2, granularity },
+        _ => Strategy::Leveled,
+    }
+}
+
+fn family_options(random: &mut StdRng) -> FamilyOptions {
+    let codecs = [Codec::None, Codec::Lz4, Codec::Snappy, Codec::Zstd];
+    let codec = codecs[random.random_range(0..4)];
+    let kinds =
+        [lsm::bloom::Kind::DoubleProbe, lsm::bloom::Kind::Standard, lsm::bloom::Kind::Blocked];
+    FamilyOptions {
+        block_bytes: [512, 4096][random.random_range(0..2)],
+        codec,
+        level_codecs: [vec![], vec![Codec::None, codec]][random.random_range(0..2)].clone(),
+        chooser: [Chooser::Fixed, Chooser::ByData][random.random_range(0..2)],
+        hash_index: random.random_bool(0.3),
+        filter_bits_per_key: [0.0, 10.0][random.random_range(0..2)],
+        filter_kind: kinds[random.random_range(0..3)],
+        filter_kind_last: random.random_bool(0.3).then_some(lsm::bloom::Kind::Ribbon),
+        fence: if random.random_bool(0.5) {
+            lsm::fence::Layout::ALL[random.random_range(0..lsm::fence::Layout::ALL.len())]
+        } else {
+            lsm::fence::Layout::Adaptive
+        },
+        strategy: strategy(random),
+        size_ratio: random.random_range(3..6),
+        adaptive: random.random_bool(0.2),
+        table_bytes: [8 << 10, 64 << 10][random.random_range(0..2)],
+        base_bytes: 64 << 10,
+        ..FamilyOptions::default()
     }
 }
 
@@ -136,8 +197,12 @@ fn check_scan(scan: Scan, expected: &[(Vec<u8>, Vec<u8>)], random: &mut StdRng) 
 
 struct Run {
     db: Option<Db>,
-    model: Model,
-    snapshots: Vec<(Snapshot, Model)>,
+    models: Models,
+    /// The family that this step is about.
+    name: String,
+    /// The options of each family but the default one, as they were set last.
+    options: BTreeMap<String, FamilyOptions>,
+    snapshots: Vec<(Snapshot, Models)>,
     random: StdRng,
 }
 
@@ -146,13 +211,36 @@ impl Run {
         self.db.as_ref().expect("open")
     }
 
+    fn handle(&self, name: &str) -> Family {
+        self.db().family(name).expect("family").expect("it lives")
+    }
+
+    fn family(&self) -> Family {
+        self.handle(&self.name)
+    }
+
+    fn model(&mut self) -> &mut Model {
+        self.models.get_mut(&self.name).expect("a model for each family")
+    }
+
+    fn entries(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.model().clone().into_iter().collect()
+    }
+
     fn check_everything(&mut self) {
-        let expected: Vec<_> = self.model.clone().into_iter().collect();
-        let scan = self.db().scan::<&[u8]>(..).expect("scan");
-        check_scan(scan, &expected, &mut self.random);
-        for (key, value) in &expected {
-            assert_eq!(self.db().get(key).expect("get").as_deref(), Some(&value[..]), "{key:?}");
+        for (name, model) in self.models.clone() {
+            let family = self.handle(&name);
+            let expected: Vec<_> = model.into_iter().collect();
+            let scan = family.scan::<&[u8]>(..).expect("scan");
+            check_scan(scan, &expected, &mut self.random);
+            for (key, value) in &expected {
+                assert_eq!(family.get(key).expect("get").as_deref(), Some(&value[..]), "{key:?}");
+            }
+            if let Some(options) = self.options.get(&name).filter(|options| !options.adaptive) {
+                assert_eq!(family.options(), *options, "{name}");
+            }
         }
+        assert_eq!(self.db().families().len(), self.models.len());
     }
 
     fn reopen(&mut self, path: &Path) {
@@ -163,21 +251,81 @@ impl Run {
         self.check_everything();
     }
 
+    /// Makes a family, or drops it.
+    fn come_or_go(&mut self) {
+        let name = OTHERS[self.random.random_range(0..OTHERS.len())];
+        let handle = self.db().family(name).expect("family");
+        assert_eq!(handle.is_some(), self.models.contains_key(name));
+        let Some(handle) = handle else {
+            let options = family_options(&mut self.random);
+            self.db().create_family(name, options.clone()).expect("create");
+            self.options.insert(name.into(), options);
+            self.models.insert(name.into(), Model::new());
+            return;
+        };
+        if self.random.random_bool(0.5) {
+            return; // they live longer so
+        }
+        let expected: Vec<_> = self.models.remove(name).expect("it lives").into_iter().collect();
+        let scan = handle.scan::<&[u8]>(..).expect("scan");
+        self.db().drop_family(name).expect("drop");
+        check_scan(scan, &expected, &mut self.random);
+        assert!(matches!(handle.get(b"key"), Err(Error::FamilyDropped { .. })));
+        for (snapshot, models) in &mut self.snapshots {
+            models.remove(name);
+            let dropped = snapshot.get_in(&handle, b"key");
+            assert!(matches!(dropped, Err(Error::FamilyDropped { .. })), "{dropped:?}");
+        }
+        self.options.remove(name);
+    }
+
+    /// Changes what may change while the database is open.
+    fn change_options(&mut self) {
+        if self.name == DEFAULT {
+            let random = &mut self.random;
+            let change = |options: &mut Options| *options = live_options(random, options.clone());
+            self.db.as_ref().expect("open").set_options(change).expect("set_options");
+        } else {
+            let options = family_options(&mut self.random);
+            let change = |own: &mut FamilyOptions| own.clone_from(&options);
+            self.family().set_options(change).expect("set_options");
+            self.options.insert(self.name.clone(), options);
+        }
+    }
+
+    fn check_snapshot(&mut self) {
+        let Some((snapshot, models)) = self.snapshots.first() else { return };
+        for (name, model) in models {
+            let family = self.handle(name);
+            let expected: Vec<_> = model.clone().into_iter().collect();
+            let scan = snapshot.scan_in::<&[u8]>(&family, ..).expect("scan");
+            check_scan(scan, &expected, &mut self.random);
+            for (key, value) in expected.iter().take(20) {
+                let found = snapshot.get_in(&family, key).expect("get");
+                assert_eq!(found.as_deref(), Some(&value[..]));
+            }
+        }
+    }
+
     fn write_batch(&mut self) {
         let mut batch = WriteBatch::new();
         for _ in 0..self.random.random_range(0..60) {
+            let rank = self.random.random_range(0..self.models.len());
+            let name = self.models.keys().nth(rank).expect("a family").clone();
+            let family = self.handle(&name);
+            let model = self.models.get_mut(&name).expect("a model for each family");
             let key = key(&mut self.random);
             if self.random.random_bool(0.01) {
                 let end: Vec<u8> = key.iter().copied().chain([b'9']).collect();
-                batch.delete_range(&key, &end);
-                self.model.retain(|other, _| *other < key || *other >= end);
+                batch.delete_range_in(&family, &key, &end);
+                model.retain(|other, _| *other < key || *other >= end);
             } else if self.random.random_bool(0.3) {
-                batch.delete(&key);
-                self.model.remove(&key);
+                batch.delete_in(&family, &key);
+                model.remove(&key);
             } else {
                 let value = value(&mut self.random);
-                batch.put(&key, &value);
-                self.model.insert(key, value);
+                batch.put_in(&family, &key, &value);
+                model.insert(key, value);
             }
         }
         self.db().write(batch).expect("write");
@@ -185,23 +333,23 @@ impl Run {
 
     fn conditional(&mut self) {
         let (key, value) = (key(&mut self.random), value(&mut self.random));
-        let model = self.model.get(&key).cloned();
+        let (family, model) = (self.family(), self.model().get(&key).cloned());
         if self.random.random_bool(0.5) {
-            let found = self.db().get_or_insert(&key, &value).expect("get_or_insert");
+            let found = family.get_or_insert(&key, &value).expect("get_or_insert");
             assert_eq!(found.as_deref(), model.as_deref());
-            self.model.entry(key).or_insert(value);
+            self.model().entry(key).or_insert(value);
             return;
         }
         let expected =
             if self.random.random_bool(0.7) { model.clone() } else { Some(value.clone()) };
         let new = self.random.random_bool(0.7).then_some(value);
-        let swap = self.db().compare_and_swap(&key, expected.as_deref(), new.as_deref());
+        let swap = family.compare_and_swap(&key, expected.as_deref(), new.as_deref());
         match swap.expect("compare_and_swap") {
             Swap::Done => {
                 assert_eq!(model, expected);
                 match new {
-                    Some(new) => drop(self.model.insert(key, new)),
-                    None => drop(self.model.remove(&key)),
+                    Some(new) => drop(self.model().insert(key, new)),
+                    None => drop(self.model().remove(&key)),
                 }
             }
             Swap::Refused(found) => {
@@ -213,8 +361,8 @@ impl Run {
 
     fn walk_a_cursor(&mut self) {
         let bounds = range(&mut self.random);
-        let expected = model_range(&self.model, &bounds);
-        let mut cursor = self.db().cursor(bounds).expect("cursor");
+        let expected = model_range(self.model(), &bounds);
+        let mut cursor = self.family().cursor(bounds).expect("cursor");
         let mut at: Option<usize> = None;
         for _ in 0..20 {
             match self.random.random_range(0..6) {
@@ -258,9 +406,12 @@ impl Run {
 
     fn get(&mut self) {
         let key = key(&mut self.random);
-        let found = self.db().get(&key).expect("get");
-        assert_eq!(found.as_deref(), self.model.get(&key).map(|v| &v[..]), "{key:?}");
-        let path = self.db().explain_get(&key).expect("explain");
+        let found = self.family().get(&key).expect("get");
+        let length = self.family().get_with(&key, <[u8]>::len).expect("get_with");
+        assert_eq!(length, found.as_deref().map(<[u8]>::len));
+        assert_eq!(self.family().contains(&key).expect("contains"), found.is_some());
+        assert_eq!(found.as_deref(), self.model().get(&key).map(|v| &v[..]), "{key:?}");
+        let path = self.family().explain_get(&key).expect("explain");
         assert_eq!(path.value.as_deref(), found.as_deref(), "{path}");
     }
 
@@ -270,7 +421,7 @@ impl Run {
         let entries: Model =
             (0..count).map(|_| (key(&mut self.random), value(&mut self.random))).collect();
         if self.random.random_bool(0.5) {
-            self.db().bulk_load(&entries).expect("bulk load");
+            self.family().bulk_load(&entries).expect("bulk load");
         } else {
             let options = sstable::WriteOptions::default();
             let mut writer = sstable::TableWriter::new(Vec::new(), "t", 7, &options).expect("new");
@@ -280,87 +431,86 @@ impl Run {
             }
             let file = path.with_extension("sst");
             std::fs::write(&file, writer.finish().expect("finish").1).expect("write");
-            self.db().ingest(&[file]).expect("ingest");
+            self.family().ingest(&[file]).expect("ingest");
         }
-        self.model.extend(entries);
+        self.model().extend(entries);
     }
 
     /// Reads without the lock, and from a checkpoint.
     fn look_from_outside(&mut self, path: &Path) {
-        let expected: Vec<_> = self.model.clone().into_iter().collect();
+        let (name, expected) = (self.name.clone(), self.entries());
         let look = |path: &Path| ReadOnly::open(path, ReadOnlyOptions::default()).expect("look");
-        check_scan(look(path).scan::<&[u8]>(..), &expected, &mut self.random);
+        let found = look(path).family(&name).expect("it lives");
+        check_scan(found.scan::<&[u8]>(..), &expected, &mut self.random);
         let folder = tempfile::tempdir().expect("a temporary folder");
         self.db().checkpoint(folder.path()).expect("checkpoint");
-        check_scan(look(folder.path()).scan::<&[u8]>(..), &expected, &mut self.random);
+        let found = look(folder.path()).family(&name).expect("it lives");
+        check_scan(found.scan::<&[u8]>(..), &expected, &mut self.random);
     }
 
     fn step(&mut self, path: &Path) {
+        self.name = DEFAULT.into();
+        if self.random.random_bool(0.4) {
+            let rank = self.random.random_range(0..self.models.len());
+            self.name = self.models.keys().nth(rank).expect("a family").clone();
+        }
         match self.random.random_range(0..1000) {
             0..5 => {
                 let (start, end) = (key(&mut self.random), key(&mut self.random));
-                self.db().delete_range(&start, &end).expect("delete_range");
-                self.model.retain(|key, _| *key < start || *key >= end);
+                self.family().delete_range(&start, &end).expect("delete_range");
+                self.model().retain(|key, _| *key < start || *key >= end);
             }
             5..450 => {
                 let (key, value) = (key(&mut self.random), value(&mut self.random));
-                self.db().put(&key, &value).expect("put");
-                self.model.insert(key, value);
+                self.family().put(&key, &value).expect("put");
+                self.model().insert(key, value);
             }
             450..600 => {
                 let key = key(&mut self.random);
-                self.db().delete(&key).expect("delete");
-                self.model.remove(&key);
+                self.family().delete(&key).expect("delete");
+                self.model().remove(&key);
             }
             600..660 => self.write_batch(),
             660..680 => self.conditional(),
             680..720 => {
                 let count = self.random.random_range(0..40);
                 let keys: Vec<_> = (0..count).map(|_| key(&mut self.random)).collect();
-                let found = self.db().multi_get(&keys).expect("multi_get");
+                let found = self.family().multi_get(&keys).expect("multi_get");
                 for (key, found) in keys.iter().zip(found) {
-                    assert_eq!(found.as_deref(), self.model.get(key).map(|v| &v[..]), "{key:?}");
+                    assert_eq!(found.as_deref(), self.model().get(key).map(|v| &v[..]), "{key:?}");
                 }
             }
             720..860 => self.get(),
             860..900 => {
                 let bounds = range(&mut self.random);
-                let expected = model_range(&self.model, &bounds);
-                let path = self.db().explain_scan(bounds.clone(), u64::MAX).expect("explain");
+                let expected = model_range(self.model(), &bounds);
+                let path = self.family().explain_scan(bounds.clone(), u64::MAX).expect("explain");
                 let bytes: usize = expected.iter().map(|(k, v)| k.len() + v.len()).sum();
                 let told = (path.entries, path.entry_bytes);
                 assert_eq!(told, (expected.len() as u64, bytes as u64), "{path}");
-                self.db().approximate_sizes(std::slice::from_ref(&bounds)).expect("sizes");
-                let scan = self.db().scan(bounds).expect("scan");
+                self.family().approximate_sizes(std::slice::from_ref(&bounds)).expect("sizes");
+                let scan = self.family().scan(bounds).expect("scan");
                 check_scan(scan, &expected, &mut self.random);
             }
             900..920 => self.walk_a_cursor(),
             920..945 => {
-                let snapshot = (self.db().snapshot(), self.model.clone());
+                let snapshot = (self.db().snapshot(), self.models.clone());
                 self.snapshots.push(snapshot);
                 if self.snapshots.len() > 4 {
                     let rank = self.random.random_range(0..self.snapshots.len());
                     drop(self.snapshots.swap_remove(rank));
                 }
             }
-            945..970 => {
-                if let Some((snapshot, model)) = self.snapshots.first() {
-                    let expected: Vec<_> = model.clone().into_iter().collect();
-                    let scan = snapshot.scan::<&[u8]>(..).expect("scan");
-                    check_scan(scan, &expected, &mut self.random);
-                    for (key, value) in expected.iter().take(20) {
-                        assert_eq!(snapshot.get(key).expect("get").as_deref(), Some(&value[..]));
-                    }
-                }
-            }
+            945..970 => self.check_snapshot(),
             970..985 => self.db().flush().expect("flush"),
-            985..990 => self.db().compact().expect("compact"),
+            985..988 => self.db().compact().expect("compact"),
+            988 => self.family().compact(range(&mut self.random)).expect("compact a range"),
+            989 => self.come_or_go(),
             990..992 => self.db().wait_idle().expect("idle"),
             992 => self.load(path),
             993 => self.look_from_outside(path),
-            994..996 => {
-                self.db().verify().expect("verify");
-            }
+            994 => drop(self.db().verify().expect("verify")),
+            995 => self.change_options(),
             _ => self.reopen(path),
         }
     }
@@ -383,7 +533,14 @@ fn run(seed: u64, steps: u64) {
     let path = folder.path().join("db");
     let mut random = StdRng::seed_from_u64(seed);
     let db = Db::open(&path, options(&mut random)).expect("open");
-    let mut run = Run { db: Some(db), model: Model::new(), snapshots: Vec::new(), random };
+    let mut run = Run {
+        db: Some(db),
+        models: BTreeMap::from([(DEFAULT.into(), Model::new())]),
+        name: DEFAULT.into(),
+        options: BTreeMap::new(),
+        snapshots: Vec::new(),
+        random,
+    };
     for _ in 0..steps {
         run.step(&path);
     }
@@ -394,9 +551,11 @@ fn run(seed: u64, steps: u64) {
 #[test]
 fn random_operations_agree_with_a_map() {
     let steps = number("LSM_MODEL_STEPS").unwrap_or(3000);
-    let seeds = match number("LSM_MODEL_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("LSM_MODEL_SEEDS").unwrap_or(6),
+    let seeds = if let Some(seed) = number("LSM_MODEL_SEED") {
+        seed..seed + 1
+    } else {
+        let first = number("LSM_MODEL_FIRST").unwrap_or(0);
+        first..first + number("LSM_MODEL_SEEDS").unwrap_or(6)
     };
     for seed in seeds {
         let replay = Replay(format!("LSM_MODEL_SEED={seed} LSM_MODEL_STEPS={steps}"));

@@ -1,6 +1,7 @@
 //! The hot paths, each in a function of its own, for `scripts/gates.sh` to count instructions.
 //!
-//! Nothing here depends on time or chance; background threads do not count.
+//! Nothing here depends on time or chance; background threads do not count. `GATES_SAMPLING=n` sets
+//! the option `latency_sampling`, to count what that costs: 0 switches it off.
 
 use std::hint::black_box;
 
@@ -77,7 +78,10 @@ fn gate_scan(db: &Db) -> Result<usize> {
 #[expect(clippy::print_stdout, reason = "the script divides by these")]
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
-    let options = Options { write_buffer_bytes: 8 << 20, ..Options::default() };
+    let mut options = Options { write_buffer_bytes: 8 << 20, ..Options::default() };
+    if let Ok(sampling) = std::env::var("GATES_SAMPLING") {
+        options.latency_sampling = sampling.parse()?;
+    }
     let db = Db::open(folder.path(), options)?;
     let values = Values::new(100, 100);
     for (rank, key) in keyed(shuffled(RECORDS, 1)) {
