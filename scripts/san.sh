@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # scripts/san.sh [address|thread] [CRATE ...]: the tests under a sanitizer, on the nightly toolchain.
-# Without a first argument both run. What the thread sanitizer cannot see because the standard
+# Without a first argument both run. SAN_SECONDS (default 1,800) limits each crate's build and tests. What the thread sanitizer cannot see because the standard
 # library is not instrumented is listed in tsan.supp.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +20,7 @@ for kind in "${kinds[@]}"; do
         tests=(--tests)
         # Of the engine, the histories of many threads; its other tests have one, or real files.
         [ "$kind $crate" = "thread lsm" ] && tests=(--test concurrent)
-        RUSTFLAGS="$flags" cargo +nightly test -p "$crate" "${tests[@]}" --no-fail-fast \
+        RUSTFLAGS="$flags" timeout --foreground "${SAN_SECONDS:-1800}" cargo +nightly test -p "$crate" "${tests[@]}" --no-fail-fast \
             --target "$target" --target-dir "target/$kind"
     done
 done

@@ -2,8 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use lsm::{Db, Durability, Error, Options};
+use lsm::clock::ManualClock;
+use lsm::fs::{CrashMode, MemFs};
+use lsm::scheduler::InlineScheduler;
+use lsm::{Db, Durability, Env, Error, Options};
 
 fn small() -> Options {
     Options { write_buffer_bytes: 16 << 10, ..Options::default() }
@@ -332,6 +336,39 @@ fn memory_is_accounted_for_and_bounded_by_the_options() {
     let memory = db.memory();
     assert!(memory.block_cache_bytes <= 320 << 10, "{memory:?}");
     assert!(memory.table_bytes > 0 && memory.sealed_memtable_bytes == 0, "{memory:?}");
+}
+
+/// What a large write buffer left in its logs is many times what the next opening may hold.
+#[test]
+fn opening_holds_what_its_options_say_however_long_the_logs_are() {
+    let disk = MemFs::new();
+    let tables = |disk: &MemFs| {
+        disk.files().iter().filter(|path| path.extension() == Some("sst".as_ref())).count()
+    };
+    let open = |disk: &MemFs, write_buffer_bytes| {
+        let env = Env {
+            fs: Arc::new(disk.clone()),
+            clock: Arc::new(ManualClock::new()),
+            scheduler: Arc::new(InlineScheduler::new(1)), // nothing happens in the background
+        };
+        let options = Options { write_buffer_bytes, sealed_memtables_max: 1, ..Options::default() };
+        Db::open_with("/db", options, env).expect("open")
+    };
+    let db = open(&disk, 64 << 20);
+    for n in 0..20_000u32 {
+        db.put(n.to_be_bytes(), [7u8; 800]).expect("put");
+    }
+    assert_eq!(tables(&disk), 0, "all in logs");
+    let killed = disk.crash(0, CrashMode::KILL);
+    drop(db);
+
+    let db = open(&killed, 256 << 10);
+    let memory = db.memory();
+    // One sealed, one that takes writes, and one in the making; arenas reserve whole chunks.
+    let held = memory.active_memtable_bytes + memory.sealed_memtable_bytes;
+    assert!(held <= 3 * (256 << 10) + (1 << 20), "{memory:?}");
+    assert!(tables(&killed) >= 16_000_000 >> 18, "flushed as they filled up");
+    assert_eq!(db.scan::<&[u8]>(..).expect("scan").count(), 20_000);
 }
 
 #[test]
