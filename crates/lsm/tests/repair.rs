@@ -296,3 +296,30 @@ fn a_saved_table_stays_in_its_family_when_the_manifest_is_lost_too() {
     let other = db.family("family-1").expect("families").expect("under another name");
     assert_eq!(all(other.scan::<&[u8]>(..).expect("scan")), saved);
 }
+
+/// Found by simulation, seed 1311: loaded tables have their number from the manifest alone, and
+/// where there was nothing else, nothing of them was seen after a repair without it.
+#[test]
+fn a_database_that_was_only_loaded_outlives_its_manifest() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("db");
+    for later in [false, true] {
+        let db = Db::open(&path, small()).expect("open");
+        let entries = (0..3000u32).map(|n| (n.to_be_bytes(), n.to_string()));
+        db.bulk_load(entries).expect("load");
+        if later {
+            db.put(7u32.to_be_bytes(), b"later").expect("put");
+        }
+        let model = all(db.scan::<&[u8]>(..).expect("scan"));
+        db.close().expect("close");
+        fs::remove_file(path.join("CURRENT")).expect("remove");
+        let (report, db) = repaired(&path);
+        assert!(report.manifest_rebuilt, "{report:?}");
+        assert_eq!(all(db.scan::<&[u8]>(..).expect("scan")), model);
+        db.put(8u32.to_be_bytes(), b"newest").expect("put");
+        db.compact().expect("compact");
+        assert_eq!(db.get(8u32.to_be_bytes()).expect("get").as_deref(), Some(&b"newest"[..]));
+        drop(db);
+        fs::remove_dir_all(&path).expect("remove");
+    }
+}

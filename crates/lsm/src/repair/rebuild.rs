@@ -70,6 +70,7 @@ impl Repair<'_> {
         let families = self.whole_tables(names, database)?;
         let newest = |tables: &Vec<Whole>| tables.iter().map(|t| t.table.meta().max_seqno).max();
         let flushed = families.values().filter_map(newest).max().unwrap_or(0);
+        let loaded_only = flushed == 0 && !families.is_empty();
         let mut next = self.free_number(1)?;
         let mut state = State { flushed_seqno: flushed, last_seqno: flushed, ..State::default() };
         for (family, tables) in families {
@@ -87,6 +88,10 @@ impl Repair<'_> {
             self.lost(self.path, None, format!("{what}, deletions that are done or a lost log"));
             state.flushed_seqno = first - 1;
             state.last_seqno = first - 1;
+        }
+        if loaded_only && first.is_none() {
+            // Their entries get the number 1, which somebody must have seen.
+            (state.flushed_seqno, state.last_seqno) = (1, 1);
         }
         self.add_family(&mut state, DEFAULT_FAMILY);
         state.next_file_number = next;

@@ -1,6 +1,6 @@
 //! What was written, in order, and which states a reopened database may show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Keys and values as a database shows them.
 pub(crate) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -35,6 +35,39 @@ pub(crate) struct History {
     sure: usize,
     /// What reads must show now.
     visible: Model,
+    /// All that ever was, or may have been.
+    ever: Ever,
+}
+
+/// Everything that was written or may have been, in no order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ever {
+    puts: BTreeSet<(Vec<u8>, Vec<u8>)>,
+    range_deletes: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Ever {
+    fn take(&mut self, batch: &Batch) {
+        for change in batch {
+            match change {
+                Change::Put(key, value) => drop(self.puts.insert((key.clone(), value.clone()))),
+                Change::Delete(_) => {}
+                Change::DeleteRange(start, end) => {
+                    self.range_deletes.push((start.clone(), end.clone()));
+                }
+            }
+        }
+    }
+
+    /// Whether somebody gave `key` this value once.
+    pub(crate) fn had(&self, key: &[u8], value: &[u8]) -> bool {
+        self.puts.contains(&(key.to_vec(), value.to_vec()))
+    }
+
+    /// Whether the key was in a deleted range once.
+    pub(crate) fn was_in_range(&self, key: &[u8]) -> bool {
+        self.range_deletes.iter().any(|(start, end)| &start[..] <= key && key < &end[..])
+    }
 }
 
 impl History {
@@ -42,12 +75,18 @@ impl History {
         &self.visible
     }
 
+    pub(crate) fn ever(&self) -> &Ever {
+        &self.ever
+    }
+
     pub(crate) fn acknowledge(&mut self, batch: Batch) {
+        self.ever.take(&batch);
         apply(&mut self.visible, &batch);
         self.entries.push((batch, Fate::Acknowledged));
     }
 
     pub(crate) fn doubt(&mut self, batch: Batch) {
+        self.ever.take(&batch);
         self.entries.push((batch, Fate::Doubtful));
     }
 
@@ -70,7 +109,9 @@ impl History {
         let mut states = vec![self.base.clone()];
         for kept in 0..=self.entries.len() {
             if kept >= sure && states.contains(found) {
-                *self = Self { base: found.clone(), visible: found.clone(), ..Self::default() };
+                let ever = std::mem::take(&mut self.ever);
+                let (base, visible) = (found.clone(), found.clone());
+                *self = Self { base, visible, ever, ..Self::default() };
                 return Ok(());
             }
             let Some((batch, fate)) = self.entries.get(kept) else { break };
@@ -96,8 +137,7 @@ impl History {
             }
         }
         let text = |value: Option<&Vec<u8>>| value.map_or("nothing".into(), |value| label(value));
-        let keys: std::collections::BTreeSet<&Vec<u8>> =
-            expected.keys().chain(found.keys()).collect();
+        let keys: BTreeSet<&Vec<u8>> = expected.keys().chain(found.keys()).collect();
         let differences: Vec<String> = keys
             .into_iter()
             .filter(|key| expected.get(*key) != found.get(*key))

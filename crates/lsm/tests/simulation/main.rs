@@ -30,7 +30,7 @@ fn plan(seed: u64, faults: bool) -> Plan {
 }
 
 /// Kinds of operation that a run must not leave out.
-const KINDS: [&str; 24] = [
+const KINDS: [&str; 26] = [
     "bulk load",
     "change options",
     "checkpoint",
@@ -43,12 +43,14 @@ const KINDS: [&str; 24] = [
     "get many",
     "ingest",
     "job",
+    "key after a rebuild",
     "load into a gap",
     "load on top",
     "look at a snapshot",
     "make a family",
     "open",
     "read-only look",
+    "rebuild",
     "repair",
     "scan",
     "snapshot",

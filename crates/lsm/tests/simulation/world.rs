@@ -196,6 +196,7 @@ impl World {
         }
         db.close().map_err(|error| format!("close: {error}"))?;
         self.history.survive(self.history.len());
+        self.rebuild()?;
         let mode = CrashMode::POWER_CUTS[self.below(6)];
         let left = self.disk.crash(self.plan.seed, mode);
         self.restart(left, mode)
@@ -534,6 +535,9 @@ impl World {
         }
         if self.fs.is_dead() {
             return Ok(()); // the power went meanwhile
+        }
+        if !self.faulty && self.durability != Durability::None && self.below(3) == 0 {
+            self.rebuild()?;
         }
         self.restart_after_kill()
     }
