@@ -155,7 +155,12 @@ impl Repair<'_> {
         let file = self.fs.open_read(&path).map_err(|error| Error::io("open", &path, error))?;
         let mut bytes = [0; FILE_HEADER_BYTES];
         match file.read_exact_at(&mut bytes, 0) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error)
+                if error.kind() == io::ErrorKind::UnexpectedEof
+                    && file.len().is_ok_and(|length| length < FILE_HEADER_BYTES as u64) =>
+            {
+                return Ok(None);
+            }
             read => read.map_err(|error| Error::io("read", &path, error))?,
         }
         Ok(FileHeader::decode(&bytes, Role::Log, number).ok().map(|header| header.database))

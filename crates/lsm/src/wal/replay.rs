@@ -318,7 +318,11 @@ impl Replay<'_> {
     ) -> Result<Option<FileHeader>> {
         let mut bytes = [0; FILE_HEADER_BYTES];
         match file.read_exact_at(&mut bytes, 0) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            // A file that ends where it says it does not is no short file: the medium failed.
+            Err(error)
+                if error.kind() == io::ErrorKind::UnexpectedEof
+                    && file.len().is_ok_and(|length| length < FILE_HEADER_BYTES as u64) =>
+            {
                 self.damage(path, 0, "a log header of 64 bytes")?;
                 return Ok(None);
             }
