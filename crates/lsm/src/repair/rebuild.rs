@@ -76,7 +76,10 @@ impl Repair<'_> {
         for (family, tables) in families {
             let run = self.one_run(database, family, (tables, flushed), &mut next)?;
             let mut levels = vec![LevelState::default(); LEVEL + 1];
-            levels[LEVEL].runs.push(RunState { id: u64::from(family) + 1, tables: run });
+            // None, if all went to `lost/`: a run without tables is no run.
+            if !run.is_empty() {
+                levels[LEVEL].runs.push(RunState { id: u64::from(family) + 1, tables: run });
+            }
             self.add_family(&mut state, family).levels = levels;
         }
         let (logs, first) = self.live_logs(names, (database, flushed), &mut state)?;
