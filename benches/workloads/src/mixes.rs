@@ -93,10 +93,13 @@ pub fn overload(
         let (rank, key) = order[index(at) % order.len()];
         session.put(&key, values.value(rank, 0))
     };
-    let full = run(engine, "sustained puts", extent, &|session, at| {
+    let puts = |session: &mut dyn Session, at: u64| {
         put(session, at)?;
         Ok(1)
-    })?;
+    };
+    // An empty tree takes more than a full one can go on taking: it is filled first.
+    run(engine, "filling", Extent { time_max: time / 2, ..extent }, &puts)?;
+    let full = run(engine, "sustained puts", extent, &puts)?;
     let rate = full.measure.value * 0.95;
     let (mut session, mut times) = (engine.session()?, latencies());
     let begun = Instant::now();

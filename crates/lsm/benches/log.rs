@@ -65,16 +65,16 @@ fn syncs(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("log/append and sync");
     group.sample_size(10);
     let payload = payload();
-    let fs = StdFs::new();
-    for recycled in [false, true] {
+    let ways = [("mapped", StdFs::new()), ("called", StdFs::without_mapping())];
+    for ((way, fs), recycled) in ways.iter().flat_map(|way| [(way, false), (way, true)]) {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut log = Log::new(&fs, folder.path());
+        let mut log = Log::new(fs, folder.path());
         if recycled {
             while log.segment.number() == 1 {
                 log.append(&payload); // all of its space is written once
             }
         }
-        let name = if recycled { "recycled" } else { "new" };
+        let name = format!("{way}, {}", if recycled { "recycled" } else { "new" });
         let step = |log: &mut Log<'_>| {
             let end = log.append(&payload);
             log.segment.sync_to(end).expect("sync");
