@@ -10,7 +10,8 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use sstable::{
     BlockCache, Codec, Cursor, Expect, Kind, Merge, ReadOptions, Table, TableCursor, TableWriter,
@@ -85,6 +86,12 @@ fn keep_all(table: &Table, keys: &[Vec<u8>]) {
     }
 }
 
+/// Time that has passed since the first call.
+fn wall_time() -> Duration {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGUN.elapsed()
+}
+
 /// Named pieces of work, run in turns; the best time of each.
 #[derive(Default)]
 struct Cases<'a> {
@@ -97,13 +104,18 @@ impl<'a> Cases<'a> {
         self.cases.push((name.into(), units as f64, Box::new(work)));
     }
 
-    fn run(mut self, unit: &str) {
+    /// By the processor's time of this thread.
+    fn run(self, unit: &str) {
+        self.run_by(cpu_time, unit);
+    }
+
+    fn run_by(mut self, clock: fn() -> Duration, unit: &str) {
         let mut best = vec![f64::MAX; self.cases.len()];
         for _ in 0..5 {
             for ((_, _, work), best) in self.cases.iter_mut().zip(&mut best) {
-                let start = cpu_time();
+                let start = clock();
                 work();
-                *best = best.min((cpu_time() - start).as_secs_f64());
+                *best = best.min((clock() - start).as_secs_f64());
             }
         }
         for ((name, units, _), best) in self.cases.iter().zip(best) {
@@ -200,6 +212,25 @@ fn builds(pairs: &Pairs) {
         });
     }
     cases.run("unit");
+}
+
+/// Wall time: what a caller waits for who gives the writer a thread that compresses. Needs two idle
+/// cores.
+fn builds_with_a_thread(pairs: &Pairs) {
+    let raw = pairs.len() * 116;
+    let mut cases = Cases::default();
+    for block_bytes in [4096, 65_536] {
+        for codec in [Codec::Lz4, Codec::Zstd] {
+            for threads in [0, 1] {
+                let (name, kib) = (codec.name(), block_bytes >> 10);
+                let name = format!("bytes, {name} build {kib}K, {threads} threads more, wall");
+                let options =
+                    WriteOptions { compression_threads: threads, ..options(codec, block_bytes) };
+                cases.add(name, raw, move || write(std::io::sink(), pairs, &options));
+            }
+        }
+    }
+    cases.run_by(wall_time, "unit");
 }
 
 /// Our table in a file.
@@ -305,5 +336,6 @@ fn main() {
     }
     if wanted("builds") {
         builds(&fewer);
+        builds_with_a_thread(&fewer);
     }
 }
