@@ -13,6 +13,7 @@ use compaction::{
 };
 use sstable::SeqNo;
 
+use crate::background;
 use crate::error::Result;
 use crate::events::Event;
 use crate::inner::Inner;
@@ -184,7 +185,10 @@ pub(crate) fn run_picked(inner: &Arc<Inner>) -> Result<()> {
         let id = jobs.entry(family).or_default().start(&plan, &view.version.shape);
         Some(Job { family, plan, id })
     });
-    picked.map_or(Ok(()), |job| run_job(inner, &job))
+    let Some(job) = picked else { return Ok(()) };
+    // Another worker may find something beside this job, if nobody writes and asks again.
+    background::schedule(inner);
+    run_job(inner, &job)
 }
 
 /// Runs a job and gives its tables free again.

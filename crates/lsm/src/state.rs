@@ -89,9 +89,14 @@ impl View {
         self.sealed.is_empty() && self.families().all(|family| family.active.is_empty())
     }
 
-    /// Runs in level 0, of the family that has most.
+    /// Runs in level 0, of the family that has most. Families whose strategy lets them be, as FIFO
+    /// does, do not count: nothing would ever bring their number down.
     pub(crate) fn l0_runs_max(&self) -> usize {
-        self.families().map(|family| family.version.shape.level(0).runs.len()).max().unwrap_or(0)
+        let bounded = |family: &&Arc<FamilyView>| {
+            family.core.policy.max_runs(&family.version.shape, 0) != usize::MAX
+        };
+        let runs = |family: &Arc<FamilyView>| family.version.shape.level(0).runs.len();
+        self.families().filter(bounded).map(runs).max().unwrap_or(0)
     }
 
     /// Bytes that must be merged until no level of any family asks for a compaction.

@@ -107,6 +107,34 @@ fn every_selection_keeps_the_database_equal_to_its_model() {
 /// A tree that is written to and never read becomes cheaper to write to; nothing is lost on the
 /// way, and listeners are told why.
 #[test]
+fn a_fifo_tree_of_many_runs_stops_no_writer_and_keeps_to_its_size() {
+    let folder = tempfile::tempdir().expect("ok");
+    let fifo = |max_bytes| options(Strategy::Fifo { max_bytes, ttl_us: None });
+    let db = Db::open(folder.path(), fifo(u64::MAX)).expect("ok");
+    let (mut model, mut rng) = (BTreeMap::new(), StdRng::seed_from_u64(31));
+    // More runs than writers would wait for under any other strategy.
+    for _ in 0..50 {
+        churn(&db, &mut model, &mut rng, 100);
+        db.flush().expect("ok");
+    }
+    assert!(db.shape().levels[0].runs.len() >= 50, "nothing is merged");
+    same(&db, &model);
+    db.close().expect("ok");
+    let max_bytes = 100_000;
+    let db = Db::open(folder.path(), fifo(max_bytes)).expect("ok");
+    for n in 0..3000 {
+        db.put(key(n), [7; 64]).expect("ok");
+    }
+    db.flush().expect("ok");
+    db.wait_idle().expect("ok");
+    let shape = db.shape();
+    let runs = shape.levels.iter().flat_map(|level| &level.runs);
+    let bytes: u64 = runs.flat_map(|run| &run.tables).map(|table| table.bytes).sum();
+    assert!(bytes > 0 && bytes <= max_bytes, "{bytes} bytes are kept of {max_bytes}");
+    assert_eq!(db.get(key(2999)).expect("ok").as_deref(), Some(&[7; 64][..]), "the newest stay");
+}
+
+#[test]
 fn an_adaptive_tree_follows_the_operations() {
     let folder = tempfile::tempdir().expect("a folder");
     let (sender, receiver) = std::sync::mpsc::channel();

@@ -45,7 +45,10 @@ impl Policy for Fifo {
     fn pick(&self, levels: &Levels, busy: &Busy, ctx: &Context) -> Option<Plan> {
         let scene = Scene { levels, busy, ctx };
         let (level, run) = levels.runs().next_back()?;
-        let excess = levels.bytes().saturating_sub(self.max_bytes);
+        // What a running job drops is gone already.
+        let held = |(_, table): &(usize, &Arc<TableInfo>)| busy.holds(table.id);
+        let going: u64 = levels.tables().filter(held).map(|(_, table)| table.bytes).sum();
+        let excess = levels.bytes().saturating_sub(self.max_bytes).saturating_sub(going);
         let mut tables: Vec<&Arc<TableInfo>> = run.tables.iter().collect();
         tables.sort_by_key(|t| (t.max_seqno, t.id));
         let (mut freed, mut table_ids, mut old) = (0u64, Vec::new(), 0);
@@ -63,7 +66,7 @@ impl Policy for Fifo {
         }
         let count = table_ids.len();
         let reason = format!("fifo: {count} tables go, {old} for their age, excess {excess} bytes");
-        Some(Plan {
+        let plan = Plan {
             kind: Kind::Drop,
             inputs: vec![Input { level, run_id: run.id, table_ids }],
             output_level: level,
@@ -72,7 +75,8 @@ impl Policy for Fifo {
             bottommost: true,
             older: Vec::new(),
             reason,
-        })
+        };
+        (!busy.conflicts(&plan, levels)).then_some(plan)
     }
 
     /// Nothing: a FIFO tree has no better form.
