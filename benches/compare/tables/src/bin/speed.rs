@@ -226,7 +226,9 @@ fn builds_with_a_thread(pairs: &Pairs) {
                 let name = format!("bytes, {name} build {kib}K, {threads} threads more, wall");
                 let options =
                     WriteOptions { compression_threads: threads, ..options(codec, block_bytes) };
-                cases.add(name, raw, move || write(std::io::sink(), pairs, &options));
+                cases.add(name, raw, move || {
+                    write(std::io::sink(), pairs, &options);
+                });
             }
         }
     }
