@@ -30,6 +30,8 @@ const CHUNK_SHIFT: u32 = (FULL_BYTES / GRANULE).trailing_zeros();
 const LINE_GRANULES: u32 = 16;
 const _: () = assert!(LINE_GRANULES as usize * GRANULE == LINE);
 const FIRST_CHUNK_BYTES: usize = 64 << 10;
+/// Behind so many chunks at least, and an eighth of the table, small chunks give way to full ones.
+const SMALL_CHUNKS_MIN: usize = 8;
 const SLICE_BYTES: std::ops::RangeInclusive<usize> = (4 << 10)..=(64 << 10);
 #[cfg(not(loom))]
 const CHUNK_COUNT_MAX: usize = (1 << (32 - CHUNK_SHIFT)) - 1;
@@ -148,13 +150,18 @@ impl Cursor {
 
 impl Arena {
     pub(crate) fn new(options: &Options, stamps: Stamps) -> Self {
+        Self::with_chunks(options, stamps, CHUNK_COUNT_MAX)
+    }
+
+    /// An arena of `count_max` chunks at most.
+    fn with_chunks(options: &Options, stamps: Stamps, count_max: usize) -> Self {
         let max_bytes = options.max_bytes.unwrap_or(usize::MAX);
         let chunk_bytes = options.chunk_bytes.clamp(FIRST_CHUNK_BYTES, FULL_BYTES);
         let chunk_bytes = chunk_bytes.next_multiple_of(LINE);
         let table = |_| AtomicPtr::new(std::ptr::null_mut());
         let shard = |_| Padded(Shard { records: Cursor::new(), nodes: Cursor::new() });
         Self {
-            table: (0..CHUNK_COUNT_MAX).map(table).collect(),
+            table: (0..count_max).map(table).collect(),
             chunk_count: AtomicU32::new(0),
             rest: Cursor::new(),
             spare: Cursor::new(),
@@ -296,8 +303,10 @@ impl Arena {
                 }
                 continue;
             }
-            let fresh = self.add_chunk(need)?;
-            if need as usize * GRANULE > self.chunk_bytes / 2 {
+            let chunk_bytes = self.next_chunk_bytes();
+            let alone = need as usize * GRANULE > chunk_bytes / 2;
+            let fresh = self.add_chunk(need, chunk_bytes)?;
+            if alone {
                 return Ok(fresh); // a chunk for this value alone
             }
             if self.rest.replace(free, fresh) {
@@ -322,14 +331,25 @@ impl Arena {
         self.lost_bytes.fetch_add(span.bytes(), Ordering::Relaxed);
     }
 
-    /// Gets a chunk with room for `need` granules from the system and enters it in the table.
-    fn add_chunk(&self, need: u32) -> Result<Span, InsertError> {
+    /// Bytes of the next chunk, if no value asks for more. The table's entries are few: behind the
+    /// first of them chunks are full ones, so that a list that began with small ones holds no less
+    /// than any other.
+    fn next_chunk_bytes(&self) -> usize {
+        // ORDERING: Relaxed: a number that steers.
+        let count = self.chunk_count.load(Ordering::Relaxed) as usize;
+        let small_max = SMALL_CHUNKS_MIN.max(self.table.len() / 8);
+        if count < small_max { self.chunk_bytes } else { FULL_BYTES }
+    }
+
+    /// Gets a chunk of `chunk_bytes` (the first: less), or more if that has no room for `need`
+    /// granules, from the system and enters it in the table. More than half of it has it alone.
+    fn add_chunk(&self, need: u32, chunk_bytes: usize) -> Result<Span, InsertError> {
         let need_bytes = need as usize * GRANULE + LINE;
         let usual = match self.reserved_bytes() {
             0 => FIRST_CHUNK_BYTES,
-            _ => self.chunk_bytes,
+            _ => chunk_bytes,
         };
-        let alone = need as usize * GRANULE > self.chunk_bytes / 2;
+        let alone = need as usize * GRANULE > chunk_bytes / 2;
         let bytes = if alone { need_bytes } else { usual.max(need_bytes) };
         let bytes = self.reserve(bytes, need_bytes)?;
         let give_up = || {
@@ -341,7 +361,7 @@ impl Arena {
         let chunk = used.or_else(|| Chunk::new(bytes)).ok_or_else(give_up)?;
         // ORDERING: Relaxed: only makes the index unique.
         let index = self.chunk_count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-            ((count as usize) < CHUNK_COUNT_MAX).then_some(count + 1)
+            ((count as usize) < self.table.len()).then_some(count + 1)
         });
         let index = index.map_err(|_table_full| give_up())?;
         let start = chunk.start();
@@ -408,5 +428,29 @@ impl Drop for Arena {
                 None => drop(chunk),
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_began_with_small_chunks_does_not_end_early() {
+        let options =
+            Options { chunk_bytes: 64 << 10, pool: None, shards: 2, ..Options::default() };
+        let arena = Arena::with_chunks(&options, Stamps::Without, 16);
+        // More than half a small chunk: each takes one for itself, as long as chunks are small.
+        let record_bytes = 33 << 10;
+        let mut places = Vec::new();
+        while let Ok(place) = arena.alloc(0, Purpose::Record, record_bytes) {
+            assert!(!arena.address(place).is_null(), "place {place}");
+            places.push(place);
+        }
+        let full_chunks = 16 - SMALL_CHUNKS_MIN;
+        let fit = (FULL_BYTES - LINE) / record_bytes;
+        assert_eq!(places.len(), SMALL_CHUNKS_MIN + full_chunks * fit);
+        let last = places.pop().expect("some fit");
+        assert_eq!((last >> CHUNK_SHIFT) as usize, 15, "all chunks are in use");
     }
 }

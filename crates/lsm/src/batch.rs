@@ -19,6 +19,14 @@ use crate::family::{DEFAULT_FAMILY, Family};
 /// Bytes before the first operation.
 const COUNT_BYTES: usize = 4;
 
+/// Bytes of a batch in the log at most: a record's length is a `u32`.
+const PAYLOAD_BYTES_MAX: u64 = u32::MAX as u64;
+
+/// Bytes of a batch in a memtable at most, what its entries take beyond keys and values included:
+/// so much fits in whatever chunks a memtable has its memory (see `fastskip::Options`), here and
+/// in the recovery of a database that is opened with a small write buffer.
+const MEMORY_BYTES_MAX: u64 = 4 << 30;
+
 /// Writes that are applied atomically, in order.
 ///
 /// ```
@@ -49,8 +57,10 @@ impl WriteBatch {
 
     /// Sets `key` to `value`.
     ///
-    /// A key over 65,535 bytes or a value over 4 GiB - 1 makes the whole batch fail when it is
-    /// written, with [`Error::TooLong`].
+    /// A key over 65,535 bytes, a value over 4 GiB - 1, or a batch that is too large as a whole
+    /// makes all of it fail when it is written, with [`Error::TooLong`]: see [`Db::write`].
+    ///
+    /// [`Db::write`]: crate::Db::write
     pub fn put(&mut self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Self {
         self.push(DEFAULT_FAMILY, Kind::Put, key.as_ref(), value.as_ref())
     }
@@ -175,6 +185,20 @@ pub(crate) fn encode_single(
     buffer.clear();
     buffer.extend_from_slice(&1u32.to_le_bytes());
     encode_operation(buffer, family, kind, (key, value));
+    Ok(())
+}
+
+/// Refuses a batch that has `payload_bytes` in the log and takes `memory_bytes` of a memtable, if
+/// either is too much: before it has a place in the order, so that it fails alone.
+pub(crate) fn check_size(payload_bytes: u64, memory_bytes: u64) -> Result<()> {
+    for (what, bytes, limit) in [
+        ("batch", payload_bytes, PAYLOAD_BYTES_MAX),
+        ("batch in memory", memory_bytes, MEMORY_BYTES_MAX),
+    ] {
+        if bytes > limit {
+            return Err(Error::TooLong { what, bytes, limit });
+        }
+    }
     Ok(())
 }
 
@@ -324,5 +348,15 @@ mod tests {
         batch.clear();
         batch.put(vec![0u8; KEY_BYTES_MAX], b"x");
         assert!(batch.payload().is_ok());
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_a_record_of_the_log_and_a_memtable_can_be() {
+        let limit = u64::from(u32::MAX);
+        assert!(check_size(limit, limit + 1).is_ok());
+        let refused = check_size(limit + 1, limit + 1).unwrap_err().to_string();
+        assert_eq!(refused, "batch of 4294967296 bytes is longer than the 4294967295 allowed");
+        let refused = check_size(1, limit + 2).unwrap_err();
+        assert!(matches!(refused, Error::TooLong { what: "batch in memory", .. }), "{refused}");
     }
 }

@@ -13,7 +13,8 @@
 //! 1. Only this file assigns sequence numbers.
 //! 2. If 3 or 5 fails, what the log holds is in doubt: no write is taken any more, and what was
 //!    applied meanwhile is never published.
-//! 3. If room cannot be made (a full disk), nothing was numbered: the write fails alone.
+//! 3. If room cannot be made (a full disk), nothing was numbered: the write fails alone. So does
+//!    one that is larger than the log or a memtable can take: it is refused before it begins.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -166,6 +167,7 @@ pub(crate) fn write_when(
 ) -> Result<bool> {
     let overhead = payload.count as usize * inner.arena.entry_overhead_bytes();
     let memory = payload.bytes.len() + overhead;
+    batch::check_size(payload.bytes.len() as u64, memory as u64)?;
     let begun = inner.timer(inner.counters.writes_here());
     admission::admit(inner, memory)?;
     let crc = wal::payload_crc(payload.bytes);
@@ -402,5 +404,19 @@ mod tests {
         assert!(panicked.join().is_err());
         assert!(matches!(db.put(b"after", b"v"), Err(Error::WritesStopped { .. })));
         assert_eq!(db.get(b"before").unwrap().as_deref(), Some(&b"v"[..]), "reads go on");
+    }
+
+    #[test]
+    fn a_batch_too_large_fails_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(folder.path(), Options::default()).unwrap();
+        // What its entries take of a memtable counts, not only its bytes.
+        let payload = Payload { bytes: &[0xff; 4], count: u32::MAX, families: &[0] };
+        let refused = write(db.inner(), payload);
+        assert!(matches!(refused, Err(Error::TooLong { .. })), "{refused:?}");
+        db.put(b"after", b"v").unwrap();
+        db.close().unwrap();
+        let db = Db::open(folder.path(), Options::default()).unwrap();
+        assert_eq!(db.get(b"after").unwrap().as_deref(), Some(&b"v"[..]));
     }
 }

@@ -118,7 +118,11 @@ impl Db {
     /// Sets `key` to `value`.
     ///
     /// # Errors
-    /// A key over 65,535 bytes, a value over 4 GiB - 1; a log that cannot be written.
+    /// [`Error::TooLong`] for a key over 65,535 bytes, or a value with which the write comes to
+    /// 4 GiB (some 20 bytes and the key go with it): nothing is written then, and other writes go
+    /// on. A log that cannot be written.
+    ///
+    /// [`Error::TooLong`]: crate::Error::TooLong
     pub fn put(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         commit::write_one(self.inner(), DEFAULT_FAMILY, Kind::Put, key.as_ref(), value.as_ref())
     }
@@ -145,7 +149,11 @@ impl Db {
     /// Writes all of `batch`, or nothing.
     ///
     /// # Errors
-    /// As [`Db::put`], for any of its operations.
+    /// As [`Db::put`], for any of its operations. [`Error::TooLong`] too if all of it comes to
+    /// 4 GiB in the log ([`WriteBatch::bytes`]), or to more than that in memory, where each
+    /// operation takes up to 144 bytes more (48 with the default memtable).
+    ///
+    /// [`Error::TooLong`]: crate::Error::TooLong
     pub fn write(&self, mut batch: WriteBatch) -> Result<()> {
         commit::write(self.inner(), batch.payload()?)
     }

@@ -80,10 +80,11 @@ pub enum Error {
         /// What is missing or foreign.
         why: String,
     },
-    /// The key or the value is larger than the format allows.
+    /// The key, the value or the batch is larger than the format or a memtable allows. Nothing was
+    /// written, and other writes go on.
     #[error("{what} of {bytes} bytes is longer than the {limit} allowed")]
     TooLong {
-        /// "key" or "value".
+        /// "key", "value", "batch", or "batch in memory", with what its operations take there.
         what: &'static str,
         /// Its length in bytes.
         bytes: u64,
