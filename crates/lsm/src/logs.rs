@@ -123,12 +123,24 @@ impl Logs {
         let number = inner.tree.lock().new_file_number();
         let recycled = self.recycled.lock().pop();
         let (fs, folder) = (&inner.env.fs, &inner.path);
-        let segment =
-            Segment::create(&**fs, folder, number, inner.db_id, capacity, recycled.as_deref())?;
+        let made =
+            Segment::create(&**fs, folder, number, inner.db_id, capacity, recycled.as_deref());
+        if let (Err(_), Some(old)) = (&made, recycled) {
+            self.put_back(inner, old);
+        }
+        let segment = made?;
         let edit = Edit { added_logs: vec![number], ..Edit::default() };
         let appended = inner.tree.lock().append(edit);
         appended.map_err(|error| inner.stop_writes(&error))?;
         Ok(Arc::new(segment))
+    }
+
+    /// Keeps an old file from which no segment could be made, if it has its name still: for the
+    /// next segment, and to be removed when the database closes.
+    fn put_back(&self, inner: &Inner, old: PathBuf) {
+        if matches!(inner.env.fs.exists(&old), Ok(true)) {
+            self.recycled.lock().push(old);
+        }
     }
 
     /// Whether the file of log `number` waits to be used again.
@@ -159,5 +171,54 @@ impl Logs {
 fn remove(inner: &Inner, path: &Path) {
     if let Err(error) = inner.env.fs.remove(path) {
         tracing::warn!(path = %path.display(), %error, "an old log segment stays");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::fs::{Call, Fault, FaultFs, MemFs};
+    use crate::manifest::Manifest;
+    use crate::scheduler::InlineScheduler;
+    use crate::{Db, Env, Options};
+
+    #[test]
+    fn an_old_file_is_not_forgotten_where_no_segment_could_be_made_from_it() {
+        let disk = MemFs::new();
+        let fs = FaultFs::new(Arc::new(disk.clone()));
+        let options = Options { write_buffer_bytes: 64 << 10, ..Options::default() };
+        let scheduler = Arc::new(InlineScheduler::new(3));
+        let env = Env { fs: Arc::new(fs.clone()), scheduler, ..Env::system(&options).unwrap() };
+        let db = Db::open_with("/db", options, env).unwrap();
+        let write = || -> Result<()> {
+            for n in 0..100_u32 {
+                db.put(n.to_le_bytes(), [b'v'; 500])?;
+            }
+            db.flush()?;
+            db.wait_idle()
+        };
+        let inner = Arc::clone(db.inner());
+        while inner.logs.recycled.lock().is_empty() {
+            write().unwrap();
+        }
+        let before = fs.calls_of(Call::CreateLog);
+        fs.add(Fault::next(Call::CreateLog));
+        while fs.calls_of(Call::CreateLog) < before + 3 {
+            // Fails where it is a writer that needs the segment, and not a job that makes a spare.
+            if let Err(error) = write() {
+                assert!(matches!(error, Error::Io { .. }), "{error}");
+            }
+        }
+        write().unwrap();
+        db.close().unwrap();
+        let live = Manifest::open(Arc::new(disk.clone()), Path::new("/db")).unwrap().0;
+        let live = live.state().logs.clone();
+        for path in disk.files() {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if let Some(names::FileKind::Log(number)) = names::parse(&name) {
+                assert!(live.contains(&number), "{name} is left, and nobody knows it");
+            }
+        }
     }
 }
