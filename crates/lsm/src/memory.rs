@@ -64,14 +64,21 @@ pub(crate) fn cache_share(options: &Options, table_bytes: u64) -> usize {
 
 /// Fits the cache to what filters and indexes have left of the budget, after a change of the tree.
 pub(crate) fn rebalance(inner: &Inner) {
-    if inner.options.memory_budget_bytes == 0 {
-        return;
+    if inner.options.memory_budget_bytes > 0 {
+        inner.live.with_options(|options| rebalance_for(inner, options));
     }
+}
+
+/// [`rebalance`] for options that are in force, or are about to be. Whoever calls it holds what
+/// [`Live::with_options`] holds, so that the last one knows the last options.
+///
+/// [`Live::with_options`]: crate::option_changes::Live::with_options
+pub(crate) fn rebalance_for(inner: &Inner, options: &Options) {
     let Some(cache) = &inner.cache else { return };
     let view = inner.state.view();
     let tables = view.families().flat_map(|family| family.version.tables());
     let table_bytes = tables.map(|file| file.table().memory_usage() as u64).sum();
-    let share = cache_share(&inner.options, table_bytes).min(inner.live.block_cache_bytes());
+    let share = cache_share(options, table_bytes).min(options.block_cache_bytes);
     if share != cache.capacity_bytes() {
         cache.set_capacity(share);
     }

@@ -164,7 +164,6 @@ pub(crate) struct Live {
     write_buffer_bytes: AtomicUsize,
     write_buffer_entries: AtomicUsize,
     sealed_memtables_max: AtomicUsize,
-    block_cache_bytes: AtomicUsize,
     current: Mutex<Current>,
 }
 
@@ -180,7 +179,6 @@ impl Live {
             write_buffer_bytes: options.write_buffer_bytes.into(),
             write_buffer_entries: options.write_buffer_entries.into(),
             sealed_memtables_max: options.sealed_memtables_max.into(),
-            block_cache_bytes: options.block_cache_bytes.into(),
             current: Mutex::new(Current { options: options.clone(), at_open: Vec::new() }),
         }
     }
@@ -190,7 +188,6 @@ impl Live {
         self.write_buffer_bytes.store(options.write_buffer_bytes, Ordering::Relaxed);
         self.write_buffer_entries.store(options.write_buffer_entries, Ordering::Relaxed);
         self.sealed_memtables_max.store(options.sealed_memtables_max, Ordering::Relaxed);
-        self.block_cache_bytes.store(options.block_cache_bytes, Ordering::Relaxed);
     }
 
     #[inline]
@@ -210,14 +207,14 @@ impl Live {
         self.sealed_memtables_max.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn block_cache_bytes(&self) -> usize {
-        // ORDERING: Relaxed; as in `set`.
-        self.block_cache_bytes.load(Ordering::Relaxed)
-    }
-
     /// The options in force.
     pub(crate) fn options(&self) -> Options {
         self.current.lock().options.clone()
+    }
+
+    /// Looks at the options in force; they do not change meanwhile.
+    pub(crate) fn with_options(&self, look: impl FnOnce(&Options)) {
+        look(&self.current.lock().options);
     }
 }
 
@@ -440,7 +437,7 @@ fn apply(inner: &Arc<Inner>, options: &Options) -> Result<()> {
     let core = Core::new(DEFAULT_FAMILY, DEFAULT_FAMILY_NAME, FamilyOptions::from(options))?;
     inner.live.set(options);
     if inner.options.memory_budget_bytes > 0 {
-        memory::rebalance(inner);
+        memory::rebalance_for(inner, options);
     } else if let Some(cache) = &inner.cache {
         cache.set_capacity(options.block_cache_bytes);
     }

@@ -376,3 +376,41 @@ fn a_database_with_a_manifest_of_version_1_opens() {
     assert_eq!(family(&db, "users").options().codec, Codec::Zstd);
     assert_eq!(family(&db, "users").get(b"logged").unwrap().as_deref(), Some(&b"4"[..]));
 }
+
+/// What larger memtables take of the memory budget, the cache gives: at once, not at the next
+/// opening.
+#[test]
+fn under_a_budget_the_cache_makes_room_for_larger_write_buffers() {
+    let folder = tempfile::tempdir().expect("folder");
+    let options = Options::default().with_memory_budget(32 << 20);
+    let (small, share) = (options.write_buffer_bytes, options.block_cache_bytes as u64);
+    let db = Db::open(folder.path().join("db"), options).expect("open");
+    let mut word = 1_u64;
+    let entries = (0..40_000_u32).map(|n| {
+        let mut value = [0; 400];
+        for piece in value.chunks_mut(8) {
+            word = word.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
+            piece.copy_from_slice(&(word ^ word >> 32).to_le_bytes());
+        }
+        (format!("{n:05}"), value)
+    });
+    db.bulk_load(entries).expect("load");
+    for n in 0..40_000_u32 {
+        assert!(db.contains(format!("{n:05}")).expect("get"));
+    }
+    let before = db.memory().block_cache_bytes;
+    assert!(before > share / 2, "{before} of {share} bytes are in use");
+    db.set_options(|options| options.write_buffer_bytes = small * 2).expect("change");
+    for n in 0..40_000_u32 {
+        assert!(db.contains(format!("{n:05}")).expect("get"));
+    }
+    let after = db.memory().block_cache_bytes;
+    assert!(after < before / 2, "{after} bytes, {before} before");
+    db.put(b"a change of the tree", b"follows").expect("put");
+    db.flush().expect("flush");
+    db.set_options(|options| options.write_buffer_bytes = small).expect("change");
+    for n in 0..40_000_u32 {
+        assert!(db.contains(format!("{n:05}")).expect("get"));
+    }
+    assert!(db.memory().block_cache_bytes > before / 2, "and takes it back");
+}
