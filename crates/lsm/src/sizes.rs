@@ -77,11 +77,14 @@ fn count(memtable: &Memtable, bounds: &Bounds, size: &mut RangeSize) -> Result<(
     Ok(())
 }
 
-/// Keys with a value, about: every entry counts, and every deletion in a table takes one away.
+/// Keys with a value, about: every put counts, and every deletion takes one away.
 pub(crate) fn len(view: &FamilyView) -> u64 {
-    let tables = view.version.tables().map(|file| file.info());
-    let stored: u64 = tables.map(|info| info.entries.saturating_sub(2 * info.tombstones)).sum();
-    stored + view.memtables().map(|memtable| memtable.len() as u64).sum::<u64>()
+    let tables = view.version.tables().map(|file| (file.info().entries, file.info().tombstones));
+    let memtables = view.memtables().map(|memtable| (memtable.len() as u64, memtable.deletions()));
+    let (entries, deletions) =
+        tables.chain(memtables).fold((0, 0), |(all, gone), (e, d)| (all + e, gone + d));
+    // What a deletion takes away is in another table, as a rule: only the sums can be compared.
+    entries.saturating_sub(2 * deletions)
 }
 
 impl Inner {
@@ -100,8 +103,10 @@ impl Inner {
 
 /// Sizes.
 impl Db {
-    /// The number of keys, about, in constant time a table: keys that were written several times
-    /// count several times until they are merged.
+    /// The number of keys, about, in constant time a table: puts less deletions. Keys that were
+    /// written several times count several times until they are merged; the deletion of a key that
+    /// is not there takes one away, until it is merged. A range delete takes nothing away: what it
+    /// hides counts until it is merged.
     ///
     /// ```
     /// # fn main() -> lsm::Result<()> {
@@ -112,6 +117,8 @@ impl Db {
     /// }
     /// db.flush()?;
     /// assert_eq!(db.approximate_len()?, 1000);
+    /// db.delete("key0000")?;
+    /// assert_eq!(db.approximate_len()?, 999);
     /// # Ok(())
     /// # }
     /// ```

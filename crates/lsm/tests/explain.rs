@@ -1,6 +1,6 @@
 //! Explained reads give the answers of plain ones and name what they met; sizes are near the truth.
 
-use lsm::{Db, FilterVerdict, GetStep, Options, ScanSource};
+use lsm::{Db, FilterVerdict, GetStep, Options, ScanSource, WriteBatch};
 
 fn open(folder: &tempfile::TempDir) -> Db {
     let options = Options { block_bytes: 512, ..Options::default() };
@@ -111,4 +111,45 @@ fn sizes_are_near_the_truth_in_tables_and_memtables() {
     assert_eq!(sizes[2], lsm::RangeSize::default());
     let stored: u64 = db.stats().table_bytes;
     assert!((sizes[0].table_bytes + sizes[1].table_bytes).abs_diff(stored) < stored / 20);
+}
+
+#[test]
+fn deletions_take_away_wherever_they_are() {
+    for kind in ["fastskip", "skipmap", "sharded:4"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let options = Options { memtable: kind.parse().expect("a kind"), ..Options::default() };
+        let db = Db::open(folder.path(), options).expect("open");
+        let len = || db.approximate_len().expect("len");
+        let key = |n: u32| format!("key{n:04}");
+        for n in 0..1000 {
+            db.put(key(n), b"value").expect("put");
+        }
+        for n in 0..100 {
+            db.delete(key(n)).expect("delete");
+        }
+        assert_eq!(len(), 900, "{kind}: put and deleted in one memtable");
+        db.compact().expect("compact");
+        assert_eq!(len(), 900, "{kind}: merged");
+        let mut batch = WriteBatch::new();
+        for n in 100..400 {
+            batch.delete(key(n));
+        }
+        db.write(batch).expect("write");
+        for n in 400..500 {
+            db.delete(key(n)).expect("delete");
+        }
+        assert_eq!(len(), 500, "{kind}: a table, and a memtable of deletions");
+        db.flush().expect("flush");
+        assert_eq!(len(), 500, "{kind}: a table, and one of deletions");
+        db.wait_idle().expect("wait"); // a table of deletions alone asks for a merge
+        assert_eq!(len(), 500, "{kind}: merged, or not");
+        db.delete_range(key(500), key(600)).expect("delete a range");
+        assert_eq!(len(), 500, "{kind}: ranges do not count");
+        db.compact().expect("compact");
+        assert_eq!(len(), 400, "{kind}: merged");
+        for n in 0..500 {
+            db.delete(key(n)).expect("delete");
+        }
+        assert_eq!(len(), 0, "{kind}: absent keys, deleted; not less than nothing");
+    }
 }

@@ -21,7 +21,7 @@ mod suite;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use bloom::SharedBuilder;
@@ -158,6 +158,8 @@ impl Arena {
 pub(crate) struct Memtable {
     table: Table,
     filter: SharedBuilder,
+    /// Entries that are deletions.
+    deletions: AtomicU64,
     _alive: Arc<()>,
     ranges: Ranges,
 }
@@ -231,7 +233,8 @@ impl Memtable {
             MemtableKind::Sharded { .. } => Table::Sharded(sharded::Table::new(&arena.placed)),
         };
         let (filter, ranges) = (arena.filter(), Ranges::default());
-        Self { table, filter, ranges, _alive: Arc::clone(&arena.alive) }
+        let deletions = AtomicU64::new(0);
+        Self { table, filter, deletions, ranges, _alive: Arc::clone(&arena.alive) }
     }
 
     /// Inserts operation number `seqno`.
@@ -240,6 +243,9 @@ impl Memtable {
         if operation.kind == Kind::RangeDelete {
             let (start, end) = (operation.key.to_vec(), operation.value.to_vec());
             return self.ranges.add(RangeDelete { seqno, start, end });
+        }
+        if operation.kind == Kind::Delete {
+            self.count_deletions(1);
         }
         let version = Trailer::new(seqno, operation.kind).raw();
         self.filter.insert(operation.key);
@@ -252,6 +258,11 @@ impl Memtable {
         }
     }
 
+    fn count_deletions(&self, count: u64) {
+        // ORDERING: Relaxed; a statistic publishes nothing.
+        self.deletions.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// [`Memtable::insert`] for many operations with their numbers.
     pub(crate) fn insert_all<'a>(&self, operations: &[(SeqNo, Operation<'a>)]) {
         let Table::FastSkip(list) = &self.table else {
@@ -262,6 +273,10 @@ impl Memtable {
             self.insert(*seqno, range);
         }
         let points = || operations.iter().filter(|(_, operation)| !is_range(operation));
+        let deletions = points().filter(|(_, point)| point.kind == Kind::Delete).count();
+        if deletions > 0 {
+            self.count_deletions(deletions as u64);
+        }
         let hashes: Vec<u64> = points().map(|(_, point)| bloom::hash_key(point.key)).collect();
         self.filter.insert_hashes(&hashes);
         let entry = |(seqno, point): &(SeqNo, Operation<'a>)| fastskip::Entry {
@@ -344,6 +359,12 @@ impl Memtable {
             Table::SkipMap(table) => table.len(),
             Table::Sharded(table) => table.len(),
         }
+    }
+
+    /// Number of entries that are deletions; ranges are not among them.
+    pub(crate) fn deletions(&self) -> u64 {
+        // ORDERING: Relaxed; a statistic publishes nothing.
+        self.deletions.load(Ordering::Relaxed)
     }
 
     /// Bytes of memory it holds; an estimate where the allocations are not ours.
