@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::background;
+use crate::background::{self, Awaited};
 use crate::error::Result;
 use crate::events::Event;
 use crate::inner::Inner;
@@ -213,7 +213,8 @@ pub(crate) fn admit(inner: &Arc<Inner>, bytes: usize) -> Result<()> {
 fn hold_back(inner: &Arc<Inner>, delay: u64, bytes: usize) -> Result<()> {
     if delay == STOP {
         // The signal's lock orders the look after the update.
-        return stall(inner, Pressure::Level0, |inner| inner.admission.delay_us_per_mib() != STOP);
+        let ready = |inner: &Inner| inner.admission.delay_us_per_mib() != STOP;
+        return stall(inner, (Pressure::Level0, Awaited::Compactions), ready);
     }
     if let Some(pause) = inner.admission.charge(delay, bytes) {
         let begun = inner.env.clock.now();
@@ -233,14 +234,18 @@ pub(crate) fn wait_for_room(inner: &Arc<Inner>) -> Result<()> {
     if room(inner) {
         return Ok(());
     }
-    stall(inner, Pressure::Memtables, room)
+    stall(inner, (Pressure::Memtables, Awaited::Flushes), room)
 }
 
 /// Makes a writer, which holds no lock, wait for background work until `ready`.
-fn stall(inner: &Arc<Inner>, reason: Pressure, ready: impl Fn(&Inner) -> bool) -> Result<()> {
+fn stall(
+    inner: &Arc<Inner>,
+    (reason, awaited): (Pressure, Awaited),
+    ready: impl Fn(&Inner) -> bool,
+) -> Result<()> {
     let begun = inner.env.clock.now();
     inner.events.tell(&Event::StallBegan { reason });
-    let result = wait_until(inner, ready);
+    let result = wait_until(inner, awaited, ready);
     let took = inner.env.clock.now().saturating_sub(begun);
     inner.counters.stalled(took);
     inner.timings.stall.add(took);
@@ -248,8 +253,12 @@ fn stall(inner: &Arc<Inner>, reason: Pressure, ready: impl Fn(&Inner) -> bool) -
     result
 }
 
-/// Waits for background work until `ready`; fails as soon as that work fails.
-pub(crate) fn wait_until(inner: &Arc<Inner>, ready: impl Fn(&Inner) -> bool) -> Result<()> {
+/// Waits for background work until `ready`; fails as soon as the work that is waited for fails.
+pub(crate) fn wait_until(
+    inner: &Arc<Inner>,
+    awaited: Awaited,
+    ready: impl Fn(&Inner) -> bool,
+) -> Result<()> {
     background::retry(inner);
     loop {
         let seen = inner.progress.epoch();
@@ -257,7 +266,7 @@ pub(crate) fn wait_until(inner: &Arc<Inner>, ready: impl Fn(&Inner) -> bool) -> 
             return Ok(());
         }
         inner.check_writable()?;
-        if let Some(error) = background::failure(inner) {
+        if let Some(error) = background::failure(inner, awaited) {
             return Err(error);
         }
         background::schedule(inner);

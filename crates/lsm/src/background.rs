@@ -202,15 +202,31 @@ pub(crate) fn retry(inner: &Arc<Inner>) {
     work.compaction_failure = None;
 }
 
-/// The error of work that failed since [`retry`].
-pub(crate) fn failure(inner: &Inner) -> Option<Error> {
+/// What is waited for, and whose failure ends the wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// Flushes: a compaction that fails has nothing to do with them.
+    Flushes,
+    /// Compactions, likewise.
+    Compactions,
+    /// All that is to do.
+    Everything,
+}
+
+/// The error of the work waited for, if it has failed since [`retry`].
+pub(crate) fn failure(inner: &Inner, awaited: Awaited) -> Option<Error> {
     let work = inner.work.state.lock();
-    work.flush_failure.clone().or_else(|| work.compaction_failure.clone())
+    let (flush, compaction) = (&work.flush_failure, &work.compaction_failure);
+    match awaited {
+        Awaited::Flushes => flush.clone(),
+        Awaited::Compactions => compaction.clone(),
+        Awaited::Everything => flush.as_ref().or(compaction.as_ref()).cloned(),
+    }
 }
 
 /// Waits until nothing is left to do.
 pub(crate) fn wait_idle(inner: &Arc<Inner>) -> Result<()> {
-    crate::admission::wait_until(inner, |inner| {
+    crate::admission::wait_until(inner, Awaited::Everything, |inner| {
         let work = inner.work.state.lock();
         let preparing = work.preparing_log || work.getting_memory;
         let busy = work.flushing || work.compactions > 0 || preparing;

@@ -23,6 +23,7 @@ use compaction::{KeyRange, Levels, TableInfo};
 use sstable::{Cursor as _, Expect, Kind, ReadOptions, SeqNo, Table, TableCursor, Trailer};
 
 use crate::admission::wait_until;
+use crate::background::Awaited;
 use crate::commit::{self, Tail};
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -174,7 +175,7 @@ fn empty_memtables(inner: &Arc<Inner>, tail: &mut Tail) -> Result<()> {
     if !inner.visible.wait(tail.next_seqno - 1) {
         return Err(inner.writes_stopped());
     }
-    wait_until(inner, |inner| inner.state.peek().sealed.is_empty())
+    wait_until(inner, Awaited::Flushes, |inner| inner.state.peek().sealed.is_empty())
 }
 
 /// The deepest level such that neither it nor any above it holds a key within the tables' range.

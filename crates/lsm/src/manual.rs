@@ -7,7 +7,7 @@ use compaction::{KeyRange, Levels, Manual};
 use sstable::SeqNo;
 
 use crate::admission::wait_until;
-use crate::background;
+use crate::background::{self, Awaited};
 use crate::commit;
 use crate::compact::{self, Picked};
 use crate::error::Result;
@@ -30,7 +30,7 @@ pub(crate) fn flush(inner: &Arc<Inner>) -> Result<()> {
 
 /// Waits until operation `last` is in a table.
 fn wait_for_flush(inner: &Arc<Inner>, last: SeqNo) -> Result<()> {
-    wait_until(inner, |inner| {
+    wait_until(inner, Awaited::Flushes, |inner| {
         inner.state.peek().sealed.last().is_none_or(|oldest| oldest.last_seqno > last)
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lsm::clock::StdClock;
 use lsm::fs::{Call, Fault, FaultFs, MemFs};
-use lsm::scheduler::ThreadScheduler;
+use lsm::scheduler::{InlineScheduler, ThreadScheduler};
 use lsm::{Db, Env, Error, FamilyOptions, Options, WriteBatch};
 
 fn options() -> Options {
@@ -118,6 +118,34 @@ fn a_failed_manifest_stops_writes_for_good() {
     assert!(matches!(failed, Error::WritesStopped { .. }), "{failed:?}");
     assert!(matches!(family.put(b"k", b"v"), Err(Error::WritesStopped { .. })));
     check(&db, 100);
+}
+
+/// A table that rots fails the compactions that read it, and whoever waits for them; flushes, and
+/// the writers that wait for those, go on.
+#[test]
+fn a_compaction_that_fails_fails_no_flush() {
+    for seed in 0..8 {
+        let disk = MemFs::new();
+        let scheduler = Arc::new(InlineScheduler::new(seed));
+        let env = Env { scheduler, ..world(&disk).1 };
+        let options = Options { block_cache_bytes: 0, sealed_memtables_max: 1, ..options() };
+        let db = Db::open_with("/db", options, env).unwrap();
+        filled(&db, 100);
+        db.flush().unwrap();
+        let table = db.shape().levels[0].runs[0].tables[0].number;
+        let file = std::path::PathBuf::from(format!("/db/{table:06}.sst"));
+        disk.flip(&file, 20, 0x10).unwrap();
+        for _ in 0..8 {
+            filled(&db, 100);
+            db.flush().unwrap();
+        }
+        filled(&db, 1000);
+        db.flush().unwrap();
+        assert!(db.stats().background_failures > 0, "seed {seed}: no compaction met the damage");
+        let failed = db.wait_idle().unwrap_err().to_string();
+        assert!(failed.contains(&format!("{table:06}.sst")), "{failed}");
+        db.put("and", "on").unwrap();
+    }
 }
 
 #[test]
