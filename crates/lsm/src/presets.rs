@@ -102,7 +102,8 @@ impl Options {
     }
 
     /// Says in words which options go badly together; nothing if there is nothing to say. They
-    /// all work: [`Options::validate`] refuses what does not.
+    /// all work: [`Options::validate`] refuses what does not. Opening a database tells each as a
+    /// warning, by `tracing`.
     ///
     /// ```
     /// use lsm::{Durability, Options};

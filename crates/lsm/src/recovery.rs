@@ -87,6 +87,9 @@ pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>
     begin(&inner, &old_logs)?;
     remove_orphans(&inner, &names)?;
     option_changes::opened(&inner)?;
+    for warning in inner.options.check() {
+        tracing::warn!(path = %inner.path.display(), "{warning}");
+    }
     crate::memory::rebalance(&inner);
     inner.work.start();
     crate::background::schedule(&inner);

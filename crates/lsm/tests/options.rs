@@ -1,7 +1,8 @@
 //! Options over time: stored, compared at open, changed while the database is open.
 
-use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::{fmt, fs};
 
 use lsm::compaction::Strategy;
 use lsm::manifest::Manifest;
@@ -413,4 +414,54 @@ fn under_a_budget_the_cache_makes_room_for_larger_write_buffers() {
         assert!(db.contains(format!("{n:05}")).expect("get"));
     }
     assert!(db.memory().block_cache_bytes > before / 2, "and takes it back");
+}
+
+/// Keeps the words of warnings.
+#[derive(Debug, Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Words<'a>(&'a mut Vec<String>);
+        impl tracing::field::Visit for Words<'_> {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+                if field.name() == "message" {
+                    self.0.push(format!("{value:?}"));
+                }
+            }
+        }
+        event.record(&mut Words(&mut self.0.lock().expect("lock")));
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn options_that_go_badly_together_are_told_at_the_opening() {
+    let folder = tempfile::tempdir().expect("folder");
+    let told = |name: &str, options: &Options| {
+        let warnings = Warnings::default();
+        let open = || Db::open(folder.path().join(name), options.clone()).expect("open");
+        drop(tracing::subscriber::with_default(warnings.clone(), open));
+        warnings.0.lock().expect("lock").clone()
+    };
+    let risky =
+        Options { durability: Durability::None, block_cache_bytes: 0, ..Options::default() };
+    assert_eq!(risky.check().len(), 2);
+    assert_eq!(told("risky", &risky), risky.check());
+    assert_eq!(told("fine", &Options::default()), Vec::<String>::new());
 }
