@@ -66,11 +66,11 @@ impl Tail {
         memtables[family] = memtable;
     }
 
-    /// Notes that `families` are written to, if all of them live.
-    fn touch(&mut self, families: &[u32]) -> Result<()> {
+    /// Notes that `families` are written to, if all of them live; else says which does not.
+    fn touch(&mut self, families: &[u32]) -> std::result::Result<(), u32> {
         for &family in families {
             if !matches!(self.memtables.get(family as usize), Some(Some(_))) {
-                return Err(Error::FamilyDropped { name: format!("number {family}") });
+                return Err(family);
             }
         }
         for family in families {
@@ -231,7 +231,7 @@ fn take_place(
         if !condition(tail.next_seqno - 1)? {
             return Ok(None);
         }
-        tail.touch(payload.families)?;
+        tail.touch(payload.families).map_err(|family| inner.state.peek().dropped(family))?;
         let first = tail.next_seqno;
         let log = match &tail.log {
             None => None,

@@ -109,7 +109,7 @@ pub enum Error {
     /// The family was dropped, or never was.
     #[error("there is no family {name:?}")]
     FamilyDropped {
-        /// Its name, or its id where the name is not known any more.
+        /// Its name; its id where no family of that number was known since the opening.
         name: String,
     },
     /// Entries to be loaded do not ascend, or a key comes twice.

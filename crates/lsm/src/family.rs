@@ -261,7 +261,7 @@ pub(crate) fn create(inner: &Arc<Inner>, name: &str, options: FamilyOptions) -> 
     inner.state.change(|view| {
         let version = Arc::new(Version::empty());
         let family = FamilyView { core: Arc::clone(&core), active, sealed: Vec::new(), version };
-        view.set_family(id, Some(Arc::new(family)));
+        view.set_family(id, Arc::new(family));
     });
     Ok(Family::new(Arc::clone(inner), core))
 }
@@ -294,7 +294,7 @@ pub(crate) fn drop_family(inner: &Arc<Inner>, name: &str) -> Result<()> {
     };
     tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
     tail.set_memtable(id, None);
-    inner.state.change(|view| view.set_family(id, None));
+    inner.state.change(|view| view.drop_family(id));
     for file in family.version.tables() {
         file.retire();
         inner.events.tell_later(file.deleted());

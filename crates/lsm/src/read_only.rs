@@ -196,7 +196,7 @@ impl<'a> Load<'a> {
         let mut view = View::default();
         for (&id, state) in &contents.state.families {
             let family = self.family(contents.database, id, state)?;
-            view.set_family(id, Some(Arc::new(family)));
+            view.set_family(id, Arc::new(family));
         }
         let at = self.replay(&contents, &view)?;
         // Logs that were given up while we read them.

@@ -224,7 +224,7 @@ fn load_tables(inner: &Arc<Inner>) -> Result<(SeqNo, Vec<u64>)> {
         inner.tail.lock().set_memtable(id, Some(Arc::clone(&active)));
         let view = FamilyView { core, active, sealed: Vec::new(), version };
         inner.state.change(|all| {
-            all.set_family(id, Some(Arc::new(view)));
+            all.set_family(id, Arc::new(view));
             inner.admission.update(inner, all);
         });
     }

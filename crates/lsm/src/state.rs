@@ -6,6 +6,7 @@
 //! always a prefix of all writes. (The other order could miss a key: between the two loads a
 //! compaction may drop the version that the older number sees.)
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -23,6 +24,8 @@ use crate::version::Version;
 pub(crate) struct View {
     /// By id; dropped ones leave a gap.
     families: Vec<Option<Arc<FamilyView>>>,
+    /// Those that were dropped since the opening, by id: handles to them may be about.
+    dropped: Arc<BTreeMap<u32, String>>,
     /// Memtables that wait for their flush, by the time they were sealed, newest first.
     pub(crate) sealed: Vec<Arc<Sealed>>,
 }
@@ -54,8 +57,15 @@ impl View {
     pub(crate) fn family(&self, id: u32) -> Result<&Arc<FamilyView>> {
         match self.families.get(id as usize) {
             Some(Some(family)) => Ok(family),
-            _ => Err(Error::FamilyDropped { name: format!("number {id}") }),
+            _ => Err(self.dropped(id)),
         }
+    }
+
+    /// The error for the family of this id, which does not live.
+    #[cold]
+    pub(crate) fn dropped(&self, id: u32) -> Error {
+        let name = self.dropped.get(&id).cloned();
+        Error::FamilyDropped { name: name.unwrap_or_else(|| format!("number {id}")) }
     }
 
     /// The family of this name.
@@ -68,13 +78,20 @@ impl View {
         self.families.iter().flatten()
     }
 
-    /// Puts a family in its place, or takes it away.
-    pub(crate) fn set_family(&mut self, id: u32, family: Option<Arc<FamilyView>>) {
+    /// Puts a family in its place.
+    pub(crate) fn set_family(&mut self, id: u32, family: Arc<FamilyView>) {
         let id = id as usize;
         if self.families.len() <= id {
             self.families.resize(id + 1, None);
         }
-        self.families[id] = family;
+        self.families[id] = Some(family);
+    }
+
+    /// Takes a family away; its name is remembered.
+    pub(crate) fn drop_family(&mut self, id: u32) {
+        if let Some(family) = self.families.get_mut(id as usize).and_then(Option::take) {
+            Arc::make_mut(&mut self.dropped).insert(id, family.core.name.clone());
+        }
     }
 
     /// Changes a living family; a dropped one stays away.
