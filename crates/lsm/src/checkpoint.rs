@@ -46,6 +46,7 @@ pub struct CheckpointReport {
 /// Makes a checkpoint in `target`.
 pub(crate) fn checkpoint(inner: &Arc<Inner>, target: &Path) -> Result<CheckpointReport> {
     inner.check_open()?;
+    let begun = inner.env.clock.now();
     let fs = &*inner.env.fs;
     prepare_folder(inner, target)?;
     manual::flush(inner)?;
@@ -61,6 +62,7 @@ pub(crate) fn checkpoint(inner: &Arc<Inner>, target: &Path) -> Result<Checkpoint
     fs.sync_dir(target).map_err(|error| Error::io("sync", target, error))?;
     Manifest::create_whole(Arc::clone(&inner.env.fs), target, inner.db_id, state)?;
     made.paths.clear();
+    inner.timed(&inner.timings.checkpoint, Some(begun));
     Ok(report)
 }
 

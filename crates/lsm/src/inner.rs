@@ -165,12 +165,14 @@ impl Inner {
         at: Option<SeqNo>,
     ) -> Result<Vec<Option<Value>>> {
         self.check_open()?;
+        let begun = self.timer(self.counters.multi_got());
         let view = self.state.view();
         let at = at.unwrap_or_else(|| self.visible.get());
         let values = multi_get::get_many(view.family(family)?, keys, at)?;
         for value in &values {
             self.counters.got(value.is_some());
         }
+        self.timed(&self.timings.multi_get, begun);
         Ok(values)
     }
 

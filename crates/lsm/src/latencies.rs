@@ -23,6 +23,8 @@ const LINES: usize = 8;
 pub struct Latencies {
     /// Point reads, also those in conditional writes.
     pub get: Histogram,
+    /// Reads of many keys, each call as a whole.
+    pub multi_get: Histogram,
     /// Writes, single and batched, waiting included.
     pub write: Histogram,
     /// Seeks of cursors and scans, the first step of a scan included.
@@ -35,6 +37,10 @@ pub struct Latencies {
     pub compaction: Histogram,
     /// Waits of writers for background work, all of them; delays are not among them.
     pub stall: Histogram,
+    /// Bulk loads and ingested tables, from the first entry until they were visible; all of them.
+    pub load: Histogram,
+    /// Checkpoints, all of them.
+    pub checkpoint: Histogram,
 }
 
 /// Recorders of an operation, one a line of threads.
@@ -65,12 +71,15 @@ pub(crate) struct Timings {
     /// Bits of a counter that are zero when it is time to look at the clock; `None` for never.
     mask: Option<u64>,
     pub(crate) get: Lines,
+    pub(crate) multi_get: Lines,
     pub(crate) write: Lines,
     seek: Lines,
     next: Lines,
     pub(crate) flush: Lines,
     pub(crate) compaction: Lines,
     pub(crate) stall: Lines,
+    pub(crate) load: Lines,
+    pub(crate) checkpoint: Lines,
 }
 
 impl Timings {
@@ -80,12 +89,15 @@ impl Timings {
             clock,
             mask: (sampling > 0).then(|| u64::from(sampling).next_power_of_two() - 1),
             get: Lines::default(),
+            multi_get: Lines::default(),
             write: Lines::default(),
             seek: Lines::default(),
             next: Lines::default(),
             flush: Lines::default(),
             compaction: Lines::default(),
             stall: Lines::default(),
+            load: Lines::default(),
+            checkpoint: Lines::default(),
         }
     }
 
@@ -98,12 +110,15 @@ impl Timings {
     pub(crate) fn latencies(&self) -> Latencies {
         Latencies {
             get: self.get.histogram(),
+            multi_get: self.multi_get.histogram(),
             write: self.write.histogram(),
             seek: self.seek.histogram(),
             next: self.next.histogram(),
             flush: self.flush.histogram(),
             compaction: self.compaction.histogram(),
             stall: self.stall.histogram(),
+            load: self.load.histogram(),
+            checkpoint: self.checkpoint.histogram(),
         }
     }
 }

@@ -18,6 +18,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use compaction::{KeyRange, Levels, TableInfo};
 use sstable::{Cursor as _, Expect, Kind, ReadOptions, SeqNo, Table, TableCursor, Trailer};
@@ -214,17 +215,26 @@ fn bulk_load<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     entries: impl IntoIterator<Item = (K, V)>,
 ) -> Result<LoadReport> {
     inner.check_writable()?;
+    let begun = inner.env.clock.now();
     let view = Arc::clone(inner.state.view().family(family)?);
     let mut loader = Loader::new(inner, &view);
     for (key, value) in entries {
         loader.add(key.as_ref(), Kind::Put, value.as_ref())?;
     }
-    loader.finish()
+    finish(inner, loader, begun)
+}
+
+/// Installs what was loaded since `begun`.
+fn finish(inner: &Inner, loader: Loader<'_>, begun: Duration) -> Result<LoadReport> {
+    let report = loader.finish()?;
+    inner.timed(&inner.timings.load, Some(begun));
+    Ok(report)
 }
 
 /// Loads the entries of tables that others have written.
 fn ingest<P: AsRef<Path>>(inner: &Arc<Inner>, family: u32, paths: &[P]) -> Result<LoadReport> {
     inner.check_writable()?;
+    let begun = inner.env.clock.now();
     let view = Arc::clone(inner.state.view().family(family)?);
     let mut tables = Vec::with_capacity(paths.len());
     for path in paths {
@@ -252,7 +262,7 @@ fn ingest<P: AsRef<Path>>(inner: &Arc<Inner>, family: u32, paths: &[P]) -> Resul
             cursor.next()?;
         }
     }
-    loader.finish()
+    finish(inner, loader, begun)
 }
 
 /// Loading sorted data.

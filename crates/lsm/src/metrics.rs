@@ -30,6 +30,7 @@ pub(crate) fn line() -> usize {
 #[repr(align(128))]
 struct Line {
     gets: AtomicU64,
+    multi_gets: AtomicU64,
     scans: AtomicU64,
     hits: AtomicU64,
     table_misses: AtomicU64,
@@ -98,6 +99,12 @@ impl Counters {
         if hit {
             add(&line.hits, 1);
         }
+    }
+
+    /// Takes note of a read of many keys that begins; returns how many had begun before, likewise.
+    pub(crate) fn multi_got(&self) -> u64 {
+        // ORDERING: Relaxed; a statistic publishes nothing.
+        self.line().multi_gets.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes note of a scan or cursor that begins; returns how many had begun before, by the

@@ -183,14 +183,20 @@ fn one_of_so_many_operations_is_timed() {
         for n in 0..640u32 {
             db.put(n.to_le_bytes(), b"v").unwrap();
             db.get_with(n.to_le_bytes(), |_| ()).unwrap();
+            db.multi_get(&[n.to_le_bytes(); 64]).unwrap();
             let mut scan = db.scan::<&[u8]>(..).unwrap();
             scan.next().expect("a record").unwrap(); // a seek
             scan.next().transpose().unwrap(); // a step
         }
         let times = db.latencies();
-        for times in [&times.write, &times.get, &times.seek, &times.next] {
+        for times in [&times.write, &times.get, &times.multi_get, &times.seek, &times.next] {
             assert_eq!(times.count(), expected, "one of {sampling}");
         }
+        // What is long and rare is timed always.
+        db.bulk_load([(b"a", b"b")]).unwrap();
+        db.checkpoint(folder.path().join(format!("{sampling} again"))).unwrap();
+        let times = db.latencies();
+        assert_eq!((times.load.count(), times.checkpoint.count()), (1, 1));
     }
 }
 
