@@ -301,6 +301,26 @@ fn one_table_holds_blocks_of_several_codecs() {
     table.verify().unwrap();
 }
 
+/// Found by reading: random keys stood for the whole block, whose values were text.
+#[cfg(feature = "lz4")]
+#[test]
+fn text_under_random_keys_is_compressed() {
+    let mut random = StdRng::seed_from_u64(24);
+    let text = b"{\"name\": \"somebody\", \"city\": \"somewhere\", \"notes\": \"none so far\"}";
+    let mut all: Vec<Entry> = (0..2000)
+        .map(|rank| {
+            let key: [u8; 64] = random.random();
+            (key.to_vec(), Trailer::new(rank, Kind::Put), text.repeat(2))
+        })
+        .collect();
+    all.sort();
+    let options =
+        WriteOptions { block_bytes: 16 << 10, chooser: Chooser::ByData, ..WriteOptions::default() };
+    let table = open(build(&all, &options), None).unwrap();
+    let meta = table.meta();
+    assert_eq!(meta.blocks_by_codec[Codec::Lz4 as usize], meta.block_count, "{meta:?}");
+}
+
 #[test]
 fn the_codec_may_change_on_the_way() {
     let all = rows(6000);

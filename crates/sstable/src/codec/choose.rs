@@ -5,8 +5,10 @@
 
 use super::{Codec, Coding};
 
-/// Bytes of a block that are looked at.
-const SAMPLE_BYTES: usize = 4096;
+/// Bytes of a block that are looked at, in stripes that lie evenly over all of it.
+const SAMPLE_BYTES: usize = STRIPES * STRIPE_BYTES;
+const STRIPES: usize = 64;
+const STRIPE_BYTES: usize = 64;
 /// Bits a byte beyond which data counts as already compressed or encrypted.
 const ENTROPY_MAX: f64 = 7.5;
 /// Samples shorter than this do not fill 256 buckets well enough to tell.
@@ -124,19 +126,30 @@ impl Coding {
     }
 }
 
-/// Whether bytes look compressed or encrypted already, by the entropy of their first 4,096.
+/// Whether bytes look compressed or encrypted already, by the entropy of 4,096 of them.
+///
+/// A block holds its keys first, so that its beginning would tell of keys only.
 pub(crate) fn looks_random(bytes: &[u8]) -> bool {
-    let (sample, _) = bytes.split_at(bytes.len().min(SAMPLE_BYTES));
-    sample.len() >= ENTROPY_SAMPLE_MIN && entropy(sample) > ENTROPY_MAX
+    if bytes.len() < ENTROPY_SAMPLE_MIN {
+        return false;
+    }
+    let Some(room) = bytes.len().checked_sub(SAMPLE_BYTES) else {
+        return entropy(&[bytes]) > ENTROPY_MAX;
+    };
+    let stripe = |rank: usize| {
+        let start = rank * STRIPE_BYTES + rank * room / (STRIPES - 1);
+        bytes.get(start..start + STRIPE_BYTES).unwrap_or_default()
+    };
+    entropy(&std::array::from_fn::<_, STRIPES, _>(stripe)) > ENTROPY_MAX
 }
 
 /// Shannon entropy of single bytes (1948), in bits a byte.
-fn entropy(sample: &[u8]) -> f64 {
+fn entropy(stripes: &[&[u8]]) -> f64 {
     let mut counts = [0_u32; 256];
-    for byte in sample {
+    for byte in stripes.iter().copied().flatten() {
         counts[usize::from(*byte)] += 1;
     }
-    let total = sample.len() as f64;
+    let total = f64::from(counts.iter().sum::<u32>());
     let bits = |count: &u32| {
         let share = f64::from(*count) / total;
         if *count == 0 { 0.0 } else { -share * share.log2() }
@@ -151,14 +164,29 @@ mod tests {
 
     #[test]
     fn entropy_is_what_shannon_says() {
-        assert!(entropy(&[7; 100]) < 1e-9);
-        assert!((entropy(b"abababab") - 1.0).abs() < 1e-9);
+        assert!(entropy(&[&[7; 100][..]]) < 1e-9);
+        assert!((entropy(&[&b"abab"[..], b"abab"]) - 1.0).abs() < 1e-9);
         let all: Vec<u8> = (0..=255).collect();
-        assert!((entropy(&all) - 8.0).abs() < 1e-9);
+        assert!((entropy(&[&all[..]]) - 8.0).abs() < 1e-9);
         let mut random = StdRng::seed_from_u64(41);
         let noise: Vec<u8> = (0..5000).map(|_| random.random()).collect();
         assert!(looks_random(&noise) && !looks_random(&noise[..999]));
         assert!(!looks_random(&b"plain words, again and again. ".repeat(100)));
+    }
+
+    /// Found by reading: keys stand first in a block, and they alone were looked at.
+    #[test]
+    fn the_sample_lies_over_the_whole_block() {
+        let mut random = StdRng::seed_from_u64(42);
+        let mut noise = |bytes: usize| -> Vec<u8> { (0..bytes).map(|_| random.random()).collect() };
+        let words = |bytes: usize| b"plain words, again and again. ".repeat(bytes / 30);
+        for bytes in [4096, 4097, 8000, 8192, 65_536] {
+            assert!(looks_random(&noise(bytes)));
+            assert!(!looks_random(&[noise(bytes), words(bytes)].concat()), "words last");
+            assert!(!looks_random(&[words(bytes), noise(bytes)].concat()), "words first");
+        }
+        // A few words before much noise do not hide it.
+        assert!(looks_random(&[words(6000), noise(2 << 20)].concat()));
     }
 
     #[test]
