@@ -253,3 +253,64 @@ fn pack_all(
 fn next_job(jobs: &Mutex<Receiver<Numbered<Raw>>>) -> Option<Numbered<Raw>> {
     jobs.lock().ok()?.recv().ok()
 }
+
+#[cfg(all(test, feature = "lz4"))]
+mod tests {
+    use super::*;
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    fn pack(body: &[u8], options: &WriteOptions) -> Ready {
+        let coding = Coding::new(Codec::Lz4);
+        Packer::new(options, &Arc::default()).pack(Raw { body: body.to_vec(), entries: 1, coding })
+    }
+
+    fn packed_bytes(body: &[u8]) -> usize {
+        let mut packed = Vec::new();
+        Compressor::new(&Arc::default()).compress(Coding::new(Codec::Lz4), body, 1, &mut packed);
+        packed.len()
+    }
+
+    /// A body of 6,000 bytes that LZ4 makes `bytes` of: noise, then zeros.
+    fn body_that_packs_to(bytes: usize) -> Vec<u8> {
+        let mut random = StdRng::seed_from_u64(bytes as u64);
+        let noise: Vec<u8> = (0..6000).map(|_| random.random()).collect();
+        let cut = |noisy: usize| {
+            let mut body = noise.clone();
+            body[noisy..].fill(0);
+            body
+        };
+        (bytes - 200..bytes).map(cut).find(|body| packed_bytes(body) == bytes).expect("some cut")
+    }
+
+    #[test]
+    fn a_block_is_compressed_from_a_gain_of_1_2_on() {
+        for chooser in [Chooser::Fixed, Chooser::ByData] {
+            let options = WriteOptions { chooser, ..WriteOptions::default() };
+            // 6,000 / 5,000 is 1.2 to the byte.
+            for (bytes, pays) in [(4999, true), (5000, true), (5001, false)] {
+                let body = body_that_packs_to(bytes);
+                assert!(!codec::looks_random(&body), "it would not be tried");
+                let ready = pack(&body, &options);
+                assert_eq!(ready.original_bytes, 6000);
+                let expected = if pays { (Codec::Lz4, bytes) } else { (Codec::None, 6000) };
+                assert_eq!((ready.codec, ready.body.len()), expected, "{chooser:?}");
+                assert!(pays || ready.body == body, "stored as it is");
+            }
+        }
+        let all = WriteOptions { ratio_min: 1.0, ..WriteOptions::default() };
+        assert_eq!(pack(&body_that_packs_to(5001), &all).codec, Codec::Lz4);
+    }
+
+    #[test]
+    fn a_block_is_compressed_from_512_bytes_on() {
+        for chooser in [Chooser::Fixed, Chooser::ByData] {
+            let options = WriteOptions { chooser, ..WriteOptions::default() };
+            assert_eq!(pack(&[7; 511], &options).codec, Codec::None, "{chooser:?}");
+            assert_eq!(pack(&[7; 511], &options).body, [7; 511]);
+            assert_ne!(pack(&[7; 512], &options).codec, Codec::None, "{chooser:?}");
+            let from = |bytes| WriteOptions { compress_bytes_min: bytes, ..options.clone() };
+            assert_eq!(pack(&[7; 512], &from(513)).codec, Codec::None, "{chooser:?}");
+            assert_ne!(pack(&[7; 100], &from(100)).codec, Codec::None, "{chooser:?}");
+        }
+    }
+}
