@@ -12,9 +12,11 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Entry, Shape, build, entries, expected, get, open, scan};
+use common::{Entry, Shape, build, entries, expected, get, here, open, scan};
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use sstable::{Codec, Error, Expect, ReadOptions, Table, TableCursor, Trailer, WriteOptions};
+use sstable::{
+    Codec, Cursor, Error, Expect, ReadOptions, Table, TableCursor, Trailer, Wanted, WriteOptions,
+};
 
 fn small(codec: Codec) -> (Vec<Entry>, Vec<u8>) {
     let mut random = StdRng::seed_from_u64(11);
@@ -34,15 +36,41 @@ fn codecs() -> impl Iterator<Item = Codec> {
     Codec::ALL.into_iter().filter(|codec| codec.is_built_in())
 }
 
+/// Everything a cursor shows from its end on, in stored order, or the error that ended it.
+fn scan_backwards(cursor: &mut impl Cursor) -> Result<Vec<Entry>, Error> {
+    let mut seen = Vec::new();
+    cursor.seek_to_last()?;
+    while let Some(entry) = here(cursor) {
+        seen.push(entry);
+        cursor.prev()?;
+    }
+    seen.reverse();
+    Ok(seen)
+}
+
 /// Reads the damaged bytes in every way: each answer is right or an error. Returns the first.
 fn read_all(bytes: Vec<u8>, all: &[Entry]) -> Result<(), Error> {
     let table = open(bytes, None)?;
     let mut first = Ok(());
-    match scan(&mut TableCursor::new(Arc::clone(&table), ReadOptions::default())) {
-        Ok(seen) => assert_eq!(seen, all),
-        Err(error) => first = Err(error),
+    let cursor = || TableCursor::new(Arc::clone(&table), ReadOptions::default());
+    for seen in [scan(&mut cursor()), scan_backwards(&mut cursor())] {
+        match seen {
+            Ok(seen) => assert_eq!(seen, all),
+            Err(error) => first = first.and(Err(error)),
+        }
     }
-    for entry in all {
+    let wanted: Vec<Wanted<'_>> = all.iter().map(|e| Wanted::new(&e.0, Trailer::FIRST)).collect();
+    match table.get_many(&wanted) {
+        Ok(answers) => {
+            for (entry, answer) in all.iter().zip(answers) {
+                let answer = answer.map(|found| (found.trailer, found.value.to_vec()));
+                assert_eq!(answer, expected(all, &entry.0, Trailer::FIRST));
+            }
+        }
+        Err(error) => first = first.and(Err(error)),
+    }
+    // One by one, about a hundred of them.
+    for entry in all.iter().step_by(all.len().div_ceil(100)) {
         match get(&table, &entry.0, Trailer::FIRST) {
             Ok(found) => assert_eq!(found, expected(all, &entry.0, Trailer::FIRST)),
             Err(error) => first = first.and(Err(error)),
@@ -176,24 +204,79 @@ fn pages_of_zeros() {
     }
 }
 
-#[cfg(feature = "zstd")]
+/// A table of three partitions and more, small enough to flip every byte of it.
 #[test]
-fn a_table_with_a_dictionary_survives_flips() {
-    let all: Vec<Entry> = (0..4000_u64)
+fn every_byte_of_several_partitions_flipped() {
+    let all: Vec<Entry> = (0..90_u64)
+        .map(|rank| {
+            let value = [rank as u8; 120].to_vec();
+            (format!("k{rank:03}").into_bytes(), Trailer::from_raw(rank << 8 | 1), value)
+        })
+        .collect();
+    // The values shrink in the one and are what they are in the other.
+    for (codec, hash_index) in [(Codec::Delta, false), (Codec::None, true)] {
+        let options = WriteOptions {
+            block_bytes: 512,
+            partition_blocks: 8,
+            codec,
+            ratio_min: 1.0,
+            hash_index,
+            ..WriteOptions::default()
+        };
+        let bytes = build(&all, &options);
+        let table = open(bytes.clone(), None).unwrap();
+        assert!(table.meta().partitions >= 3, "{:?}", table.meta());
+        flip_every_byte(&all, &bytes);
+    }
+}
+
+/// Flips every byte, each in one of three ways.
+fn flip_every_byte(all: &[Entry], bytes: &[u8]) {
+    read_whole(bytes, all);
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.to_vec();
+        damaged[at] ^= [0x01, 0x80, 0xff][at % 3];
+        if let Err(error) = read_all(damaged, all) {
+            names_file_and_place(&error, bytes.len());
+        }
+    }
+}
+
+fn read_whole(bytes: &[u8], all: &[Entry]) {
+    let table = open(bytes.to_vec(), None).unwrap();
+    let mut cursor = TableCursor::new(Arc::clone(&table), ReadOptions::default());
+    assert!(scan(&mut cursor).unwrap() == all && scan_backwards(&mut cursor).unwrap() == all);
+    table.verify().unwrap();
+}
+
+#[cfg(feature = "zstd")]
+fn with_a_dictionary(count: u64, block_bytes: usize) -> (Vec<Entry>, Vec<u8>) {
+    let all: Vec<Entry> = (0..count)
         .map(|rank| {
             let value = format!("{{\"id\":{rank},\"name\":\"user {}\",\"on\":true}}", rank % 97);
             (format!("k{rank:06}").into_bytes(), Trailer::from_raw(rank << 8 | 1), value.into())
         })
         .collect();
     let options = WriteOptions {
+        block_bytes,
+        partition_blocks: 8,
         codec: Codec::Dictionary,
         dictionary_bytes: 1024,
         ratio_min: 1.0,
         ..WriteOptions::default()
     };
     let bytes = build(&all, &options);
-    let table = open(bytes.clone(), None).unwrap();
-    assert!(table.meta().blocks_by_codec[Codec::Dictionary as usize] > 10);
+    let meta = open(bytes.clone(), None).unwrap().meta().clone();
+    let blocks = meta.blocks_by_codec[Codec::Dictionary as usize];
+    assert!(blocks > 10, "a dictionary was trained: {meta:?}");
+    assert!(meta.partitions > 1, "{meta:?}");
+    (all, bytes)
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn a_table_with_a_dictionary_survives_flips() {
+    let (all, bytes) = with_a_dictionary(4000, 4096);
     let mut random = StdRng::seed_from_u64(13);
     for _ in 0..60 {
         let mut damaged = bytes.clone();
@@ -203,4 +286,11 @@ fn a_table_with_a_dictionary_survives_flips() {
             names_file_and_place(&error, bytes.len());
         }
     }
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn every_byte_of_a_table_with_a_dictionary_flipped() {
+    let (all, bytes) = with_a_dictionary(300, 512);
+    flip_every_byte(&all, &bytes);
 }
