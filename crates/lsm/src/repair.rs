@@ -230,17 +230,21 @@ impl Repair<'_> {
                 .with_owner(u64::from(family));
         let mut last: Option<(Vec<u8>, sstable::Trailer)> = None;
         let old_id = Some(output::table_id(database, table.number));
-        sstable::salvage(file, &path.to_string_lossy(), old_id, |key, trailer, value| {
-            let ascends = last
-                .as_ref()
-                .is_none_or(|(last, newest)| sstable::compare(last, *newest, key, trailer).is_lt());
-            // Blocks prove where they belong, so this only guards against a writer's bug.
-            if ascends && table.smallest.as_slice() <= key && key <= table.largest.as_slice() {
-                writer.add(key, trailer, value)?;
-                last = Some((key.to_vec(), trailer));
-            }
-            Ok(())
-        })?;
+        let found =
+            sstable::salvage(file, &path.to_string_lossy(), old_id, |key, trailer, value| {
+                let ascends = last.as_ref().is_none_or(|(last, newest)| {
+                    sstable::compare(last, *newest, key, trailer).is_lt()
+                });
+                // Blocks prove where they belong, so this only guards against a writer's bug.
+                if ascends && table.smallest.as_slice() <= key && key <= table.largest.as_slice() {
+                    writer.add(key, trailer, value)?;
+                    last = Some((key.to_vec(), trailer));
+                }
+                Ok(())
+            })?;
+        if let Some(unread) = found.lost.into_iter().find(|lost| lost.unread) {
+            return Err(Error::io("read", path, io::Error::other(unread.why)));
+        }
         let saved = writer.entries();
         if saved > 0 {
             let (_, bytes) = writer.finish()?;

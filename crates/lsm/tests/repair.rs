@@ -262,6 +262,56 @@ fn a_call_that_fails_gives_nothing_up() {
     assert!(refused > 20, "only {refused} calls mattered");
 }
 
+/// What is saved of a damaged table is all that is whole, and not what a failing call left of it.
+#[test]
+fn a_call_that_fails_gives_nothing_of_a_damaged_table_up() {
+    let disk = MemFs::new();
+    let db =
+        Db::open_with("/db", small(), env(&FaultFs::new(Arc::new(disk.clone())))).expect("open");
+    for n in 0..200 {
+        db.put(format!("key{n:03}"), format!("value {n} {}", n * n * n)).expect("put");
+    }
+    db.flush().expect("flush");
+    db.close().expect("close");
+    let names = disk.list(Path::new("/db")).expect("list");
+    let name = names.iter().find(|name| name.ends_with(".sst")).expect("a table");
+    let path = Path::new("/db").join(name);
+    let file = disk.open_read(&path).expect("open");
+    let mut bytes = vec![0; usize::try_from(file.len().expect("length")).expect("small")];
+    file.read_exact_at(&mut bytes, 0).expect("read");
+    bytes[100] ^= 1;
+    disk.remove(&path).expect("remove");
+    let mut file = disk.create(&path).expect("create");
+    file.write_all(&bytes).expect("write");
+    file.sync().expect("sync");
+    drop(file);
+
+    let repair = |fs: &FaultFs| Db::repair_with("/db", &small(), &env(fs));
+    let shown = |fs: &FaultFs| {
+        let db = Db::open_with("/db", small(), env(fs)).expect("open");
+        all(db.scan::<&[u8]>(..).expect("scan"))
+    };
+    let fs = FaultFs::new(Arc::new(disk.crash(0, CrashMode::KILL)));
+    let report = repair(&fs).expect("repair");
+    assert_eq!((report.lost.len(), report.tables_salvaged), (1, 1), "{report:?}");
+    let reads = fs.calls_of(Call::Read);
+    let whole = shown(&fs);
+    assert!(whole.len() > 150 && whole.len() < 200, "{} are left", whole.len());
+    let mut refused = 0;
+    for after in 0..reads {
+        let fs = FaultFs::new(Arc::new(disk.crash(0, CrashMode::KILL)));
+        fs.add(Fault { after, ..Fault::next(Call::Read) });
+        if repair(&fs).is_err() {
+            refused += 1;
+            fs.clear();
+            repair(&fs).expect("repair");
+        }
+        fs.clear();
+        assert_eq!(shown(&fs), whole, "read {after}");
+    }
+    assert!(refused > 10, "only {refused} of {reads} reads mattered");
+}
+
 /// Found by reading: what was saved of a damaged table was written as one of the default family's,
 /// which a later repair without a manifest would have believed.
 #[test]

@@ -166,8 +166,12 @@ pub(crate) struct Place {
 
 /// Computes the checksum of a block from its encoded header (its last four bytes do not count).
 pub(crate) fn checksum(header: &[u8; HEADER_BYTES], body: &[u8], place: Place) -> u32 {
-    let mut crc = crc32c::crc32c(&header[..HEADER_BYTES - 4]);
-    crc = crc32c::crc32c_append(crc, body);
+    let crc = crc32c::crc32c(&header[..HEADER_BYTES - 4]);
+    with_place(crc32c::crc32c_append(crc, body), place)
+}
+
+/// Completes the checksum of a header and a body with where the block belongs.
+pub(crate) fn with_place(crc: u32, place: Place) -> u32 {
     let mut tail = [0; 16];
     tail[..8].copy_from_slice(&place.table_id.to_le_bytes());
     tail[8..].copy_from_slice(&place.offset.to_le_bytes());

@@ -3,24 +3,24 @@
 //! Every block says what it is, how long it is, and proves with its checksum that it belongs to
 //! this table and this place; so a scan for headers finds all that is whole. One pass finds the
 //! blocks, a second hands out the entries in the order of the file, which is their sorted order.
+//!
+//! 1. Nothing that is wrong with the file ends it: what cannot be read, unpacked or understood is
+//!    listed, and the rest is read.
+//! 2. Whatever the file holds, the bytes read are at most two times its length, and two times more
+//!    if its number must be looked for; each pass reads at most once more what cannot be read.
+
+mod scan;
 
 use std::sync::Arc;
 
 use crate::block::DataBlock;
 use crate::block::cursor::Position;
-use crate::error::Result;
-use crate::format::{
-    self, BlockKind, FOOTER_BYTES, Fault, Footer, HEADER_BYTES, Handle, Header, Place,
-};
+use crate::error::{Error, Result};
+use crate::format::{self, BlockKind, FOOTER_BYTES, Fault, Footer, HEADER_BYTES, Handle, Place};
 use crate::key::Trailer;
 use crate::meta::TableMeta;
 use crate::read_at::ReadAt;
 use crate::source::Source;
-
-/// What a block header starts with on disk.
-const MAGIC: [u8; 4] = *b"lbsu";
-/// Bytes searched for headers at a time.
-const WINDOW_BYTES: usize = 1 << 20;
 
 /// What [`salvage`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,13 +50,16 @@ pub struct Lost {
     pub bytes: u64,
     /// What is wrong with it.
     pub why: String,
+    /// Whether the medium gave no answer, so that another read may bring it back.
+    pub unread: bool,
 }
 
 /// Hands the entries of all intact blocks of a table to `entry`, in stored order, and lists the
 /// rest.
 ///
 /// `table_id` is the table's number if it is known; else the footer or the properties must be
-/// intact enough to tell it. Memory: one block, and 16 bytes for each block of the table.
+/// intact enough to tell it. Memory: one block, 1 MiB, 24 bytes for each block of the table, and
+/// at most 8 MiB for what only looks like one.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -79,8 +82,9 @@ pub struct Lost {
 /// ```
 ///
 /// # Errors
-/// [`crate::Error::Io`] if the file cannot be read, [`crate::Error::Corruption`] if the table's
-/// number is not known and cannot be found, and whatever `entry` returns.
+/// [`crate::Error::Io`] if the file's length cannot be told, [`crate::Error::Corruption`] if the
+/// table's number is not known and cannot be found, and whatever `entry` returns. What cannot be
+/// read is no error: it is listed among the lost, and the rest is recovered.
 pub fn salvage(
     file: Arc<dyn ReadAt>,
     name: &str,
@@ -96,33 +100,38 @@ pub fn salvage(
         None => find_table_id(&source)?,
     };
     let mut report = SalvageReport { table_id: source.table_id, ..SalvageReport::default() };
-    let blocks = find_blocks(&source, &mut report)?;
+    let blocks = find_blocks(&source, &mut report);
     for (handle, kind) in &blocks {
-        match kind {
-            BlockKind::Dictionary => source.load_dictionary(*handle)?,
-            BlockKind::Properties => {
-                let body = source.block(*handle, BlockKind::Properties)?;
+        let read = match kind {
+            BlockKind::Dictionary => source.load_dictionary(*handle),
+            BlockKind::Properties => source.block(*handle, BlockKind::Properties).map(|body| {
                 report.entries_expected = TableMeta::decode(&body.bytes).map(|meta| meta.entries);
-            }
-            _ => {}
-        }
+            }),
+            _ => Ok(()),
+        };
+        // Sealed right and yet unreadable: damaged before it was sealed, or not for this build.
+        report.lost.extend(read.err().map(|error| lost(*handle, &error)));
     }
     for (handle, _) in blocks.iter().filter(|(_, kind)| *kind == BlockKind::Data) {
-        // Sealed right and yet unreadable: a codec that is not built in, or a lost dictionary.
         match read_data(&source, *handle) {
             Ok(data) => {
                 report.data_blocks += 1;
-                report.entries += hand_out(&source, &data, *handle, &mut entry)?;
+                if !hand_out(&data, &mut report.entries, &mut entry)? {
+                    let expected = "a data block whose entries are well formed";
+                    report.lost.push(lost(*handle, &source.damaged(handle.offset, expected)));
+                }
             }
-            Err(error) => report.lost.push(lost(*handle, error.to_string())),
+            // Of a codec that is not built in, or without its dictionary.
+            Err(error) => report.lost.push(lost(*handle, &error)),
         }
     }
     report.lost.sort_by_key(|lost| lost.offset);
     Ok(report)
 }
 
-fn lost(handle: Handle, why: String) -> Lost {
-    Lost { offset: handle.offset, bytes: handle.bytes, why }
+fn lost(handle: Handle, why: &Error) -> Lost {
+    let unread = matches!(why, Error::Io { .. });
+    Lost { offset: handle.offset, bytes: handle.bytes, why: why.to_string(), unread }
 }
 
 fn read_data(source: &Source, handle: Handle) -> Result<DataBlock> {
@@ -131,122 +140,77 @@ fn read_data(source: &Source, handle: Handle) -> Result<DataBlock> {
         .map_err(|fault| source.fault(handle.offset, fault))
 }
 
+/// Hands out and counts the entries of a block; returns whether all of it was well formed.
 fn hand_out(
-    source: &Source,
     data: &DataBlock,
-    handle: Handle,
+    entries: &mut u64,
     entry: &mut impl FnMut(&[u8], Trailer, &[u8]) -> Result<()>,
-) -> Result<u64> {
-    let malformed = || source.damaged(handle.offset, "a data block whose entries are well formed");
+) -> Result<bool> {
     let view = data.view();
     let mut position = Position::default();
-    let mut more = position.first(view).ok_or_else(malformed)?;
-    let mut entries = 0;
-    while more {
-        let value = view.body.get(position.value(view.layout.values_at())).ok_or_else(malformed)?;
-        entry(position.key(), position.trailer(), value)?;
-        entries += 1;
-        more = position.next(view).ok_or_else(malformed)?;
-    }
-    Ok(entries)
-}
-
-/// Finds all intact blocks, and notes the gaps between them.
-fn find_blocks(source: &Source, report: &mut SalvageReport) -> Result<Vec<(Handle, BlockKind)>> {
-    let mut blocks = Vec::new();
-    let (mut offset, mut gap_from) = (0, 0);
-    let footer_at = source.blocks_end.saturating_sub(FOOTER_BYTES as u64);
-    while let Some(at) = next_magic(source, offset)? {
-        let Some((handle, kind)) = intact(source, at)? else {
-            offset = at + 1;
-            continue;
+    let mut moved = position.first(view);
+    while moved == Some(true) {
+        let Some(value) = view.body.get(position.value(view.layout.values_at())) else {
+            return Ok(false);
         };
-        note_gap(report, gap_from, at);
-        report.blocks += 1;
-        blocks.push((handle, kind));
-        offset = at + handle.bytes;
-        gap_from = offset;
+        entry(position.key(), position.trailer(), value)?;
+        *entries += 1;
+        moved = position.next(view);
     }
-    let footer_intact = gap_from == footer_at && read_footer(source)?.is_ok();
-    if !footer_intact {
-        note_gap(report, gap_from, source.blocks_end);
-    }
-    Ok(blocks)
+    Ok(moved.is_some())
 }
 
-fn note_gap(report: &mut SalvageReport, from: u64, to: u64) {
-    if from < to {
-        let handle = Handle { offset: from, bytes: to - from };
-        report.lost.push(lost(handle, "no intact block".into()));
-    }
-}
-
-/// Returns the block at `at` if it is intact.
-fn intact(source: &Source, at: u64) -> Result<Option<(Handle, BlockKind)>> {
-    let Some((header, handle)) = header_at(source, at)? else { return Ok(None) };
-    let bytes = usize::try_from(handle.bytes).unwrap_or(usize::MAX);
-    let mut raw = vec![0; bytes];
-    source.read(at, &mut raw)?;
-    let place = Place { table_id: source.table_id, offset: at };
-    Ok(format::check(&raw, place).is_ok().then_some((handle, header.kind)))
-}
-
-/// Returns the header at `at` if it reads as one and its block would fit the file.
-fn header_at(source: &Source, at: u64) -> Result<Option<(Header, Handle)>> {
-    if at + HEADER_BYTES as u64 > source.blocks_end {
-        return Ok(None);
-    }
-    let mut head = [0; HEADER_BYTES];
-    source.read(at, &mut head)?;
-    let Ok(header) = Header::decode(&head) else { return Ok(None) };
-    let bytes = HEADER_BYTES as u64 + u64::from(header.data_size);
-    let fits = at + bytes <= source.blocks_end;
-    Ok(fits.then_some((header, Handle { offset: at, bytes })))
-}
-
-/// Returns where the next header may begin, at `from` or behind it.
-fn next_magic(source: &Source, mut from: u64) -> Result<Option<u64>> {
-    let mut window = Vec::new();
-    while from + MAGIC.len() as u64 <= source.blocks_end {
-        let left = usize::try_from(source.blocks_end - from).unwrap_or(usize::MAX);
-        // Blocks mostly follow on one another: look at a few bytes before a whole window.
-        let bytes = if window.is_empty() { MAGIC.len() } else { WINDOW_BYTES };
-        window.resize(bytes.min(left), 0);
-        source.read(from, &mut window)?;
-        if let Some(at) = window.windows(MAGIC.len()).position(|bytes| *bytes == MAGIC) {
-            return Ok(Some(from + at as u64));
+/// Finds all intact blocks, and notes what lies between them.
+fn find_blocks(source: &Source, report: &mut SalvageReport) -> Vec<(Handle, BlockKind)> {
+    let scan::Found { blocks, unread } = scan::blocks(source);
+    report.blocks = blocks.len() as u64;
+    let footer_at = source.blocks_end.saturating_sub(FOOTER_BYTES as u64);
+    let footer = Handle { offset: footer_at, bytes: FOOTER_BYTES as u64 };
+    let end = Handle { offset: source.blocks_end, bytes: 0 };
+    let mut known: Vec<Handle> = blocks.iter().map(|(handle, _)| *handle).collect();
+    known.extend(unread.iter().map(|lost| Handle { offset: lost.offset, bytes: lost.bytes }));
+    known.extend(read_footer(source).is_ok().then_some(footer));
+    known.push(end);
+    known.sort_by_key(|handle| handle.offset);
+    report.lost.extend(unread);
+    let mut gap_from = 0;
+    for Handle { offset, bytes } in known {
+        if gap_from < offset {
+            let why = "no intact block".into();
+            let bytes = offset - gap_from;
+            report.lost.push(Lost { offset: gap_from, bytes, why, unread: false });
         }
-        from += (window.len() + 1 - MAGIC.len()) as u64;
+        gap_from = gap_from.max(offset + bytes);
     }
-    Ok(None)
+    blocks
 }
 
-fn read_footer(source: &Source) -> Result<std::result::Result<Footer, Fault>> {
-    let Some(at) = source.blocks_end.checked_sub(FOOTER_BYTES as u64) else {
-        return Ok(Err(Fault::Damaged("a table of at least 64 bytes")));
+fn read_footer(source: &Source) -> Result<Footer> {
+    let end = source.blocks_end;
+    let Some(at) = end.checked_sub(FOOTER_BYTES as u64) else {
+        return Err(source.fault(end, Fault::Damaged("a table of at least 64 bytes")));
     };
     let mut bytes = [0; FOOTER_BYTES];
     source.read(at, &mut bytes)?;
-    Ok(Footer::decode(&bytes))
+    Footer::decode(&bytes).map_err(|fault| source.fault(at, fault))
 }
 
 /// The table's number from the footer, or from a properties block whose own number proves it.
 fn find_table_id(source: &Source) -> Result<u64> {
-    if let Ok(footer) = read_footer(source)? {
+    if let Ok(footer) = read_footer(source) {
         return Ok(footer.table_id);
     }
-    let mut from = 0;
-    while let Some(at) = next_magic(source, from)? {
-        from = at + 1;
-        let Some((header, handle)) = header_at(source, at)? else { continue };
-        if header.kind != BlockKind::Properties {
+    let mut budget = source.blocks_end;
+    for handle in scan::claims(source, BlockKind::Properties) {
+        let Some(left) = budget.checked_sub(handle.bytes) else { break };
+        budget = left;
+        let mut raw = vec![0; usize::try_from(handle.bytes).unwrap_or_default()];
+        if source.read(handle.offset, &mut raw).is_err() {
             continue;
         }
-        let mut raw = vec![0; usize::try_from(handle.bytes).unwrap_or_default()];
-        source.read(at, &mut raw)?;
         let body = raw.get(HEADER_BYTES..).unwrap_or_default();
         let Some(meta) = TableMeta::decode(body) else { continue };
-        let place = Place { table_id: meta.table_id, offset: at };
+        let place = Place { table_id: meta.table_id, offset: handle.offset };
         if format::check(&raw, place).is_ok() {
             return Ok(meta.table_id);
         }

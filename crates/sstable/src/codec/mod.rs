@@ -20,6 +20,7 @@ pub use choose::{Chooser, Content, Load};
 
 use std::sync::Arc;
 
+#[cfg(any(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma"))]
 use crate::block::bytes;
 use crate::format::{DECOMPRESSED_BYTES_MAX, Fault};
 
