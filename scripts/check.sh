@@ -10,6 +10,10 @@ step "format";   cargo fmt --all --check
 step "lints";    cargo clippy --workspace --all-targets --locked -- -D warnings
 step "tidy";     scripts/tidy.sh
 step "tests";    cargo test --workspace --all-targets --locked --quiet
+step "codecs";   for codecs in "--no-default-features" "--features lzma"; do
+    # shellcheck disable=SC2086 # words on purpose: each is the set of codecs of one build
+    cargo test -p sstable $codecs --locked --quiet --test golden --test damage --test salvage
+done
 step "doc tests"; cargo test --workspace --doc --locked --quiet
 step "docs";     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 step "gates";    scripts/gates.sh
