@@ -40,6 +40,8 @@ pub struct WriteBatch {
     count: u32,
     /// The families it writes to, each once.
     families: Vec<u32>,
+    /// The opening that the families' handles are of; 0 without handles.
+    opening: u64,
     refused: Option<Error>,
 }
 
@@ -52,7 +54,8 @@ impl Default for WriteBatch {
 impl WriteBatch {
     /// An empty batch.
     pub fn new() -> Self {
-        Self { bytes: vec![0; COUNT_BYTES], count: 0, families: Vec::new(), refused: None }
+        let bytes = vec![0; COUNT_BYTES];
+        Self { bytes, count: 0, families: Vec::new(), opening: 0, refused: None }
     }
 
     /// Sets `key` to `value`.
@@ -77,22 +80,25 @@ impl WriteBatch {
         start: impl AsRef<[u8]>,
         end: impl AsRef<[u8]>,
     ) -> &mut Self {
-        self.push_range(family.id(), start.as_ref(), end.as_ref())
+        self.enter(family).push_range(family.id(), start.as_ref(), end.as_ref())
     }
 
     /// Sets `key` to `value` in a family.
+    ///
+    /// A handle that is not of the open database which the batch is written to makes the whole
+    /// batch fail, with [`Error::ForeignFamily`].
     pub fn put_in(
         &mut self,
         family: &Family,
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> &mut Self {
-        self.push(family.id(), Kind::Put, key.as_ref(), value.as_ref())
+        self.enter(family).push(family.id(), Kind::Put, key.as_ref(), value.as_ref())
     }
 
     /// Deletes `key` in a family.
     pub fn delete_in(&mut self, family: &Family, key: impl AsRef<[u8]>) -> &mut Self {
-        self.push(family.id(), Kind::Delete, key.as_ref(), &[])
+        self.enter(family).push(family.id(), Kind::Delete, key.as_ref(), &[])
     }
 
     /// Deletes `key`, whether it is there or not.
@@ -121,7 +127,20 @@ impl WriteBatch {
         self.bytes.resize(COUNT_BYTES, 0);
         self.count = 0;
         self.families.clear();
+        self.opening = 0;
         self.refused = None;
+    }
+
+    /// Takes note of a handle: all must be of one open database.
+    fn enter(&mut self, family: &Family) -> &mut Self {
+        let opening = family.inner().opening;
+        if self.opening == 0 {
+            self.opening = opening;
+        } else if self.opening != opening {
+            self.refused
+                .get_or_insert_with(|| Error::ForeignFamily { name: family.name().to_owned() });
+        }
+        self
     }
 
     fn push_range(&mut self, family: u32, start: &[u8], end: &[u8]) -> &mut Self {
@@ -150,6 +169,16 @@ impl WriteBatch {
         }
         self.count += 1;
         self
+    }
+
+    /// The batch as the log stores it, for the database of this opening.
+    pub(crate) fn payload_for(&mut self, opening: u64) -> Result<Payload<'_>> {
+        if self.opening != 0 && self.opening != opening {
+            let id = self.families.iter().find(|id| **id != DEFAULT_FAMILY);
+            let name = format!("number {}", id.unwrap_or(&DEFAULT_FAMILY));
+            self.refused.get_or_insert(Error::ForeignFamily { name });
+        }
+        self.payload()
     }
 
     /// The batch as the log stores it.

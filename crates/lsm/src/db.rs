@@ -155,7 +155,7 @@ impl Db {
     ///
     /// [`Error::TooLong`]: crate::Error::TooLong
     pub fn write(&self, mut batch: WriteBatch) -> Result<()> {
-        commit::write(self.inner(), batch.payload()?)
+        commit::write(self.inner(), batch.payload_for(self.inner().opening)?)
     }
 
     /// The value of `key`.

@@ -112,6 +112,13 @@ pub enum Error {
         /// Its name; its id where no family of that number was known since the opening.
         name: String,
     },
+    /// The family's handle was got from another open database, or from an earlier opening of this
+    /// one.
+    #[error("the family {name:?} is not one of this open database")]
+    ForeignFamily {
+        /// Its name, or its id where the name is not known any more.
+        name: String,
+    },
     /// Entries to be loaded do not ascend, or a key comes twice.
     #[error("entry {rank} of the load: its key {key:?} is not above the one before")]
     NotAscending {

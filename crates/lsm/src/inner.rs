@@ -1,7 +1,7 @@
 //! [`Inner`]: everything an open database consists of, and the reads that its handles share.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -44,6 +44,9 @@ pub(crate) struct Inner {
     pub(crate) live: Live,
     pub(crate) env: Env,
     pub(crate) db_id: u64,
+    /// No other database that this process has opened has the same number, not even a checkpoint
+    /// of this one.
+    pub(crate) opening: u64,
     pub(crate) cache: Option<Arc<BlockCache>>,
     /// Slows merges down, if they are to be.
     pub(crate) merge_pace: Option<Arc<sstable::BytesPerSecond>>,
@@ -67,6 +70,13 @@ pub(crate) struct Inner {
     pub(crate) closed: AtomicBool,
     /// The folder's lock; let go when the database closes.
     pub(crate) lock: Mutex<Option<Box<dyn Lock>>>,
+}
+
+/// A new number for [`Inner::opening`]; never 0.
+pub(crate) fn new_opening() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // ORDERING: Relaxed; each number is given once, and publishes nothing.
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Inner {

@@ -171,6 +171,7 @@ fn assemble(
         events,
         timings: Arc::new(Timings::new(options.latency_sampling, Arc::clone(&env.clock))),
         db_id: manifest.database(),
+        opening: crate::inner::new_opening(),
         cache,
         merge_pace,
         open_files: OpenFiles::new(options.open_files_max),

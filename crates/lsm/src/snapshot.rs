@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use sstable::SeqNo;
 
 use crate::cursor::DbCursor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::family::{DEFAULT_FAMILY, Family};
 use crate::inner::Inner;
 use crate::planted::{self, Bug};
@@ -120,24 +120,33 @@ impl Snapshot {
 
 /// The same in a family.
 impl Snapshot {
+    /// The family's id, if it is of this database.
+    fn id_of(&self, family: &Family) -> Result<u32> {
+        if family.inner().opening == self.db.opening {
+            Ok(family.id())
+        } else {
+            Err(Error::ForeignFamily { name: family.name().to_owned() })
+        }
+    }
+
     /// The value of `key` in `family` at that moment.
     ///
     /// # Errors
-    /// As [`Snapshot::get`]; [`Error::FamilyDropped`](crate::Error::FamilyDropped).
+    /// As [`Snapshot::get`]; [`Error::FamilyDropped`]; [`Error::ForeignFamily`].
     pub fn get_in(&self, family: &Family, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
-        self.db.get_at(family.id(), key.as_ref(), Some(self.at))
+        self.db.get_at(self.id_of(family)?, key.as_ref(), Some(self.at))
     }
 
     /// The entries of `range` in `family` at that moment.
     ///
     /// # Errors
-    /// A closed database; [`Error::FamilyDropped`](crate::Error::FamilyDropped).
+    /// A closed database; [`Error::FamilyDropped`]; [`Error::ForeignFamily`].
     pub fn scan_in<K: AsRef<[u8]>>(
         &self,
         family: &Family,
         range: impl RangeBounds<K>,
     ) -> Result<Scan> {
-        self.db.scan_at(family.id(), bounds_of(&range), Some(self.at))
+        self.db.scan_at(self.id_of(family)?, bounds_of(&range), Some(self.at))
     }
 }
 

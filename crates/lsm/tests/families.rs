@@ -138,3 +138,40 @@ fn random_batches_over_families_agree_with_maps() {
         }
     }
 }
+
+#[test]
+fn a_handle_of_another_database_is_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    let db = Db::open(folder.path().join("db"), small()).expect("open");
+    let mine = db.create_family("mine", FamilyOptions::default()).expect("create");
+    mine.put(b"k", b"mine").expect("put");
+    db.checkpoint(folder.path().join("copy")).expect("checkpoint");
+    let other = Db::open(folder.path().join("copy"), small()).expect("open the copy");
+    let theirs = other.family("mine").expect("open").expect("it was copied");
+    let refused = |result: lsm::Result<()>| {
+        assert!(matches!(&result, Err(Error::ForeignFamily { .. })), "{result:?}");
+    };
+    let mut batch = WriteBatch::new();
+    batch.put(b"k", b"default").put_in(&theirs, b"k", b"lost");
+    refused(db.write(batch.clone()));
+    other.write(batch).expect("where it belongs");
+    let mut batch = WriteBatch::new();
+    batch.delete_in(&theirs, b"k");
+    refused(db.write(batch));
+    let mut batch = WriteBatch::new();
+    batch.delete_range_in(&theirs, b"a", b"z");
+    refused(db.write(batch));
+    let mut both = WriteBatch::new();
+    both.put_in(&mine, b"k", b"1").put_in(&theirs, b"k", b"2");
+    refused(db.write(both.clone()));
+    refused(other.write(both.clone()));
+    both.clear();
+    both.put_in(&theirs, b"k", b"theirs");
+    other.write(both).expect("a cleared batch has no home");
+    let snapshot = db.snapshot();
+    refused(snapshot.get_in(&theirs, b"k").map(drop));
+    refused(snapshot.scan_in::<&[u8]>(&theirs, ..).map(drop));
+    assert_eq!(db.get(b"k").expect("get"), None, "nothing of a refused batch");
+    assert_eq!(mine.get(b"k").expect("get").as_deref(), Some(&b"mine"[..]));
+    assert_eq!(theirs.get(b"k").expect("get").as_deref(), Some(&b"theirs"[..]));
+}
