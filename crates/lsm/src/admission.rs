@@ -61,14 +61,21 @@ pub enum Pressure {
     Memtables,
 }
 
-impl fmt::Display for Pressure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Pressure {
+    /// In words.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
             Self::None => "none",
             Self::Level0 => "level 0 has too many runs",
             Self::Debt => "compaction is behind",
             Self::Memtables => "memtables wait for their flush",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Pressure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
     }
 }
 

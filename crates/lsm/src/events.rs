@@ -7,7 +7,9 @@
 //!    whether anybody listens or not.
 //!
 //! Every event is also a `tracing` event of target `lsm::events`: failures as errors, the rest as
-//! debug. None is on the path of a single read or write, except where a write is held back.
+//! debug. Its fields are `kind` (the name in [`Event`]), `reason` and `took_us` where the event has
+//! them, and `event`, all of it. None is on the path of a single read or write, except where a
+//! write is held back.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -166,6 +168,59 @@ impl Event {
             Self::BackgroundFailed { .. } | Self::WritesStopped { .. } => true,
             // Background jobs tell their failures themselves.
             _ => false,
+        }
+    }
+
+    /// Its name.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::FlushBegan { .. } => "FlushBegan",
+            Self::FlushEnded { .. } => "FlushEnded",
+            Self::CompactionBegan { .. } => "CompactionBegan",
+            Self::CompactionEnded { .. } => "CompactionEnded",
+            Self::StallBegan { .. } => "StallBegan",
+            Self::StallEnded { .. } => "StallEnded",
+            Self::Slowed { .. } => "Slowed",
+            Self::TableCreated { .. } => "TableCreated",
+            Self::TableDeleted { .. } => "TableDeleted",
+            Self::LogRotated { .. } => "LogRotated",
+            Self::Adapted { .. } => "Adapted",
+            Self::BackgroundFailed { .. } => "BackgroundFailed",
+            Self::WritesStopped { .. } => "WritesStopped",
+        }
+    }
+
+    /// Why it came to that.
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::CompactionBegan { reason, .. }
+            | Self::CompactionEnded { reason, .. }
+            | Self::Adapted { reason, .. } => Some(reason),
+            Self::StallBegan { reason }
+            | Self::StallEnded { reason, .. }
+            | Self::Slowed { reason, .. } => Some(reason.words()),
+            _ => None,
+        }
+    }
+
+    /// How long it took, in microseconds.
+    fn took_us(&self) -> Option<u64> {
+        match self {
+            Self::FlushEnded { took, .. }
+            | Self::CompactionEnded { took, .. }
+            | Self::StallEnded { took, .. }
+            | Self::Slowed { took, .. } => u64::try_from(took.as_micros()).ok(),
+            _ => None,
+        }
+    }
+
+    /// Tells the subscriber of the process, if there is one.
+    fn trace(&self) {
+        let (kind, reason, took_us) = (self.kind(), self.reason(), self.took_us());
+        if self.is_failure() {
+            tracing::error!(target: "lsm::events", kind, reason, took_us, event = ?self);
+        } else {
+            tracing::debug!(target: "lsm::events", kind, reason, took_us, event = ?self);
         }
     }
 }
@@ -336,11 +391,7 @@ impl Events {
     }
 
     fn note(&self, event: &Event) {
-        if event.is_failure() {
-            tracing::error!(target: "lsm::events", ?event);
-        } else {
-            tracing::debug!(target: "lsm::events", ?event);
-        }
+        event.trace();
         if event.is_decision() {
             let at_us = self.clock.unix_micros();
             let mut history = self.history.lock();
