@@ -317,6 +317,7 @@ impl Db {
         let view = inner.state.view();
         let mut stats = inner.counters.stats();
         stats.listener_panics = inner.events.panics();
+        stats.events_dropped = inner.events.dropped();
         holdings::add(&mut stats, &view, inner.cache.as_deref());
         stats.compaction_debt_bytes = view.debt_bytes();
         stats.write_delay_us_per_mib = inner.admission.delay_us_per_mib();

@@ -1,7 +1,8 @@
 //! [`Event`]: what the database does on its own, told to [`Listeners`] and kept as a short history.
 //!
 //! 1. A listener is called while no lock of the database is held. What happens under a lock is
-//!    queued, and told by a background job soon after.
+//!    queued, and told by a background job soon after: one job at most is queued or runs, and
+//!    [`QUEUED_MAX`] events at most wait; what comes while so many do is dropped, and counted.
 //! 2. A listener that panics is passed over for that event and counted; nothing else suffers.
 //! 3. The history keeps the last [`KEPT`] events that say what was decided, with their reasons,
 //!    whether anybody listens or not.
@@ -27,6 +28,12 @@ use crate::scheduler::{Class, Scheduler};
 
 /// Events in the history at most.
 const KEPT: usize = 256;
+
+/// Events that wait to be told at most: a listener that hangs must not take all memory.
+const QUEUED_MAX: usize = 1024;
+
+/// Events that a job tells; then whatever else is queued may come first.
+const TOLD_AT_A_TIME: usize = 64;
 
 /// Something that the database did, or that happened to it.
 #[derive(Debug, Clone)]
@@ -295,12 +302,21 @@ pub struct Past {
     pub event: Event,
 }
 
+/// Events that wait to be told.
+#[derive(Debug, Default)]
+struct Queue {
+    events: VecDeque<Event>,
+    /// A job that tells them is queued or runs.
+    has_job: bool,
+    dropped: u64,
+}
+
 /// Tells listeners, and remembers.
 pub(crate) struct Events {
     listeners: Listeners,
     clock: Arc<dyn Clock>,
     scheduler: Arc<dyn Scheduler>,
-    queue: Mutex<VecDeque<Event>>,
+    queue: Mutex<Queue>,
     /// One thread at a time tells what is queued, so that it is told in order.
     telling: Mutex<()>,
     history: Mutex<VecDeque<Past>>,
@@ -344,20 +360,46 @@ impl Events {
         if self.listeners.all.is_empty() {
             return;
         }
-        self.queue.lock().push_back(event);
-        // ORDERING: Acquire; pairs with the Release in `close`, which tells what is queued.
-        if !self.closed.load(Ordering::Acquire) {
-            let events = Arc::clone(self);
-            self.scheduler.submit(Class::Low, Box::new(move || events.tell_queued()));
+        let mut queue = self.queue.lock();
+        if queue.events.len() == QUEUED_MAX {
+            queue.dropped += 1;
+            return;
+        }
+        queue.events.push_back(event);
+        let needs_job = !std::mem::replace(&mut queue.has_job, true);
+        drop(queue);
+        if needs_job {
+            self.submit();
         }
     }
 
-    /// Tells what is queued.
-    fn tell_queued(&self) {
+    /// Queues the job that tells what is queued.
+    fn submit(self: &Arc<Self>) {
+        // ORDERING: Acquire; pairs with the Release in `close`, which tells what is queued.
+        if !self.closed.load(Ordering::Acquire) {
+            let events = Arc::clone(self);
+            self.scheduler.submit(Class::Low, Box::new(move || events.run_job()));
+        }
+    }
+
+    /// Tells some of what is queued, and leaves the rest to another job.
+    fn run_job(self: &Arc<Self>) {
+        self.tell_queued(TOLD_AT_A_TIME);
+        let mut queue = self.queue.lock();
+        queue.has_job = !queue.events.is_empty();
+        let more = queue.has_job;
+        drop(queue);
+        if more {
+            self.submit();
+        }
+    }
+
+    /// Tells what is queued, `most` events at most.
+    fn tell_queued(&self, most: usize) {
         // Held while listeners run, but by nobody who holds or wants a lock of the database.
         let _in_order = self.telling.lock();
-        loop {
-            let Some(event) = self.queue.lock().pop_front() else { return };
+        for _ in 0..most {
+            let Some(event) = self.queue.lock().events.pop_front() else { return };
             self.call(&event);
         }
     }
@@ -366,7 +408,12 @@ impl Events {
     pub(crate) fn close(&self) {
         // ORDERING: Release; pairs with the Acquire in `tell_later`.
         self.closed.store(true, Ordering::Release);
-        self.tell_queued();
+        self.tell_queued(usize::MAX);
+    }
+
+    /// Events that listeners were not told, because too many waited.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.queue.lock().dropped
     }
 
     /// Calls of listeners that panicked.
@@ -479,5 +526,51 @@ mod tests {
         events.tell_later(Event::TableDeleted { number: 50 });
         assert_eq!(heard.lock().clone(), (0..50).collect::<Vec<_>>(), "nothing after the close");
         assert_eq!(events.panics(), 50);
+    }
+
+    /// Counts the jobs that are queued, and runs none.
+    #[derive(Debug, Default)]
+    struct Counts(AtomicU64);
+
+    impl Scheduler for Counts {
+        fn submit(&self, class: Class, _: crate::scheduler::Job) {
+            assert_eq!(class, Class::Low);
+            // ORDERING: Relaxed; one thread.
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn wait(&self, _: &crate::scheduler::Signal, _: u64) {}
+
+        fn join(&self) {}
+    }
+
+    #[test]
+    fn one_job_is_queued_for_all_events_and_what_does_not_fit_is_counted() {
+        let heard = Arc::new(AtomicU64::new(0));
+        let hears = Arc::clone(&heard);
+        let listeners = Listeners::new().with(move |event: &Event| {
+            let Event::TableDeleted { number } = event else { panic!("{event:?}") };
+            // ORDERING: Relaxed, here and below; one thread.
+            assert_eq!(hears.fetch_add(1, Ordering::Relaxed), *number, "in order");
+        });
+        let jobs = Arc::new(Counts::default());
+        let scheduler = Arc::<Counts>::clone(&jobs);
+        let events = Events::new(listeners, Arc::new(ManualClock::new()), scheduler);
+        let (most, left) = (QUEUED_MAX as u64, TOLD_AT_A_TIME as u64);
+        let heard = || heard.load(Ordering::Relaxed);
+        for number in 0..most + 10 {
+            events.tell_later(Event::TableDeleted { number });
+        }
+        assert_eq!((jobs.0.load(Ordering::Relaxed), events.dropped(), heard()), (1, 10, 0));
+        events.run_job();
+        assert_eq!((jobs.0.load(Ordering::Relaxed), heard()), (2, left), "the rest is another's");
+        while heard() < most {
+            events.run_job();
+        }
+        let queued = jobs.0.load(Ordering::Relaxed);
+        events.tell_later(Event::TableDeleted { number: most });
+        assert_eq!(jobs.0.load(Ordering::Relaxed), queued + 1, "the job before has ended");
+        events.close();
+        assert_eq!((heard(), events.dropped(), events.panics()), (most + 1, 10, 0));
     }
 }

@@ -308,6 +308,8 @@ pub struct Stats {
     pub background_failures: u64,
     /// Calls of listeners that panicked.
     pub listener_panics: u64,
+    /// Events that listeners were not told, because they are too slow and too many waited.
+    pub events_dropped: u64,
     /// Bytes of memory that memtables hold.
     pub memtable_memory_bytes: u64,
     /// Entries in memtables.
