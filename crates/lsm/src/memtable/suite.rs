@@ -75,6 +75,77 @@ fn gets_see_the_newest_version_at_a_moment(kind: MemtableKind) {
     }
 }
 
+fn all_of(memtable: &Memtable) -> Vec<(Vec<u8>, u64, Vec<u8>)> {
+    let (mut cursor, mut all) = (memtable.cursor(), Vec::new());
+    cursor.seek_to_first().unwrap();
+    while let Some(entry) = entry(&cursor) {
+        all.push(entry);
+        cursor.next().unwrap();
+    }
+    all
+}
+
+/// The path of batches and of replay.
+fn inserting_all_is_inserting_each(kind: MemtableKind) {
+    let mut random = StdRng::seed_from_u64(7);
+    let (each, all) = (Memtable::new(&arena(kind)), Memtable::new(&arena(kind)));
+    let (mut model, mut ranges) = (Model::new(), Vec::new());
+    let mut next = 1;
+    // The longest batch is longer than what the list inserts in step.
+    for count in (0..60).chain([0, 1, 500]) {
+        let operations: Vec<(u64, Kind, Vec<u8>, Vec<u8>)> = (next..next + count)
+            .map(|seqno| {
+                let (key, value) = (random_key(&mut random), random_key(&mut random));
+                match random.random_range(0..20) {
+                    0 if key < value => (seqno, Kind::RangeDelete, key, value),
+                    1..5 => (seqno, Kind::Delete, key, Vec::new()),
+                    _ => (seqno, Kind::Put, key, value),
+                }
+            })
+            .collect();
+        next += count;
+        let lent: Vec<(u64, Operation<'_>)> = operations
+            .iter()
+            .map(|(seqno, kind, key, value)| {
+                (*seqno, Operation { family: 0, kind: *kind, key, value })
+            })
+            .collect();
+        all.insert_all(&lent);
+        for (seqno, operation) in &lent {
+            each.insert(*seqno, operation);
+        }
+        for (seqno, what, key, value) in operations {
+            if what == Kind::RangeDelete {
+                ranges.push((seqno, key, value));
+            } else {
+                model.insert((key, Reverse(Trailer::new(seqno, what).raw())), value);
+            }
+        }
+    }
+    let expected: Vec<_> = model
+        .iter()
+        .map(|((key, version), value)| (key.clone(), version.0, value.clone()))
+        .collect();
+    for memtable in [&each, &all] {
+        assert_eq!(memtable.len(), expected.len());
+        assert_eq!(all_of(memtable), expected);
+        let found = memtable.range_deletes().expect("there are some");
+        let mut found: Vec<_> = found
+            .iter()
+            .map(|range| (range.seqno, range.start.clone(), range.end.clone()))
+            .collect();
+        found.sort();
+        assert_eq!(found, ranges);
+        for (key, ..) in &expected {
+            let at = Trailer::newest_at(next);
+            let found =
+                memtable.get((key, bloom::hash_key(key)), at).expect("the filter lets it by");
+            assert_eq!(Some((found.0, &*found.1)), model_get(&model, key, at));
+        }
+    }
+    assert!(ranges.len() > 20, "{}", ranges.len());
+}
+
 fn cursors_walk_both_ways(kind: MemtableKind) {
     let (memtable, model) = filled(kind, 3, 1500);
     let all: Vec<_> =
@@ -244,6 +315,7 @@ macro_rules! suite {
 
             suite!(@tests $kind,
                 gets_see_the_newest_version_at_a_moment,
+                inserting_all_is_inserting_each,
                 cursors_walk_both_ways,
                 a_cursor_outlives_its_memtable,
                 an_empty_memtable_answers,
