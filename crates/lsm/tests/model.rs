@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 
+use lsm::bloom::Kind;
 use lsm::compaction::{Granularity, Selection, Strategy};
+use lsm::fs::TableReads;
 use lsm::{
     Chooser, Codec, Db, Durability, Error, Family, FamilyOptions, MemtableKind, Options, ReadOnly,
     ReadOnlyOptions, Scan, Snapshot, Swap, WriteBatch,
@@ -32,8 +34,14 @@ fn number(name: &str) -> Option<u64> {
 
 /// Options that make flushes, compactions and several levels out of a few thousand writes.
 fn options(random: &mut StdRng) -> Options {
+    let reads = [TableReads::Positioned, TableReads::Mapped, TableReads::Direct];
     let options = Options {
-        durability: if random.random_bool(0.1) { Durability::Sync } else { Durability::Buffered },
+        durability: match random.random_range(0..10) {
+            0 => Durability::Sync,
+            1 | 2 => Durability::None,
+            _ => Durability::Buffered,
+        },
+        table_reads: reads[random.random_range(0..3)],
         memtable: memtable(random),
         write_buffer_entries: [0, 0, 0, 300][random.random_range(0..4)],
         block_cache_bytes: [0, 64 << 10, 1 << 20][random.random_range(0..3)],
@@ -81,8 +89,7 @@ fn strategy(random: &mut StdRng) -> Strategy {
 fn family_options(random: &mut StdRng) -> FamilyOptions {
     let codecs = [Codec::None, Codec::Lz4, Codec::Snappy, Codec::Zstd];
     let codec = codecs[random.random_range(0..4)];
-    let kinds =
-        [lsm::bloom::Kind::DoubleProbe, lsm::bloom::Kind::Standard, lsm::bloom::Kind::Blocked];
+    let kinds = [Kind::DoubleProbe, Kind::Standard, Kind::Blocked, Kind::SplitBlock];
     FamilyOptions {
         block_bytes: [512, 4096][random.random_range(0..2)],
         codec,
@@ -90,8 +97,8 @@ fn family_options(random: &mut StdRng) -> FamilyOptions {
         chooser: [Chooser::Fixed, Chooser::ByData][random.random_range(0..2)],
         hash_index: random.random_bool(0.3),
         filter_bits_per_key: [0.0, 10.0][random.random_range(0..2)],
-        filter_kind: kinds[random.random_range(0..3)],
-        filter_kind_last: random.random_bool(0.3).then_some(lsm::bloom::Kind::Ribbon),
+        filter_kind: kinds[random.random_range(0..4)],
+        filter_kind_last: random.random_bool(0.3).then_some(Kind::Ribbon),
         fence: if random.random_bool(0.5) {
             lsm::fence::Layout::ALL[random.random_range(0..lsm::fence::Layout::ALL.len())]
         } else {
@@ -243,8 +250,16 @@ impl Run {
         assert_eq!(self.db().families().len(), self.models.len());
     }
 
+    /// Without a log, only what is in tables is seen from outside, or after the end.
+    fn flush_without_log(&self) {
+        if self.db().options().durability == Durability::None {
+            self.db().sync().expect("sync");
+        }
+    }
+
     fn reopen(&mut self, path: &Path) {
         self.snapshots.clear();
+        self.flush_without_log();
         self.db.take().expect("open").close().expect("close");
         let options = options(&mut self.random);
         self.db = Some(Db::open(path, options).expect("reopen"));
@@ -300,6 +315,15 @@ impl Run {
             let expected: Vec<_> = model.clone().into_iter().collect();
             let scan = snapshot.scan_in::<&[u8]>(&family, ..).expect("scan");
             check_scan(scan, &expected, &mut self.random);
+            if name == DEFAULT {
+                let mut cursor = snapshot.cursor::<&[u8]>(..).expect("cursor");
+                cursor.seek_to_last().expect("seek");
+                for (key, value) in expected.iter().rev().take(200) {
+                    assert_eq!((cursor.key(), cursor.value()), (&**key, &**value));
+                    cursor.prev().expect("prev");
+                }
+                assert_eq!(cursor.valid(), expected.len() > 200);
+            }
             for (key, value) in expected.iter().take(20) {
                 let found = snapshot.get_in(&family, key).expect("get");
                 assert_eq!(found.as_deref(), Some(&value[..]));
@@ -404,6 +428,23 @@ impl Run {
         }
     }
 
+    fn scan_prefix(&mut self) {
+        let mut prefix = key(&mut self.random);
+        prefix.truncate(self.random.random_range(0..8));
+        let mut expected = self.entries();
+        expected.retain(|(key, _)| key.starts_with(&prefix));
+        let scan = self.family().scan_prefix(&prefix).expect("scan_prefix");
+        check_scan(scan, &expected, &mut self.random);
+    }
+
+    fn compact(&mut self) {
+        self.db().compact().expect("compact");
+        if self.snapshots.is_empty() {
+            let keys = self.model().len() as u64;
+            assert_eq!(self.family().approximate_len().expect("len"), keys, "exact then");
+        }
+    }
+
     fn get(&mut self) {
         let key = key(&mut self.random);
         let found = self.family().get(&key).expect("get");
@@ -438,6 +479,7 @@ impl Run {
 
     /// Reads without the lock, and from a checkpoint.
     fn look_from_outside(&mut self, path: &Path) {
+        self.flush_without_log();
         let (name, expected) = (self.name.clone(), self.entries());
         let look = |path: &Path| ReadOnly::open(path, ReadOnlyOptions::default()).expect("look");
         let found = look(path).family(&name).expect("it lives");
@@ -481,7 +523,8 @@ impl Run {
                 }
             }
             720..860 => self.get(),
-            860..900 => {
+            860..870 => self.scan_prefix(),
+            870..900 => {
                 let bounds = range(&mut self.random);
                 let expected = model_range(self.model(), &bounds);
                 let path = self.family().explain_scan(bounds.clone(), u64::MAX).expect("explain");
@@ -503,7 +546,7 @@ impl Run {
             }
             945..970 => self.check_snapshot(),
             970..985 => self.db().flush().expect("flush"),
-            985..988 => self.db().compact().expect("compact"),
+            985..988 => self.compact(),
             988 => self.family().compact(range(&mut self.random)).expect("compact a range"),
             989 => self.come_or_go(),
             990..992 => self.db().wait_idle().expect("idle"),
