@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A load of twenty times the memory budget, for two budgets, each in a process of its own whose peak
-# of resident memory must stay within the budget and a tenth. About two minutes.
+# of resident memory must stay within the budget and a tenth, and which the system refuses much more
+# writable memory (the test sets RLIMIT_DATA). About two minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for mib in 32 96; do
