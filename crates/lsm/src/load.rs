@@ -13,7 +13,9 @@
 //! 2. The number stands in the manifest only; a table whose own entries have the number 0 takes
 //!    its number from there. The edit says that all up to it is in tables, so no log mentions it.
 //! 3. Nothing of the load is seen before the edit is on the medium, and all of it after.
-//! 4. The tables go to the deepest level that they and all levels above leave free; while jobs
+//! 4. From the lock to the end of the edit writers wait at the lock. That is not told as a stall:
+//!    the load does not know of them; it is in the latencies of their writes.
+//! 5. The tables go to the deepest level that they and all levels above leave free; while jobs
 //!    run, whose outputs may cover gaps, to level 0.
 
 use std::path::Path;

@@ -4,6 +4,9 @@
 //! left (its pages are written already, so syncing it is cheaper), and entered in the manifest at
 //! once. Going on to the next segment then costs a writer no I/O. Segments are used in the order
 //! of their numbers: the lock is held while one is made, and the spare is always the newest.
+//!
+//! A writer that finds no spare makes its segment itself: a file and an edit of the manifest.
+//! That is not told as a stall, but is in the latency of its write.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
