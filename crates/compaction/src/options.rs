@@ -20,6 +20,8 @@ pub enum Strategy {
     /// Several runs in every level but the last, which keeps one (Dayan & Idreos 2018).
     LazyLeveled,
     /// Only L0 holds several runs; whole levels move at once. The CS265 report's "lazy leveled".
+    /// A merge into the last level writes all of it anew in one job: the tree may take twice the
+    /// space for that time, whatever [`Options::max_job_bytes`] is.
     LazyL0,
     /// Several runs in every level: cheapest writes, dearest reads and space.
     Tiered,
@@ -44,7 +46,9 @@ pub enum Strategy {
 /// How much one job takes from a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Granularity {
-    /// The whole level, in columns of at most [`Options::max_job_bytes`].
+    /// The whole level: several runs in columns of about [`Options::max_job_bytes`], a run that is
+    /// alone in its level in one job, however large. Such a job writes anew what it takes and what
+    /// lies under it before anything is freed: up to the whole database once more, for a time.
     Whole,
     /// One table and what lies under it. For levels of one run; others move in columns.
     Partial(Selection),
@@ -73,7 +77,7 @@ pub struct Options {
     /// and more files.
     pub target_table_bytes: u64,
     /// Bytes that one job takes from a level of several runs, about: what bounds the temporary
-    /// space. Default: 1 GiB.
+    /// space, except where a lone run moves as a whole ([`Granularity::Whole`]). Default: 1 GiB.
     pub max_job_bytes: u64,
     /// Age in microseconds at which a tombstone is pushed to the last level, so that deleted data
     /// is gone by then (Sarkar et al., "Lethe", 2020). Default: `None`.

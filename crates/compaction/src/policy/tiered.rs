@@ -2,7 +2,8 @@
 //!
 //! Each entry is rewritten about once a level; in return a read looks into every run. A large
 //! merge is cut into columns of keys that are installed one by one, so that it needs the space of a
-//! column and not of the level (the idea of Dayan et al., "Spooky", 2022).
+//! column and not of the level (the idea of Dayan et al., "Spooky", 2022). That is for levels of
+//! several runs: a lone run that moves as a whole (lazy-l0, or a size ratio of 2) is one job.
 
 use std::ops::Range;
 
