@@ -57,7 +57,7 @@ Exit codes:
   7  `demo`, `compare`: something is not as it must be";
 
 pub(crate) use self::bench::BenchArgs;
-pub(crate) use self::forecast::{AdviseArgs, SimulateArgs, WorkloadArgs};
+pub(crate) use self::forecast::{AdviseArgs, LimitArgs, Rate, SimulateArgs, WorkloadArgs};
 pub(crate) use self::language::{ClientArgs, DslArgs, QuitEnds, ServeArgs, SessionArgs};
 pub(crate) use self::tools::{CheckpointArgs, ExplainArgs, IngestArgs, ManArgs, TopArgs};
 

@@ -33,7 +33,7 @@ fn stable(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let stable = words.iter().enumerate().map(|(rank, word)| match words.get(rank + 1) {
         _ if random(word) => "ID",
-        Some(&"B") if number(word) => "N",
+        Some(&("B" | "B,")) if number(word) => "N",
         _ => word,
     });
     stable.collect::<Vec<_>>().join(" ")

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Place, arg, numbered};
+use serde_json::json;
 
 /// A database with a tree of several levels.
 fn tree() -> Place {
@@ -164,19 +165,163 @@ fn forecasts_need_no_database_and_order_the_strategies_as_theory_does() {
         let report: serde_json::Value = serde_json::from_str(line.expect(policy)).unwrap();
         report["write_amplification"].as_f64().unwrap()
     };
-    assert_eq!(said.lines().count(), 3, "{said}");
+    assert_eq!(said.lines().count(), 5, "{said}");
     assert!(write("leveled") > write("tiered"), "{said}");
-
-    let svg = place.path("plot.svg");
-    let args = ["simulate", "--entries", "100000", "--svg", arg(&svg)];
-    let table = place.lsm(small.iter().take(4).chain(&args)).ok();
-    assert!(table.contains("write amp") && table.contains("leveled"), "{table}");
-    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
 
     let args = ["advise", "--entries", "100000", "--writes", "20"];
     let said = place.lsm(small.iter().take(4).chain(&args)).ok();
     assert!(said.contains("best for this mix: --strategy "), "{said}");
     assert!(!place.db().exists());
+}
+
+/// What `simulate` says of one strategy in a small tree, as JSON.
+fn forecast(place: &Place, args: &[&str]) -> serde_json::Value {
+    let small = ["--write-buffer", "256KiB", "--table", "256KiB", "--size-ratio", "4", "--json"];
+    place.lsm(small.iter().chain(&["simulate", "--entries", "100000"]).chain(args)).json()
+}
+
+#[test]
+fn a_forecast_follows_skew_deletes_and_the_speed_of_the_machine() {
+    let place = Place::new();
+    let number = |value: &serde_json::Value, name: &str| value[name].as_f64().expect(name);
+    let leveled = |args: &[&str]| {
+        forecast(&place, &[&["--strategy", "leveled", "--phases", "1"][..], args].concat())
+    };
+    let plain = leveled(&[]);
+    assert_eq!((&plain["stalled"], &plain["slowed"]), (&json!(null), &json!(null)), "unknown");
+    let skewed = leveled(&["--skew", "zipf:0.99"]);
+    let written = |value| number(value, "write_amplification");
+    assert!(written(&skewed) < 0.9 * written(&plain), "{skewed} {plain}");
+    let ordered = leveled(&["--skew", "sequential", "--updates", "0"]);
+    assert!(written(&ordered) < 1.3, "{ordered}");
+    let deleting = leveled(&["--deletes", "0.9"]);
+    assert!(number(&deleting, "live_bytes") < 0.6 * number(&plain, "live_bytes"), "{deleting}");
+
+    // 50 MiB a second against two workers, who write each byte nine times or so.
+    let slow = leveled(&["--ingest", "50MiB", "--worker-rate", "20MiB"]);
+    let fast = leveled(&["--ingest", "50MiB", "--worker-rate", "4GiB"]);
+    let behind = |value| number(value, "stalled") + number(value, "slowed");
+    assert!(behind(&slow) > 0.2 && behind(&fast) < 1e-9, "{slow} {fast}");
+    let puts = (50 << 20) / 116;
+    let same = leveled(&["--ingest", &format!("{puts}puts"), "--worker-rate", "20MiB"]);
+    assert!((behind(&same) - behind(&slow)).abs() < 0.02, "{same} {slow}");
+
+    for (args, expected) in [
+        (&["--skew", "zipf:1"][..], "zipf:THETA"),
+        (&["--deletes", "1.1"][..], "a share from 0 to 1"),
+        (&["--ingest", "0"][..], "more than 0"),
+        (&["--updates", "NaN"][..], "0 or more"),
+    ] {
+        let error = place.lsm([&["simulate"][..], args].concat()).failed(2);
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_forecast_says_how_far_its_phases_lie_apart_and_all_that_it_knows() {
+    let place = Place::new();
+    let lazy =
+        |args: &[&str]| forecast(&place, &[&["--strategy", "lazy-leveled"][..], args].concat());
+    let five = lazy(&[]);
+    let number = |value: &serde_json::Value, name: &str| value[name].as_f64().expect(name);
+    let written = number(&five, "write_amplification");
+    assert_eq!(five["phases"], 5);
+    assert!(number(&five, "write_amplification_least") < written, "{five}");
+    assert!(number(&five, "write_amplification_most") > written, "{five}");
+    let one = lazy(&["--phases", "1"]);
+    assert_eq!(one["write_amplification_least"], one["write_amplification_most"], "{one}");
+
+    let closed = &five["closed"];
+    for name in ["write_amplification", "space_amplification", "runs", "absent_key_blocks"] {
+        assert!(number(closed, name) > 0.0, "{name}: {closed}");
+    }
+    let space = number(&five, "space_amplification");
+    assert!(number(&five, "space_amplification_max") > space, "{five}");
+    let temporary = number(&five, "temporary_bytes_max");
+    assert!((1e4..1e8).contains(&temporary), "{five}");
+    let levels = five["levels"].as_array().unwrap();
+    let bytes: f64 = levels.iter().map(|level| number(level, "bytes")).sum();
+    assert!((bytes - number(&five, "table_bytes")).abs() < 1.0, "{five}");
+    // Far too large for a whole tree of numbers: what is enlarged is not told.
+    let huge = lazy(&["--entries", "20000000", "--updates", "0.01", "--phases", "1"]);
+    assert!(number(&huge, "levels_left_out") > 0.0, "{huge}");
+    for name in ["space_amplification_max", "temporary_bytes_max", "debt_bytes_max"] {
+        assert_eq!(huge[name], json!(null), "{name}");
+    }
+
+    let small = ["--write-buffer", "256KiB", "--table", "256KiB", "--strategy", "lazy-leveled"];
+    let table = place.lsm(small.iter().chain(&["simulate", "--entries", "100000"])).ok();
+    assert!(table.contains("least to most") && table.contains(" to "), "{table}");
+}
+
+#[test]
+fn a_sweep_draws_a_line_for_each_strategy() {
+    let place = Place::new();
+    let svg = place.path("plot.svg");
+    let small = ["--write-buffer", "1MiB", "--table", "1MiB", "--json", "simulate"];
+    let sweep = ["--entries", "50000", "--phases", "1", "--sweep=3,5,9", "--svg", arg(&svg)];
+    let said = place.lsm(small.iter().chain(&sweep)).ok();
+    assert_eq!(said.lines().count(), 15, "{said}");
+    let image = std::fs::read_to_string(&svg).unwrap();
+    let lines: Vec<&str> = image.lines().filter(|line| line.contains("<polyline")).collect();
+    assert_eq!(lines.len(), 5, "{image}");
+    assert!(lines.iter().all(|line| line.matches(',').count() == 3), "three points: {lines:?}");
+    for policy in ["leveled", "partial", "lazy-l0", "lazy-leveled", "tiered"] {
+        assert!(image.contains(&format!(">{policy}</text>")), "{policy}: {image}");
+    }
+    let every = ["--entries", "20000", "--phases", "1", "--strategy", "tiered", "--sweep"];
+    let said = place.lsm(small.iter().chain(&every)).ok();
+    let ratio = |line| {
+        let setting: serde_json::Value = serde_json::from_str(line).unwrap();
+        setting["size_ratio"].clone()
+    };
+    let ratios: Vec<serde_json::Value> = said.lines().map(ratio).collect();
+    assert_eq!(json!(ratios), json!([2, 3, 4, 6, 8, 10, 12, 16]));
+    let error = place.lsm(["simulate", "--sweep=1"]).failed(2);
+    assert!(error.contains("2..=32"), "{error}");
+}
+
+#[test]
+fn advice_keeps_limits_or_says_that_nothing_does() {
+    let place = Place::new();
+    let small = ["--write-buffer", "256KiB", "--table", "256KiB"];
+    let mix = ["advise", "--entries", "100000", "--writes", "20", "--phases", "1"];
+    let ask = |args: &[&str]| place.lsm(small.iter().chain(&mix).chain(args)).ok();
+    let best = |args: &[&str]| -> serde_json::Value {
+        let said = ask(&[args, &["--json"]].concat());
+        serde_json::from_str(said.lines().next().unwrap()).unwrap()
+    };
+    let free = best(&[]);
+    for (flag, name) in [
+        ("--space-amp-max", "space_amplification"),
+        ("--runs-max", "runs_mean"),
+        ("--absent-blocks-max", "absent_key_blocks"),
+    ] {
+        let has = free[name].as_f64().unwrap();
+        let limit = has * 0.9;
+        let kept = best(&[flag, &limit.to_string()]);
+        assert!(kept[name].as_f64().unwrap() <= limit, "{name}: {kept} instead of {free}");
+        assert_eq!(kept["excess"], 0.0, "{kept}");
+    }
+    for impossible in [["--write-amp-max", "0.1"], ["--filters-max", "1KiB"]] {
+        let said = ask(&impossible);
+        assert!(said.contains("no setting keeps the limits; the nearest: --strategy"), "{said}");
+        assert!(said.contains("% over the limits"), "{said}");
+    }
+    // Uncertain by default: the price is that of a worse mix than the given one.
+    let certain = best(&["--uncertainty", "0"]);
+    let name = |found: &serde_json::Value| format!("{} {}", found["strategy"], found["size_ratio"]);
+    let cost = |args: &[&str]| {
+        let said = ask(&[args, &["--json"]].concat());
+        let lines = said.lines();
+        let mut settings =
+            lines.map(|line| -> serde_json::Value { serde_json::from_str(line).unwrap() });
+        let same = settings.find(|found| name(found) == name(&certain));
+        same.map(|found| found["cost"].as_f64().unwrap())
+    };
+    let sure = certain["cost"].as_f64().unwrap();
+    assert!(cost(&[]).is_none_or(|cost| cost > sure), "{certain}");
+    assert_eq!(cost(&["--uncertainty", "0.1"]), cost(&[]), "the default");
 }
 
 #[test]

@@ -18,10 +18,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for size_ratio in [4, 10] {
             let options = Options { size_ratio, ..Options::new(strategy) };
             let started = Instant::now();
-            reports.push(simulate(&workload, &Setup { options, ..Setup::default() })?);
+            reports.push([simulate(&workload, &Setup { options, ..Setup::default() })?]);
             if std::env::args().nth(2).is_some() {
                 println!("{strategy:?} {size_ratio} {:?}", started.elapsed());
-                for level in &reports[reports.len() - 1].levels {
+                for level in &reports[reports.len() - 1][0].levels {
                     println!("   {level:?}");
                 }
             }

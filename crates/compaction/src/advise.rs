@@ -7,7 +7,7 @@
 
 use crate::cost::Tree;
 use crate::options::{Granularity, InvalidOption, Options, Strategy};
-use crate::simulate::{Report, Setup, Workload, simulate};
+use crate::simulate::{Report, Setup, Spread, Workload, simulate_phases};
 
 /// How often each operation happens: any unit, only the proportions count.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,13 +63,15 @@ impl OperationCosts {
         }
     }
 
-    /// Prices operations by a simulation.
-    pub fn of_report(report: &Report, entry_bytes: u64, block_bytes: u32) -> OperationCosts {
+    /// Prices operations by the phases of a simulation: their means.
+    pub fn of_phases(phases: &[Report], entry_bytes: u64, block_bytes: u32) -> OperationCosts {
+        let mean = |number: fn(&Report) -> f64| Spread::of(phases, number).mean;
+        let written = mean(|report| report.write_amplification);
         OperationCosts {
-            write: write_cost(report.write_amplification, entry_bytes as f64, block_bytes),
-            absent_get: report.absent_key_blocks,
-            present_get: report.present_key_blocks,
-            scan: report.runs_mean,
+            write: write_cost(written, entry_bytes as f64, block_bytes),
+            absent_get: mean(|report| report.absent_key_blocks),
+            present_get: mean(|report| report.present_key_blocks),
+            scan: mean(|report| report.runs_mean),
         }
     }
 
@@ -111,7 +113,7 @@ fn write_cost(amplification: f64, entry_bytes: f64, block_bytes: u32) -> f64 {
     amplification * entry_bytes / f64::from(block_bytes.max(1))
 }
 
-/// What a setting must keep; `None` for no limit.
+/// What a setting must keep on the mean of its phases; `None` for no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
     /// Largest write amplification.
@@ -120,38 +122,71 @@ pub struct Limits {
     pub space_amplification: Option<f64>,
     /// Most blocks read for an absent key.
     pub absent_key_blocks: Option<f64>,
+    /// Most runs, mean over the updates.
+    pub runs: Option<f64>,
     /// Most bytes of filters.
     pub filter_bytes: Option<u64>,
 }
 
 impl Limits {
-    /// Returns by how much the report breaks the limits: 0 if it keeps all, else the sum of the
-    /// excess shares.
-    pub fn excess(&self, report: &Report) -> f64 {
-        let over = |limit: Option<f64>, value: f64| match limit {
-            Some(limit) if value > limit => value / limit.max(f64::MIN_POSITIVE) - 1.0,
-            _ => 0.0,
-        };
-        over(self.write_amplification, report.write_amplification)
-            + over(self.space_amplification, report.space_amplification)
-            + over(self.absent_key_blocks, report.absent_key_blocks)
-            + over(self.filter_bytes.map(|bytes| bytes as f64), report.filter_bytes as f64)
+    /// Returns by how much the mean of the phases breaks the limits: 0 if it keeps all, else the
+    /// sum of the excess shares.
+    pub fn excess(&self, phases: &[Report]) -> f64 {
+        let mean = |number: fn(&Report) -> f64| Spread::of(phases, number).mean;
+        over(self.write_amplification, mean(|report| report.write_amplification))
+            + over(self.space_amplification, mean(|report| report.space_amplification))
+            + over(self.absent_key_blocks, mean(|report| report.absent_key_blocks))
+            + over(self.runs, mean(|report| report.runs_mean))
+            + over(
+                self.filter_bytes.map(|bytes| bytes as f64),
+                mean(|report| report.filter_bytes as f64),
+            )
+    }
+
+    /// The same by the closed forms, which all settings have the same filters in.
+    fn closed_excess(&self, tree: &Tree) -> f64 {
+        over(self.write_amplification, tree.write_amplification())
+            + over(self.space_amplification, tree.space_amplification())
+            + over(self.absent_key_blocks, tree.absent_key_blocks())
+            + over(self.runs, tree.run_count())
+    }
+}
+
+fn over(limit: Option<f64>, value: f64) -> f64 {
+    match limit {
+        Some(limit) if value > limit => value / limit.max(f64::MIN_POSITIVE) - 1.0,
+        _ => 0.0,
     }
 }
 
 /// A question to [`advise`].
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     /// The data and its writes.
     pub workload: Workload,
     /// The mix of operations.
     pub mix: Mix,
-    /// How far the mix may be off ([`OperationCosts::worst`]).
+    /// How far the mix may be off ([`OperationCosts::worst`]). Default: 0.1.
     pub uncertainty: f64,
     /// What must be kept.
     pub limits: Limits,
     /// The engine; strategy and ratio in it do not matter.
     pub setup: Setup,
+    /// How often each candidate is simulated ([`simulate_phases`]), at least once. Default: 3.
+    pub phases: u32,
+}
+
+impl Default for Question {
+    fn default() -> Question {
+        Question {
+            workload: Workload::default(),
+            mix: Mix::default(),
+            uncertainty: 0.1,
+            limits: Limits::default(),
+            setup: Setup::default(),
+            phases: 3,
+        }
+    }
 }
 
 /// One setting that was simulated.
@@ -163,19 +198,21 @@ pub struct Candidate {
     pub cost: f64,
     /// By how much it breaks the limits ([`Limits::excess`]).
     pub excess: f64,
-    /// Its simulation.
-    pub report: Report,
+    /// Its simulation, phase by phase.
+    pub phases: Vec<Report>,
 }
 
 /// How many candidates of the closed forms are simulated.
 const SIMULATED: usize = 8;
+/// How many of them are those that come nearest to the limits.
+const NEAREST: usize = 3;
 /// The ratios that are tried.
 const RATIOS: [u32; 8] = [2, 3, 4, 6, 8, 10, 12, 16];
 
 /// Returns the simulated candidates, the best first: those that keep the limits by cost, then the
 /// others by how far they are from it.
 /// ```
-/// use compaction::advise::{Limits, Mix, Question, advise};
+/// use compaction::advise::{Mix, Question, advise};
 /// use compaction::simulate::{Setup, Workload};
 /// use compaction::{Options, Strategy};
 ///
@@ -185,9 +222,8 @@ const RATIOS: [u32; 8] = [2, 3, 4, 6, 8, 10, 12, 16];
 ///     let options = Options { target_table_bytes: 1 << 20, max_job_bytes: 16 << 20, ..options };
 ///     let setup = Setup { options, write_buffer_bytes: 1 << 20, ..Setup::default() };
 ///     let mix = Mix { writes, scans, absent_gets: 0.0, present_gets: 0.0 };
-///     let limits = Limits::default();
-///     let question = Question { workload, mix, uncertainty: 0.05, limits, setup };
-///     Ok::<_, compaction::InvalidOption>(advise(&question)?.remove(0).report)
+///     let question = Question { workload, mix, uncertainty: 0.05, setup, ..Question::default() };
+///     Ok::<_, compaction::InvalidOption>(advise(&question)?.remove(0).phases.remove(0))
 /// };
 /// let (writer, scanner) = (best(1.0, 0.0)?, best(0.01, 1.0)?);
 /// assert!(writer.write_amplification < scanner.write_amplification, "cheap writes for writers");
@@ -202,30 +238,35 @@ pub fn advise(question: &Question) -> Result<Vec<Candidate>, InvalidOption> {
     let mut candidates = Vec::new();
     for options in shortlist(question) {
         let setup = Setup { options: options.clone(), ..question.setup.clone() };
-        let report = simulate(&question.workload, &setup)?;
+        let phases = simulate_phases(&question.workload, &setup, question.phases.max(1))?;
         let entry_bytes = question.workload.entry_bytes();
-        let costs = OperationCosts::of_report(&report, entry_bytes, setup.block_bytes);
+        let costs = OperationCosts::of_phases(&phases, entry_bytes, setup.block_bytes);
         candidates.push(Candidate {
             options,
             cost: costs.worst(&question.mix, question.uncertainty),
-            excess: question.limits.excess(&report),
-            report,
+            excess: question.limits.excess(&phases),
+            phases,
         });
     }
     candidates.sort_by(|a, b| a.excess.total_cmp(&b.excess).then(a.cost.total_cmp(&b.cost)));
     Ok(candidates)
 }
 
-/// The candidates that are worth a simulation: the cheapest by the closed forms, and the cheapest
-/// of each strategy, so that limits find something to choose from.
+/// The candidates that are worth a simulation: by the closed forms, the cheapest of each strategy,
+/// the cheapest of those that keep the limits or come nearest to it, and the cheapest of all.
 fn shortlist(question: &Question) -> Vec<Options> {
-    let mut ranked: Vec<(f64, Options)> = every_setting(&question.setup.options)
+    let mut ranked: Vec<(f64, f64, Options)> = every_setting(&question.setup.options)
         .into_iter()
-        .filter_map(|options| Some((closed_cost(question, &options)?, options)))
+        .filter_map(|options| {
+            let tree = closed_tree(question, &options)?;
+            let costs = OperationCosts::of_tree(&tree, question.setup.block_bytes);
+            let cost = costs.worst(&question.mix, question.uncertainty);
+            Some((question.limits.closed_excess(&tree), cost, options))
+        })
         .collect();
-    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
     let mut list: Vec<Options> = Vec::new();
-    for (_, options) in &ranked {
+    for (.., options) in &ranked {
         if !list.iter().any(|o| o.strategy == options.strategy) {
             list.push(options.clone());
         }
@@ -236,7 +277,10 @@ fn shortlist(question: &Question) -> Vec<Options> {
         fluid += usize::from(matches!(options.strategy, Strategy::Fluid { .. }));
         !matches!(options.strategy, Strategy::Fluid { .. }) || fluid <= 2
     });
-    for (_, options) in ranked {
+    let mut nearest: Vec<_> = ranked.iter().filter(|(.., o)| !list.contains(o)).cloned().collect();
+    nearest.sort_by(|a, b| a.0.total_cmp(&b.0));
+    list.extend(nearest.into_iter().take(NEAREST).map(|(.., options)| options));
+    for (.., options) in ranked {
         if list.len() < SIMULATED && !list.contains(&options) {
             list.push(options);
         }
@@ -244,18 +288,14 @@ fn shortlist(question: &Question) -> Vec<Options> {
     list
 }
 
-fn closed_cost(question: &Question, options: &Options) -> Option<f64> {
+fn closed_tree(question: &Question, options: &Options) -> Option<Tree> {
     let data_bytes = question.workload.data_bytes();
     let tree = Tree::of(options, question.setup.write_buffer_bytes, data_bytes)?;
-    let tree = Tree {
+    Some(Tree {
         entry_bytes: question.workload.entry_bytes() as f64,
         filter_bits_per_key: question.setup.filter_bits_per_key,
         ..tree
-    };
-    let limit = question.limits.space_amplification.unwrap_or(f64::INFINITY);
-    let penalty = if tree.space_amplification() > 2.0 * limit { 1e6 } else { 0.0 };
-    let costs = OperationCosts::of_tree(&tree, question.setup.block_bytes);
-    Some(costs.worst(&question.mix, question.uncertainty) + penalty)
+    })
 }
 
 /// Every strategy at every ratio, on the other options of `base`.
@@ -281,6 +321,30 @@ mod tests {
 
     const COSTS: OperationCosts =
         OperationCosts { write: 0.3, absent_get: 0.05, present_get: 1.1, scan: 9.0 };
+
+    /// Each limit alone, a little below what the setting has: it is broken by that little.
+    #[test]
+    fn every_limit_is_heeded() {
+        let workload = Workload { entries: 100_000, ..Workload::default() };
+        let setup = Setup { write_buffer_bytes: 1 << 20, ..Setup::default() };
+        let phases = simulate_phases(&workload, &setup, 2).expect("valid");
+        let mean = |number: fn(&Report) -> f64| Some(Spread::of(&phases, number).mean / 1.25);
+        let filter_bytes = Some(phases[0].filter_bytes.midpoint(phases[1].filter_bytes) / 5 * 4);
+        let written = mean(|r| r.write_amplification);
+        let space = mean(|r| r.space_amplification);
+        let absent = mean(|r| r.absent_key_blocks);
+        for limits in [
+            Limits { write_amplification: written, ..Limits::default() },
+            Limits { space_amplification: space, ..Limits::default() },
+            Limits { absent_key_blocks: absent, ..Limits::default() },
+            Limits { runs: mean(|r| r.runs_mean), ..Limits::default() },
+            Limits { filter_bytes, ..Limits::default() },
+        ] {
+            let excess = limits.excess(&phases);
+            assert!((excess - 0.25).abs() < 1e-3, "{limits:?}: {excess}");
+        }
+        assert!(Limits::default().excess(&phases) <= 0.0);
+    }
 
     #[test]
     fn certainty_is_the_plain_mean() {

@@ -2,38 +2,60 @@
 
 use std::fmt::Write as _;
 
-use crate::simulate::Report;
+use crate::simulate::{Report, Spread};
 
-/// Returns the reports as a table, one line each, the closed form in brackets.
+/// Returns a table of settings, one line each, the closed form in brackets.
+///
+/// A setting is one report, or the reports of its phases ([`crate::simulate::simulate_phases`]):
+/// then the numbers are means over the phases, and what is written has its least and its most
+/// beside it. What a report does not know is a dash.
 ///
 /// ```text
-/// policy        T   write amp        space amp     runs         absent get  stalled
-/// leveled      10   12.31 (10.0)     1.11 (1.10)    5.2 (3.0)        0.043    0.0 %
+/// policy         T         write amp   least to most       space amp  worst          runs  ...
+/// lazy-leveled   4       6.68  (4.0)    5.85 to 7.55     1.12  (1.2)   1.40    5.8  (7.0)  ...
 /// ```
-pub fn table(reports: &[Report]) -> String {
+pub fn table<R: AsRef<[Report]>>(settings: &[R]) -> String {
+    let has_phases = settings.iter().any(|phases| phases.as_ref().len() > 1);
+    let phases_head = if has_phases { format!(" {:>15}", "least to most") } else { String::new() };
     let mut text = format!(
-        "{:<13}{:>3}  {:>16} {:>15} {:>13} {:>11} {:>12} {:>8}\n",
-        "policy", "T", "write amp", "space amp", "runs", "absent get", "filters MiB", "stalled"
+        "{:<13}{:>3}  {:>16}{phases_head} {:>15} {:>6} {:>13} {:>11} {:>12} {:>8}\n",
+        "policy",
+        "T",
+        "write amp",
+        "space amp",
+        "worst",
+        "runs",
+        "absent get",
+        "filters MiB",
+        "stalled"
     );
-    for r in reports {
+    for phases in settings.iter().map(AsRef::as_ref) {
+        let Some(r) = phases.get(phases.len() / 2) else { continue };
+        let mean = |number: fn(&Report) -> f64| Spread::of(phases, number).mean;
         let closed = |value: Option<f64>| value.map_or(String::new(), |v| format!("({v:.1})"));
-        let c = r.closed;
+        let dash = || "-".to_owned();
+        let written = Spread::of(phases, |r| r.write_amplification);
+        let range = format!("{:.2} to {:.2}", written.least, written.most);
+        let range = if has_phases { format!(" {range:>15}") } else { String::new() };
+        let worst = Spread::of_known(phases, |r| r.space_amplification_max);
+        let stalled = Spread::of_known(phases, |r| r.stalled);
         push(
             &mut text,
             format_args!(
-                "{:<13}{:>3}  {:>9.2} {:>6} {:>8.2} {:>6} {:>6.1} {:>6} {:>11.4} {:>12.1} \
-                 {:>6.1} %\n",
+                "{:<13}{:>3}  {:>9.2} {:>6}{range} {:>8.2} {:>6} {:>6} {:>6.1} {:>6} {:>11.4} \
+                 {:>12.1} {:>8}\n",
                 r.policy,
                 r.size_ratio,
-                r.write_amplification,
-                closed(c.map(|c| c.write_amplification)),
-                r.space_amplification,
-                closed(c.map(|c| c.space_amplification)),
-                r.runs_mean,
-                closed(c.map(|c| c.runs)),
-                r.absent_key_blocks,
-                r.filter_bytes as f64 / f64::from(1 << 20),
-                r.stalled * 100.0,
+                written.mean,
+                closed(r.closed.map(|c| c.write_amplification)),
+                mean(|r| r.space_amplification),
+                closed(r.closed.map(|c| c.space_amplification)),
+                worst.map_or_else(dash, |worst| format!("{:.2}", worst.most)),
+                mean(|r| r.runs_mean),
+                closed(r.closed.map(|c| c.runs)),
+                mean(|r| r.absent_key_blocks),
+                mean(|r| r.filter_bytes as f64) / f64::from(1 << 20),
+                stalled.map_or_else(dash, |stalled| format!("{:.1} %", stalled.mean * 100.0)),
             ),
         );
     }
@@ -87,10 +109,16 @@ const BOTTOM: f64 = 60.0;
 const COLOURS: [&str; 7] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a7f00"];
 
-/// Returns an SVG image of the reports, each a point at (`x`, `y`) with its size ratio beside it,
+/// Returns an SVG image of the settings, each a point at (`x`, `y`) with its size ratio beside it,
 /// the points of one policy joined by a line. Light and dark backgrounds both work.
-pub fn svg(reports: &[Report], x: Axis, y: Axis) -> String {
-    let most = |axis: Axis| reports.iter().map(|r| axis.of(r)).fold(0.0, f64::max);
+///
+/// A setting is one report, or the reports of its phases: then the point is their mean, with a thin
+/// line through it from the least `x` to the most.
+pub fn svg<R: AsRef<[Report]>>(settings: &[R], x: Axis, y: Axis) -> String {
+    let settings: Vec<&[Report]> =
+        settings.iter().map(AsRef::as_ref).filter(|phases| !phases.is_empty()).collect();
+    let spread = |axis: Axis, phases: &[Report]| Spread::of(phases, |report| axis.of(report));
+    let most = |axis: Axis| settings.iter().map(|s| spread(axis, s).most).fold(0.0, f64::max);
     let (x_top, x_step) = nice(most(x));
     let (y_top, y_step) = nice(most(y));
     let px = |value: f64| LEFT + value / x_top * (WIDTH - LEFT - RIGHT);
@@ -113,22 +141,35 @@ pub fn svg(reports: &[Report], x: Axis, y: Axis) -> String {
         ),
     );
     let mut policies: Vec<&str> = Vec::new();
-    for report in reports {
-        if !policies.contains(&report.policy) {
-            policies.push(report.policy);
+    for phases in &settings {
+        if !policies.contains(&phases[0].policy) {
+            policies.push(phases[0].policy);
         }
     }
     for (rank, policy) in policies.iter().enumerate() {
         let colour = COLOURS[rank % COLOURS.len()];
-        let points: Vec<(f64, f64, u32)> = reports
-            .iter()
-            .filter(|r| r.policy == *policy)
-            .map(|r| (px(x.of(r)), py(y.of(r)), r.size_ratio))
-            .collect();
+        let point = |phases: &&[Report]| {
+            let (x, y) = (spread(x, phases), spread(y, phases).mean);
+            let (least, most) = (px(x.least), px(x.most));
+            Point { x: px(x.mean), least, most, y: py(y), size_ratio: phases[0].size_ratio }
+        };
+        let own = settings.iter().filter(|phases| phases[0].policy == *policy);
+        let points: Vec<Point> = own.map(point).collect();
         series(&mut out, (policy, rank, colour), &points);
     }
     out.push_str("</svg>\n");
     out
+}
+
+/// Where a setting stands in an image.
+struct Point {
+    x: f64,
+    /// Where the phase of the least `x` stands.
+    least: f64,
+    /// Where the phase of the most `x` stands.
+    most: f64,
+    y: f64,
+    size_ratio: u32,
 }
 
 type Scale<'a> = &'a dyn Fn(f64) -> f64;
@@ -165,12 +206,8 @@ fn axes(out: &mut String, x: (f64, f64), y: (f64, f64), (px, py): (Scale<'_>, Sc
     }
 }
 
-fn series(
-    out: &mut String,
-    (policy, rank, colour): (&str, usize, &str),
-    points: &[(f64, f64, u32)],
-) {
-    let line: Vec<String> = points.iter().map(|(x, y, _)| format!("{x:.1},{y:.1}")).collect();
+fn series(out: &mut String, (policy, rank, colour): (&str, usize, &str), points: &[Point]) {
+    let line: Vec<String> = points.iter().map(|p| format!("{:.1},{:.1}", p.x, p.y)).collect();
     push(
         out,
         format_args!(
@@ -178,12 +215,21 @@ fn series(
             line.join(" ")
         ),
     );
-    for (x, y, ratio) in points {
+    for Point { x, least, most, y, size_ratio } in points {
+        if most > least {
+            push(
+                out,
+                format_args!(
+                    "<line x1=\"{least:.1}\" y1=\"{y:.1}\" x2=\"{most:.1}\" y2=\"{y:.1}\" \
+                     stroke=\"{colour}\" stroke-opacity=\"0.5\"/>\n"
+                ),
+            );
+        }
         push(
             out,
             format_args!(
                 "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\" font-size=\"10\">{ratio}</text>\n",
+             <text x=\"{:.1}\" y=\"{:.1}\" font-size=\"10\">{size_ratio}</text>\n",
                 x + 6.0,
                 y - 5.0
             ),

@@ -1,10 +1,12 @@
-//! Strategies as text, for command lines and for databases that remember how they were set up.
+//! Strategies as text, for command lines and for databases that remember how they were set up;
+//! skews as text, for command lines.
 //!
 //! ```text
 //! leveled | partial:SELECTION | lazy-leveled | lazy-l0 | tiered
 //! fluid:INNER:LAST:whole | fluid:INNER:LAST:SELECTION          (runs that may rest)
 //! fifo:MAX_BYTES:TTL_US                                        (`-` for no limit)
 //! SELECTION := least-overlap | round-robin | most-tombstones | oldest | coldest
+//! SKEW      := uniform | zipf:THETA | zipf | sequential          (`zipf`: a THETA of 0.99)
 //! ```
 
 use std::fmt;
@@ -12,6 +14,7 @@ use std::str::FromStr;
 
 use crate::options::{Granularity, InvalidOption, Strategy};
 use crate::policy::partial::Selection;
+use crate::simulate::Skew;
 
 const SELECTIONS: [(&str, Selection); 5] = [
     ("least-overlap", Selection::LeastOverlap),
@@ -102,9 +105,51 @@ impl FromStr for Strategy {
     }
 }
 
+impl fmt::Display for Skew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Skew::Uniform => f.write_str("uniform"),
+            Skew::Zipf { theta } => write!(f, "zipf:{theta}"),
+            Skew::Sequential => f.write_str("sequential"),
+        }
+    }
+}
+
+impl FromStr for Skew {
+    type Err = InvalidOption;
+
+    fn from_str(text: &str) -> Result<Skew, InvalidOption> {
+        let invalid = InvalidOption {
+            name: "skew",
+            expected: "uniform, sequential, zipf or zipf:THETA with THETA from 0 to below 1",
+        };
+        match text.split_once(':') {
+            None if text == "uniform" => Ok(Skew::Uniform),
+            None if text == "sequential" => Ok(Skew::Sequential),
+            None if text == "zipf" => Ok(Skew::Zipf { theta: 0.99 }),
+            Some(("zipf", theta)) => {
+                let theta = theta.parse().ok().filter(|theta| (0.0..1.0).contains(theta));
+                theta.map(|theta| Skew::Zipf { theta }).ok_or(invalid)
+            }
+            _ => Err(invalid),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_skew_reads_back() {
+        for skew in [Skew::Uniform, Skew::Zipf { theta: 0.7 }, Skew::Sequential] {
+            assert_eq!(skew.to_string().parse(), Ok(skew), "{skew}");
+        }
+        assert_eq!("zipf".parse(), Ok(Skew::Zipf { theta: 0.99 }));
+        for text in ["", "Uniform", "zipf:", "zipf:1", "zipf:-0.1", "zipf:NaN", "uniform:0.5"] {
+            assert!(text.parse::<Skew>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn every_strategy_reads_back() {

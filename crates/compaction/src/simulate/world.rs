@@ -384,7 +384,9 @@ impl<'a> World<'a> {
 
     fn sample(&mut self) {
         let live = self.live_bytes().max(1) as f64;
-        self.counters.space.add(self.levels.bytes() as f64 / live);
+        let space = self.levels.bytes() as f64 / live;
+        self.counters.space.add(space);
+        self.counters.space_max = self.counters.space_max.max(space);
         self.counters.runs.add(self.levels.run_count() as f64);
         let l0 = self.levels.level(0).runs.len() as u64;
         self.counters.l0_runs_max = self.counters.l0_runs_max.max(l0);
