@@ -76,8 +76,9 @@ pub struct Options {
     /// Bytes at which an output table is closed. Default: 64 MiB. Smaller tables mean finer jobs
     /// and more files.
     pub target_table_bytes: u64,
-    /// Bytes that one job takes from a level of several runs, about: what bounds the temporary
-    /// space, except where a lone run moves as a whole ([`Granularity::Whole`]). Default: 1 GiB.
+    /// Bytes that one job takes from a level of several runs, about. Bounds the temporary space,
+    /// except where a lone run moves as a whole ([`Granularity::Whole`]). The job writes what lies
+    /// under them too, about `size_ratio` times as much. Default: 1 GiB.
     pub max_job_bytes: u64,
     /// Age in microseconds at which a tombstone is pushed to the last level, so that deleted data
     /// is gone by then (Sarkar et al., "Lethe", 2020). Default: `None`.
