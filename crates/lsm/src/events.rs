@@ -81,7 +81,8 @@ pub enum Event {
         /// Why it failed; the tree is as before then.
         error: Option<Error>,
     },
-    /// A writer must wait for background work.
+    /// A writer must wait for background work. Two other waits are only in the latency of the
+    /// write: for a log segment that it makes itself, and for a load that installs its tables.
     StallBegan {
         /// What it waits for.
         reason: Pressure,
