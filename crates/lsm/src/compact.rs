@@ -137,6 +137,13 @@ fn rewrite_hidden(family: &FamilyView, busy: &Busy, snapshots: &[SeqNo]) -> Opti
     (!busy.conflicts(&plan, shape)).then_some(plan)
 }
 
+/// Whether a range delete hides something in a table that the jobs under way stand before.
+fn hides_behind(busy: &Busy, version: &Version, snapshots: &[SeqNo]) -> bool {
+    let hidden = |table: &Arc<TableInfo>| version.range_deletes.may_hide_in(table, snapshots);
+    let mut tables = version.shape.tables().map(|(_, table)| table);
+    !busy.is_empty() && !version.range_deletes.is_empty() && tables.any(hidden)
+}
+
 /// Whether a policy has a plan.
 pub(crate) fn wanted(inner: &Inner, jobs: &FamilyJobs) -> bool {
     pick(inner, jobs).is_some()
@@ -170,10 +177,14 @@ pub(crate) fn pick_manual(inner: &Inner, family: u32, manual: &Manual) -> Picked
             compaction::Picked::Done => drop_hidden(&view.version, busy, &snapshots)
                 .or_else(|| rewrite_hidden(view, busy, &snapshots)),
         };
-        plan.map_or(Picked::Done, |plan| {
-            let id = jobs.start(&plan, shape);
-            Picked::Plan(Job { family, plan, id })
-        })
+        let Some(plan) = plan else {
+            // What a job under way writes anew may hold what is hidden still: that is looked at
+            // when the job has ended and given its tables free.
+            let hidden = hides_behind(busy, &view.version, &snapshots);
+            return if hidden { Picked::Blocked } else { Picked::Done };
+        };
+        let id = jobs.start(&plan, shape);
+        Picked::Plan(Job { family, plan, id })
     })
 }
 
@@ -298,4 +309,37 @@ fn install(inner: &Arc<Inner>, family: u32, plan: &Plan, files: &[Arc<TableFile>
     }
     inner.progress.notify();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::DEFAULT_FAMILY;
+    use crate::scheduler::InlineScheduler;
+    use crate::{Db, Env, Options};
+
+    /// It was done while a job was at work on the only table: what the job wrote anew kept all
+    /// that the range delete hid.
+    #[test]
+    fn a_full_compaction_waits_for_a_job_on_a_table_with_hidden_entries() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::default();
+        let scheduler = Arc::new(InlineScheduler::new(5));
+        let env = Env { scheduler, ..Env::system(&options).unwrap() };
+        let db = Db::open_with(folder.path().join("db"), options, env).unwrap();
+        for n in 0..100 {
+            db.put(format!("{n:02}"), "value").unwrap();
+        }
+        db.compact().unwrap();
+        db.delete_range("20", "40").unwrap();
+        db.flush().unwrap();
+        let inner = db.inner();
+        let shape = inner.state.view().family(DEFAULT_FAMILY).unwrap().version.shape.clone();
+        let pick = || pick_manual(inner, DEFAULT_FAMILY, &Manual::all(&shape));
+        let Picked::Plan(job) = pick() else { panic!("a table with hidden entries is rewritten") };
+        assert!(matches!(pick(), Picked::Blocked), "not done before the job is");
+        run_job(inner, &job).unwrap();
+        assert!(matches!(pick(), Picked::Done));
+        assert_eq!(db.approximate_len().unwrap(), 80);
+    }
 }
