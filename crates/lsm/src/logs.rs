@@ -74,7 +74,9 @@ impl Logs {
             // ORDERING: Relaxed; a hint. Stays set until `next`, also if this fails.
             self.gave_up.store(true, Ordering::Relaxed);
             let segment = self.make(inner, self.capacity_bytes(inner, 0))?;
-            if inner.options.durability == Durability::Buffered {
+            // Under a budget the pages of a log count, and come when they are written.
+            let options = &inner.options;
+            if options.durability == Durability::Buffered && options.memory_budget_bytes == 0 {
                 segment.get_ready();
             }
             *spare = Some(segment);
