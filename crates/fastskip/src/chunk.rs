@@ -163,6 +163,9 @@ enum Keeping {
 const SHARED_BYTES: usize = 256 << 20;
 
 impl ChunkPool {
+    /// Bytes of the chunks that a pool keeps; lists with smaller ones take none from it.
+    pub const CHUNK_BYTES: usize = FULL_BYTES;
+
     /// A pool that keeps at most `max_idle_bytes` (whole chunks of 2 MiB) for later use.
     pub fn new(max_idle_bytes: usize) -> Self {
         Self::keeping(max_idle_bytes, Keeping::Firm)

@@ -86,12 +86,7 @@ impl Visible {
         // ORDERING: Relaxed; only holders of the lock store to it.
         if self.last.load(Ordering::Relaxed) + 1 == first {
             let end = waiting.publishable(last);
-            // ORDERING: Release publishes the entries of this writer, and through the lock those
-            // of the writers whose ranges were waiting; pairs with the Acquire in `get`.
-            self.last.store(end, Ordering::Release);
-            if waiting.sleepers > 0 {
-                self.moved.notify_all();
-            }
+            self.show(&waiting, end);
             return true;
         }
         waiting.applied.insert(first, Applied { last, waits_for: WaitsFor::Order });
@@ -117,12 +112,17 @@ impl Visible {
         let last = self.last.load(Ordering::Relaxed);
         let end = waiting.publishable(last);
         if end > last {
-            // ORDERING: Release publishes the entries of all writers whose ranges were waiting,
-            // which the lock has brought here; pairs with the Acquire in `get`.
-            self.last.store(end, Ordering::Release);
-            if waiting.sleepers > 0 {
-                self.moved.notify_all();
-            }
+            self.show(&waiting, end);
+        }
+    }
+
+    /// Lets readers see everything up to `end`, and wakes who waits for that.
+    fn show(&self, waiting: &Waiting, end: SeqNo) {
+        // ORDERING: Release publishes the entries of this thread, and through the lock those of all
+        // writers whose ranges were waiting; pairs with the Acquire in `get`.
+        self.last.store(end, Ordering::Release);
+        if waiting.sleepers > 0 {
+            self.moved.notify_all();
         }
     }
 

@@ -44,9 +44,6 @@ const FILTER_BITS_PER_KEY: f64 = 10.0;
 /// a hundredth of the write buffer. Smaller entries make more false positives, nothing else.
 const FILTER_ENTRY_BYTES: u64 = 128;
 
-/// Chunks of memtables that come from a pool and go back there have so many bytes.
-const POOLED_CHUNK_BYTES: usize = 2 << 20;
-
 /// The share of a write buffer whose memory is got ahead: one of so many.
 const AHEAD_SHARE: usize = 8;
 
@@ -88,7 +85,7 @@ impl Arena {
             .then(|| Arc::new(fastskip::ChunkPool::new(write_buffer_bytes)));
         let fastskip = fastskip::Options {
             chunk_bytes: write_buffer_bytes / 16,
-            pool: pool.clone(),
+            pool,
             ..fastskip::Options::default()
         };
         let placed = match kind {
@@ -96,8 +93,9 @@ impl Arena {
             MemtableKind::FastSkip | MemtableKind::SkipMap => Placed::new(1, Placement::Modulo),
         };
         let filter_keys = write_buffer_bytes as u64 / FILTER_ENTRY_BYTES;
-        let whole_chunks = pool.is_some() && fastskip.chunk_bytes >= POOLED_CHUNK_BYTES;
-        let ahead_bytes = if whole_chunks { write_buffer_bytes / AHEAD_SHARE } else { 0 };
+        let pooled =
+            fastskip.pool.is_some() && fastskip.chunk_bytes >= fastskip::ChunkPool::CHUNK_BYTES;
+        let ahead_bytes = if pooled { write_buffer_bytes / AHEAD_SHARE } else { 0 };
         let (alive, asked) = (Arc::default(), AtomicBool::new(false));
         Self { kind, fastskip, placed, filter_keys, alive, ahead_bytes, asked }
     }

@@ -32,7 +32,10 @@ struct State {
 }
 
 /// One that syncs for all; gives its place back even if the sync panics.
-struct Leader<'a>(&'a Group);
+struct Leader<'a> {
+    group: &'a Group,
+    begun: Instant,
+}
 
 impl Group {
     /// Returns once `is_done` answers yes or fails, or this thread's own `sync` has returned.
@@ -59,12 +62,9 @@ impl Group {
             state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.running = true;
-        let _gives_its_place_back = Leader(self);
         self.gather(state);
-        let begun = Instant::now();
-        let result = sync();
-        self.lock().took = begun.elapsed();
-        result
+        let _gives_its_place_back = Leader { group: self, begun: Instant::now() };
+        sync()
     }
 
     /// Waits for those who are expected.
@@ -90,12 +90,14 @@ impl Group {
 
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let took = self.begun.elapsed();
+        let mut state = self.group.lock();
+        state.took = took;
         state.running = false;
         state.expected = state.inside;
         state.inside -= 1;
         drop(state);
-        self.0.ended.notify_all();
+        self.group.ended.notify_all();
     }
 }
 

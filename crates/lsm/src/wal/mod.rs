@@ -265,7 +265,7 @@ impl Segment {
             }
             tail.check().map(|()| false)
         };
-        if self.synced() >= end {
+        if is_done()? {
             return Ok(());
         }
         self.syncing.join(is_done, || self.sync_now().map(|last| last.map_or((), then)))
