@@ -67,6 +67,7 @@ mod sink;
 mod source;
 mod table;
 mod table_cursor;
+mod value;
 pub mod varint;
 mod verify;
 mod writer;
@@ -88,8 +89,9 @@ pub use pace::{BytesPerSecond, Pace, Paced};
 pub use probe::{BlockProbe, FenceProbe, FilterVerdict, Probe, RangeSize};
 pub use read_at::ReadAt;
 pub use salvage::{Lost, SalvageReport, salvage};
-pub use table::{Block, BlockCache, BlockKey, Expect, Found, Lent, Table, ValueRef};
+pub use table::{Block, BlockCache, BlockKey, Expect, Table};
 pub use table_cursor::TableCursor;
+pub use value::{Found, Lent, ValueRef};
 pub use verify::VerifyReport;
 pub use writer::TableWriter;
 

@@ -3,7 +3,8 @@
 use crate::error::Result;
 use crate::format::Handle;
 use crate::key::Trailer;
-use crate::table::{Block, Found, Table, kept};
+use crate::table::{Block, Table};
+use crate::value::{Found, kept};
 
 /// A key to be read by [`Table::get_many`].
 #[derive(Clone, Copy, Debug)]

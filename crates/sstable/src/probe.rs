@@ -11,7 +11,8 @@ use fence::Layout;
 use crate::error::Result;
 use crate::format::Handle;
 use crate::key::Trailer;
-use crate::table::{Found, Table, kept};
+use crate::table::Table;
+use crate::value::{Found, kept};
 
 /// What a filter says of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

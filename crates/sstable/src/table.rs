@@ -21,6 +21,7 @@ use crate::key::{SeqNo, Trailer};
 use crate::meta::TableMeta;
 use crate::read_at::ReadAt;
 use crate::source::Source;
+use crate::value::{Found, Lent, kept};
 
 /// A partition's index or filter serves thousands of blocks: it outlives them in the cache.
 const INDEX: Label = Label { kind: cache::Kind::Index, priority: Priority::High };
@@ -86,80 +87,6 @@ pub struct Expect {
     pub table_id: Option<u64>,
     /// The file's length in bytes.
     pub file_bytes: Option<u64>,
-}
-
-/// An entry that a point read found.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// Its version and kind.
-    pub trailer: Trailer,
-    /// Its value.
-    pub value: ValueRef,
-}
-
-/// A value within a block; keeps the block in memory for as long as it lives.
-#[derive(Clone)]
-pub struct ValueRef {
-    bytes: Bytes,
-    start: usize,
-    end: usize,
-}
-
-impl ValueRef {
-    pub(crate) fn new(bytes: Bytes, start: usize, end: usize) -> Self {
-        Self { bytes, start, end }
-    }
-}
-
-impl Deref for ValueRef {
-    type Target = [u8];
-
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        self.bytes.get(self.start..self.end).unwrap_or_default()
-    }
-}
-
-impl AsRef<[u8]> for ValueRef {
-    fn as_ref(&self) -> &[u8] {
-        self
-    }
-}
-
-impl std::fmt::Debug for ValueRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ValueRef({} bytes)", self.end - self.start)
-    }
-}
-
-/// A value where it lies, lent for a moment; see [`Table::read`].
-#[derive(Clone, Copy, Debug)]
-pub struct Lent<'a> {
-    block: &'a Bytes,
-    bytes: &'a [u8],
-    start: usize,
-}
-
-impl Lent<'_> {
-    /// Returns the value with a share of its block, to keep.
-    #[must_use]
-    pub fn keep(&self) -> ValueRef {
-        ValueRef::new(self.block.clone(), self.start, self.start + self.bytes.len())
-    }
-}
-
-impl Deref for Lent<'_> {
-    type Target = [u8];
-
-    #[inline]
-    fn deref(&self) -> &[u8] {
-        self.bytes
-    }
-}
-
-/// A version with a share of its block.
-pub(crate) fn kept(trailer: Trailer, value: Lent<'_>) -> Found {
-    Found { trailer, value: value.keep() }
 }
 
 /// A block that the table holds for good, or a share of one in the cache.
@@ -426,7 +353,7 @@ impl Table {
         }
         let (start, end) = value_range(view, spot).ok_or_else(malformed)?;
         let bytes = view.body.get(start..end).ok_or_else(malformed)?;
-        Ok(Some(take(trailer, Lent { block: data.bytes(), bytes, start })))
+        Ok(Some(take(trailer, Lent::new(data.bytes(), bytes, start))))
     }
 
     #[inline]
