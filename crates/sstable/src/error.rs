@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::codec::Codec;
+
 /// The result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -30,13 +32,21 @@ pub enum Error {
         /// What should have been there.
         expected: String,
     },
-    /// The file uses a version or codec that this build does not know.
+    /// The file uses a version of the format, or a number, that this build does not know.
     #[error("{file} cannot be read by this build: {what}")]
     Unsupported {
         /// The table file.
         file: Arc<str>,
-        /// The version or codec.
+        /// The version or the number.
         what: String,
+    },
+    /// The codec that is to be read or written is not built in: its feature is off.
+    #[error("{}codec {} is not built in", prefix(file.as_ref()), codec.name())]
+    UnsupportedCodec {
+        /// The table file; `None` if options were checked before there was one.
+        file: Option<Arc<str>>,
+        /// The codec.
+        codec: Codec,
     },
     /// An option is outside its range.
     #[error("invalid table options: {0}")]
@@ -51,4 +61,21 @@ pub enum Error {
         /// The largest length in bytes.
         limit: u64,
     },
+}
+
+/// How a message that may be about a file begins.
+fn prefix(file: Option<&Arc<str>>) -> String {
+    file.map(|file| format!("{file}: ")).unwrap_or_default()
+}
+
+impl Error {
+    /// This error, about the file `name` if it did not name one.
+    pub(crate) fn of_file(self, name: &str) -> Self {
+        match self {
+            Self::UnsupportedCodec { file: None, codec } => {
+                Self::UnsupportedCodec { file: Some(name.into()), codec }
+            }
+            other => other,
+        }
+    }
 }

@@ -107,6 +107,12 @@ pub(crate) enum Fault {
     Damaged(&'static str),
     /// Sound as far as can be told, but not for this build.
     Unsupported(String),
+    /// Packed by a codec that is not built in.
+    #[cfg_attr(
+        all(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma"),
+        expect(dead_code, reason = "all codecs are built in")
+    )]
+    UnsupportedCodec(Codec),
 }
 
 impl Header {

@@ -73,7 +73,7 @@ mod verify;
 mod writer;
 
 pub use bloom::hash_key;
-pub use codec::{Chooser, Codec, Coding, Content, Load};
+pub use codec::{Chooser, Codec, Coding, Content, Load, LoadGauge};
 pub use cursor::{Cursor, SliceCursor};
 #[cfg(all(feature = "direct-io", target_os = "linux"))]
 pub use direct::DirectFile;

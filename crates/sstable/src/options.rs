@@ -74,8 +74,8 @@ impl WriteOptions {
     /// Checks every field against its range.
     ///
     /// # Errors
-    /// [`Error::InvalidOptions`] naming the first field that is out of range, or the codec that is
-    /// not built in.
+    /// [`Error::InvalidOptions`] naming the first field that is out of range;
+    /// [`Error::UnsupportedCodec`] if the codec is not built in.
     pub fn validate(&self) -> Result<()> {
         within("block_bytes", self.block_bytes, 512, 65_536)?;
         within("restart_interval", self.restart_interval, 1, 1024)?;
@@ -104,11 +104,11 @@ impl Coding {
     /// Checks that the codec is built in and has such a level.
     ///
     /// # Errors
-    /// [`Error::InvalidOptions`] if not.
+    /// [`Error::UnsupportedCodec`] if it is not built in; [`Error::InvalidOptions`] if it has no
+    /// such level.
     pub fn validate(self) -> Result<()> {
         if !self.codec.is_built_in() {
-            let what = format!("codec {} is not built in", self.codec.name());
-            return Err(Error::InvalidOptions(what));
+            return Err(Error::UnsupportedCodec { file: None, codec: self.codec });
         }
         within("codec_level", usize::from(self.level), 0, usize::from(self.level_max()))
     }

@@ -34,6 +34,10 @@ impl<W: Write> BlockSink<W> {
         Self { sink, name: name.into(), table_id, offset: 0, blocks: 0, chain: 0 }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }

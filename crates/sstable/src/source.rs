@@ -41,6 +41,9 @@ impl Source {
         match fault {
             Fault::Damaged(expected) => self.damaged(offset, expected),
             Fault::Unsupported(what) => Error::Unsupported { file: Arc::clone(&self.name), what },
+            Fault::UnsupportedCodec(codec) => {
+                Error::UnsupportedCodec { file: Some(Arc::clone(&self.name)), codec }
+            }
         }
     }
 

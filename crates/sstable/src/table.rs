@@ -164,8 +164,9 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Corruption`] if the file is damaged, cut, or not the one expected;
-    /// [`Error::Unsupported`] if it was written by a later version or with a codec that is not
-    /// built in; [`Error::Io`] if it cannot be read.
+    /// [`Error::Unsupported`] if it was written by a later version;
+    /// [`Error::UnsupportedCodec`] if with a codec that is not built in; [`Error::Io`] if it
+    /// cannot be read.
     pub fn open(
         file: Arc<dyn ReadAt>,
         name: &str,

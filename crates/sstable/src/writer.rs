@@ -9,7 +9,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use crate::block::builder::BlockBuilder;
-use crate::codec::{self, Codec, Coding};
+use crate::codec::{self, Codec, Coding, LoadGauge};
 use crate::error::{Error, Result};
 use crate::format::BlockKind;
 use crate::index::{Directory, IndexBuilder, PartHandles, Top};
@@ -44,7 +44,9 @@ pub struct TableWriter<W: Write> {
     options: WriteOptions,
     block: BlockBuilder,
     body: Vec<u8>,
+    /// What was asked for, whatever the load.
     coding: Coding,
+    adapting: Option<Adapting>,
     pipeline: Pipeline,
     /// Blocks that came out of the pipeline and are to be written next; empty between calls.
     ready: Vec<Ready>,
@@ -65,6 +67,18 @@ struct Training {
     bytes: usize,
 }
 
+/// How blocks are compressed under the load of the moment.
+#[derive(Debug)]
+struct Adapting {
+    gauge: Arc<LoadGauge>,
+    coding: Coding,
+    /// Bytes of blocks until the load is asked again.
+    bytes_left: usize,
+}
+
+/// Bytes of blocks, before compression, that are compressed alike: one look at the load for each.
+const LOAD_GROUP_BYTES: usize = 256 << 10;
+
 /// Bytes of blocks to train on, for each byte of the dictionary.
 const TRAINING_FACTOR: usize = 100;
 /// Bytes of blocks to choose them from: the first of a sorted table are unlike the others.
@@ -77,9 +91,10 @@ impl<W: Write> TableWriter<W> {
     /// should buffer, as blocks are small.
     ///
     /// # Errors
-    /// [`Error::InvalidOptions`] if an option is out of range.
+    /// [`Error::InvalidOptions`] if an option is out of range; [`Error::UnsupportedCodec`] if the
+    /// codec is not built in.
     pub fn new(sink: W, name: &str, table_id: u64, options: &WriteOptions) -> Result<Self> {
-        options.validate()?;
+        options.validate().map_err(|error| error.of_file(name))?;
         let meta = TableMeta {
             table_id,
             codec: options.codec,
@@ -94,6 +109,7 @@ impl<W: Write> TableWriter<W> {
             block: BlockBuilder::new(options.restart_interval, options.hash_index),
             body: Vec::new(),
             coding: options.coding(),
+            adapting: None,
             pipeline: Pipeline::new(options, &Arc::default()),
             ready: Vec::new(),
             training: (options.codec == Codec::Dictionary).then(Training::default),
@@ -123,18 +139,32 @@ impl<W: Write> TableWriter<W> {
         self
     }
 
-    /// Compresses the blocks to come with another codec or level; see [`Coding::under`].
+    /// Lets the load of the machine choose how hard the table is compressed: before each 256 KiB of
+    /// blocks, the codec asked for becomes [`Coding::under`] what `gauge` shows.
+    ///
+    /// The bytes then depend on what the gauge showed when; what they hold does not.
+    #[must_use]
+    pub fn with_load(mut self, gauge: Arc<LoadGauge>) -> Self {
+        self.adapting = Some(Adapting { gauge, coding: self.coding, bytes_left: 0 });
+        self
+    }
+
+    /// Compresses the blocks to come with another codec or level, before the load of
+    /// [`TableWriter::with_load`] has its say.
     ///
     /// # Errors
-    /// [`Error::InvalidOptions`] if the codec is not built in, has no such level, or is
-    /// `Dictionary` in a table that was not begun with it.
+    /// [`Error::UnsupportedCodec`] if the codec is not built in; [`Error::InvalidOptions`] if it
+    /// has no such level, or is `Dictionary` in a table that was not begun with it.
     pub fn set_coding(&mut self, coding: Coding) -> Result<()> {
-        coding.validate()?;
+        coding.validate().map_err(|error| error.of_file(self.sink.name()))?;
         if coding.codec == Codec::Dictionary && self.options.codec != Codec::Dictionary {
             return Err(Error::InvalidOptions("a dictionary is trained from the start".into()));
         }
         let trained = self.training.is_some() || !self.dictionary.is_empty();
         self.coding = if trained { coding } else { without_dictionary(coding) };
+        if let Some(adapting) = &mut self.adapting {
+            adapting.bytes_left = 0;
+        }
         Ok(())
     }
 
@@ -236,7 +266,11 @@ impl<W: Write> TableWriter<W> {
     /// Sends a block to be compressed, or holds it back for training.
     fn send(&mut self, entries: u16) -> Result<()> {
         let body = std::mem::take(&mut self.body);
-        let raw = Raw { body, entries, coding: self.coding };
+        let coding = match &mut self.adapting {
+            Some(adapting) => adapting.coding(self.coding, body.len()),
+            None => self.coding,
+        };
+        let raw = Raw { body, entries, coding };
         match &mut self.training {
             None => {
                 self.pipeline.submit(raw, &mut self.ready);
@@ -262,6 +296,9 @@ impl<W: Write> TableWriter<W> {
         self.dictionary = codec::train(&bodies, self.options.dictionary_bytes).into();
         if self.dictionary.is_empty() {
             self.coding = without_dictionary(self.coding);
+            if let Some(adapting) = &mut self.adapting {
+                adapting.bytes_left = 0;
+            }
         } else {
             self.pipeline = Pipeline::new(&self.options, &self.dictionary);
         }
@@ -360,6 +397,18 @@ impl<W: Write> TableWriter<W> {
         let (file_bytes, sink) = self.sink.finish(directory)?;
         self.meta.file_bytes = file_bytes;
         Ok((self.meta, sink))
+    }
+}
+
+impl Adapting {
+    /// Returns how to compress a block of `bytes`, if `wanted` was asked for.
+    fn coding(&mut self, wanted: Coding, bytes: usize) -> Coding {
+        if self.bytes_left == 0 {
+            self.coding = wanted.under(self.gauge.load());
+            self.bytes_left = LOAD_GROUP_BYTES;
+        }
+        self.bytes_left = self.bytes_left.saturating_sub(bytes);
+        self.coding
     }
 }
 

@@ -87,6 +87,9 @@ fn names_file_and_place(error: &Error, file_bytes: usize) {
             assert!(*offset <= file_bytes as u64 && !expected.is_empty(), "{error}");
         }
         Error::Unsupported { file, what } => assert!(&**file == "test.sst" && !what.is_empty()),
+        Error::UnsupportedCodec { file, codec } => {
+            assert!(file.as_deref() == Some("test.sst") && !codec.is_built_in());
+        }
         other => panic!("{other}"),
     }
 }

@@ -18,6 +18,8 @@ use sstable::{
     BlockCache, Chooser, Codec, Coding, Cursor, Kind, ReadOptions, Table, TableCursor, TableWriter,
     Trailer, WriteOptions,
 };
+#[cfg(feature = "zstd")]
+use sstable::{Load, LoadGauge, TableMeta};
 
 /// Options that between them reach every path.
 fn variants() -> Vec<WriteOptions> {
@@ -319,6 +321,73 @@ fn text_under_random_keys_is_compressed() {
     let table = open(build(&all, &options), None).unwrap();
     let meta = table.meta();
     assert_eq!(meta.blocks_by_codec[Codec::Lz4 as usize], meta.block_count, "{meta:?}");
+}
+
+/// The table of `rows` whose writer looks at a gauge that shows `load_at` the rank of each row.
+#[cfg(feature = "zstd")]
+fn under_load(
+    rows: &[Entry],
+    options: &WriteOptions,
+    load_at: impl Fn(usize) -> Load,
+) -> (TableMeta, Vec<u8>) {
+    let gauge = Arc::new(LoadGauge::default());
+    let writer = TableWriter::new(Vec::new(), "t", 42, options).unwrap();
+    let mut writer = writer.with_load(Arc::clone(&gauge));
+    for (rank, (key, trailer, value)) in rows.iter().enumerate() {
+        gauge.set(load_at(rank));
+        writer.add(key, *trailer, value).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+#[cfg(all(feature = "lz4", feature = "zstd"))]
+#[test]
+fn the_load_of_the_machine_chooses_the_codec() {
+    let all = prose(20_000);
+    let bytes: usize = all.iter().map(|entry| entry.2.len()).sum();
+    assert!(bytes > 3 << 20, "many groups of 256 KiB: {bytes}");
+    let third = all.len() / 3;
+    let busy = Load { cpu: 0.9, ..Load::default() };
+    let full = Load { io: 0.9, ..Load::default() };
+    for codec in [Codec::Lz4, Codec::Zstd, Codec::Dictionary] {
+        for threads in [0, 2] {
+            let options =
+                WriteOptions { codec, compression_threads: threads, ..WriteOptions::default() };
+            // Nothing to give way to: the same bytes as without a gauge.
+            let (_, idle) = under_load(&all, &options, |_| Load::default());
+            assert!(idle == build(&all, &options), "{codec:?}");
+            let phases = |rank: usize| [Load::default(), busy, full][(rank / third).min(2)];
+            let (meta, bytes) = under_load(&all, &options, phases);
+            let (_, again) = under_load(&all, &options, phases);
+            assert!(bytes == again, "equal loads give equal tables");
+            let count = |codec: Codec| meta.blocks_by_codec[codec as usize];
+            let (near, blocks) = (meta.block_count / 4, meta.block_count);
+            match codec {
+                Codec::Lz4 => assert!(count(Codec::Zstd) > near && count(Codec::Lz4) > near * 2),
+                other => assert!(count(Codec::Lz4) > near && count(other) > near * 2),
+            }
+            assert_eq!(meta.blocks_by_codec.iter().sum::<u64>(), blocks);
+            let table = open(bytes, None).unwrap();
+            let mut cursor = TableCursor::new(Arc::clone(&table), ReadOptions::default());
+            assert!(scan(&mut cursor).unwrap() == all);
+            table.verify().unwrap();
+        }
+    }
+}
+
+/// Too little to train on: what the load makes of a dictionary must not stay one.
+#[cfg(feature = "zstd")]
+#[test]
+fn a_table_too_small_for_a_dictionary_can_be_read_under_any_load() {
+    let all = prose(40);
+    let options =
+        WriteOptions { codec: Codec::Dictionary, block_bytes: 512, ..WriteOptions::default() };
+    let share = [0.0, 0.9];
+    for (cpu, io) in share.into_iter().flat_map(|cpu| share.map(|io| (cpu, io))) {
+        let (_, bytes) = under_load(&all, &options, |_| Load { cpu, io, memory: 0.0 });
+        let mut cursor = TableCursor::new(open(bytes, None).unwrap(), ReadOptions::default());
+        assert!(scan(&mut cursor).unwrap() == all, "{cpu} {io}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Which codec for which data: by level, by content, by sampled bytes, by load.
+//! Which codec for which data: by level, by content, by sampled bytes. By load: [`super::load`].
 //!
 //! The rules are those of the 2025 report on an LSM tree for Harvard's CS265 (sections 2.7.3 and
 //! 2.7.4), with its word "level" fixed: level 0 is the newest, deeper levels are larger.
@@ -41,20 +41,6 @@ pub enum Content {
     Compressed,
 }
 
-/// How busy the machine is; each from 0 (idle) to 1 (full).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Load {
-    /// Processors.
-    pub cpu: f64,
-    /// The medium.
-    pub io: f64,
-    /// Memory.
-    pub memory: f64,
-}
-
-/// A load beyond this counts as full.
-const LOAD_HIGH: f64 = 0.8;
-
 impl Coding {
     /// A codec by level: LZ4 at level 0, Snappy at 1 and 2, Zstandard 3 at 3 to 5 and 10 below.
     /// Codecs that are not built in give way to LZ4 or none.
@@ -93,28 +79,6 @@ impl Coding {
             _ => Self { codec: Codec::Zstd, level: 10 },
         };
         wanted.or_built_in()
-    }
-
-    /// This codec, or a faster one while processors are the bottleneck, or a smaller one while the
-    /// medium or memory is. For [`crate::TableWriter::set_coding`] from time to time.
-    #[must_use]
-    pub fn under(self, load: Load) -> Self {
-        if load.cpu > LOAD_HIGH {
-            return match self.codec {
-                Codec::Zstd | Codec::Lzma | Codec::Dictionary => Self::new(Codec::Lz4),
-                _ => self,
-            }
-            .or_built_in();
-        }
-        if load.io > LOAD_HIGH || load.memory > LOAD_HIGH {
-            let smaller = match self.codec {
-                Codec::Lz4 | Codec::Snappy => Self { codec: Codec::Zstd, level: 3 },
-                Codec::Zstd => Self { codec: Codec::Zstd, level: self.effort().max(10) },
-                _ => self,
-            };
-            return if smaller.codec.is_built_in() { smaller } else { self };
-        }
-        self
     }
 
     /// This codec, or LZ4 or none if it is not built in.
@@ -200,12 +164,6 @@ mod tests {
             assert_eq!(Coding::for_data(b"text", 100), Coding::new(Codec::Lz4));
             assert_eq!(Coding::for_data(b"text", 9000), zstd(3));
             assert_eq!(Coding::for_data(b"text", 1 << 20), zstd(10));
-            let busy = Load { cpu: 0.9, ..Load::default() };
-            assert_eq!(zstd(10).under(busy), Coding::new(Codec::Lz4));
-            let full = Load { io: 0.9, ..Load::default() };
-            assert_eq!(Coding::new(Codec::Lz4).under(full), zstd(3));
-            assert_eq!(zstd(3).under(full), zstd(10));
-            assert_eq!(zstd(3).under(Load::default()), zstd(3));
         }
         for level in 0..9 {
             assert!(built_in(Coding::for_level(level).codec));

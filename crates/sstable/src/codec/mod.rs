@@ -3,6 +3,7 @@
 mod bits;
 mod choose;
 mod columns;
+mod load;
 #[cfg(feature = "lz4")]
 mod lz4;
 #[cfg(feature = "lzma")]
@@ -16,7 +17,8 @@ mod zstd;
 pub(crate) use zstd::ReadDictionary;
 
 pub(crate) use choose::looks_random;
-pub use choose::{Chooser, Content, Load};
+pub use choose::{Chooser, Content};
+pub use load::{Load, LoadGauge};
 
 use std::sync::Arc;
 
@@ -27,7 +29,7 @@ use crate::format::{DECOMPRESSED_BYTES_MAX, Fault};
 /// How the body of a block is stored. The numbers are part of the format.
 ///
 /// Every codec has its number in every build; one that is not built in answers
-/// [`crate::Error::Unsupported`].
+/// [`crate::Error::UnsupportedCodec`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Codec {
@@ -266,7 +268,7 @@ pub(crate) enum ReadDictionary {}
 #[cfg(not(feature = "zstd"))]
 impl ReadDictionary {
     pub(crate) fn new(_: &[u8]) -> Result<Self, Fault> {
-        Err(unsupported(Codec::Dictionary))
+        Err(Fault::UnsupportedCodec(Codec::Dictionary))
     }
 
     pub(crate) fn memory(&self) -> usize {
@@ -314,13 +316,8 @@ pub(crate) fn decompress(packed: Packed<'_>) -> Result<Arc<[u8]>, Fault> {
             columns::decompress(data, entries, original_size).map(Arc::from)
         }
         #[cfg(not(all(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma")))]
-        other => Err(unsupported(other)),
+        other => Err(Fault::UnsupportedCodec(other)),
     }
-}
-
-#[cfg(not(all(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma")))]
-fn unsupported(codec: Codec) -> Fault {
-    Fault::Unsupported(format!("codec {} is not built in", codec.name()))
 }
 
 #[cfg(any(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma"))]
