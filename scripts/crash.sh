@@ -34,6 +34,9 @@ images=$((seconds * 10))
 step "power cuts on real files: $images images in each mode"
 LSM_IMAGES=$images LSM_IMAGE_SEED=$first suite --test power_cuts -- --nocapture --test-threads=1
 
+step "no space at any call, in every way"
+LSM_OUT_OF_SPACE=all suite --test out_of_space
+
 step "a full file system"
 if [ "$(id -u)" = 0 ]; then
   small=$(mktemp -d)

@@ -22,7 +22,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::fs::Fs;
 use crate::inner::Inner;
-use crate::manifest::{Manifest, State};
+use crate::manifest::{self, Manifest, State};
 use crate::manual;
 use crate::names;
 
@@ -60,6 +60,8 @@ pub(crate) fn checkpoint(inner: &Arc<Inner>, target: &Path) -> Result<Checkpoint
     let mut report = CheckpointReport { seqno: state.flushed_seqno, ..CheckpointReport::default() };
     place_tables(inner, target, &state, (&mut made, &mut report))?;
     fs.sync_dir(target).map_err(|error| Error::io("sync", target, error))?;
+    let current = manifest::current_path(target);
+    made.paths.extend([manifest::manifest_path(target, 1), names::aside(&current), current]);
     Manifest::create_whole(Arc::clone(&inner.env.fs), target, inner.db_id, state)?;
     made.paths.clear();
     inner.timed(&inner.timings.checkpoint, Some(begun));
@@ -132,7 +134,8 @@ struct Made<'a> {
 
 impl Drop for Made<'_> {
     fn drop(&mut self) {
-        for path in &self.paths {
+        // The last one first: without CURRENT no open takes the rest for a database.
+        for path in self.paths.iter().rev() {
             match self.fs.remove(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::warn!(path = %path.display(), %error, "a part of a checkpoint stays");

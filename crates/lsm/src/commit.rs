@@ -241,7 +241,7 @@ fn take_place(
                     switch_log(inner, &mut tail, payload.bytes.len())?;
                     continue;
                 }
-                Err(error) => return Err(inner.stop_writes(&error)),
+                Err(error) => return Err(inner.log_failed(log, error)),
             },
         };
         tail.next_seqno += u64::from(payload.count);
@@ -260,7 +260,10 @@ fn take_place(
 /// Replaces a full log segment by one with room for `batch_bytes`; the memtables go on.
 fn switch_log(inner: &Arc<Inner>, tail: &mut Tail, batch_bytes: usize) -> Result<()> {
     let next = inner.logs.next(inner, batch_bytes)?;
-    seal_log(inner, tail, Some(&next)).map_err(|error| inner.stop_writes(&error))?;
+    if let Err(error) = seal_log(inner, tail, Some(&next)) {
+        inner.logs.give_back(next);
+        return Err(error);
+    }
     let full = tail.log.replace(next);
     inner.unsynced.0.lock().extend(full);
     Ok(())
@@ -296,7 +299,12 @@ pub(crate) fn seal(inner: &Arc<Inner>, tail: &mut Tail, batch_bytes: usize) -> R
     };
     let last = tail.next_seqno - 1;
     let filled_bytes = tail.memtable_bytes;
-    seal_log(inner, tail, log.as_ref()).map_err(|error| inner.stop_writes(&error))?;
+    if let Err(error) = seal_log(inner, tail, log.as_ref()) {
+        if let Some(log) = log {
+            inner.logs.give_back(log);
+        }
+        return Err(error);
+    }
     let replaced = tail.replace_touched(&inner.arena);
     let sealed_log = std::mem::replace(&mut tail.log, log);
     let sealed = Sealed {
@@ -319,14 +327,15 @@ pub(crate) fn seal(inner: &Arc<Inner>, tail: &mut Tail, batch_bytes: usize) -> R
     Ok(())
 }
 
-/// Ends the current log segment; `next` takes over.
+/// Ends the current log segment; `next` takes over. After an error for want of space it may be
+/// done again.
 fn seal_log(inner: &Inner, tail: &Tail, next: Option<&Arc<Segment>>) -> Result<()> {
     let Some(old) = &tail.log else { return Ok(()) };
-    old.seal(tail.next_seqno)?;
+    old.seal(tail.next_seqno).map_err(|error| inner.log_failed(old, error))?;
     if let (Durability::Sync, Some(next)) = (inner.options.durability, next) {
         // Then a loss in the old segment is told from a write that was cut.
-        old.sync()?;
-        next.vouch(tail.next_seqno - 1)?;
+        old.sync().map_err(|error| inner.stop_writes(&error))?;
+        next.vouch(tail.next_seqno - 1).map_err(|error| inner.log_failed(next, error))?;
     }
     Ok(())
 }
@@ -364,16 +373,12 @@ pub(crate) fn end_log(inner: &Arc<Inner>) -> Result<()> {
     sync_all(inner)?;
     let tail = inner.tail.lock();
     let Some(log) = &tail.log else { return Ok(()) };
-    let ended = log.seal(tail.next_seqno).and_then(|()| log.sync()).and_then(|()| {
-        // If the very end of the log rots, its end record with it, the manifest still knows.
-        let edit = Edit {
-            last_seqno: Some(tail.next_seqno - 1),
-            reason: "close".into(),
-            ..Edit::default()
-        };
-        inner.tree.lock().append(edit)
-    });
-    ended.map_err(|error| inner.stop_writes(&error))
+    log.seal(tail.next_seqno).map_err(|error| inner.log_failed(log, error))?;
+    log.sync().map_err(|error| inner.stop_writes(&error))?;
+    // If the very end of the log rots, its end record with it, the manifest still knows.
+    let last_seqno = Some(tail.next_seqno - 1);
+    let edit = Edit { last_seqno, reason: "close".into(), ..Edit::default() };
+    inner.append_edit(&mut inner.tree.lock(), edit)
 }
 
 impl Inner {

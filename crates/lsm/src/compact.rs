@@ -277,7 +277,11 @@ fn run_quietly(
         PlanKind::Merge => merge::run(inner, family, plan)?,
         PlanKind::Move | PlanKind::Drop | PlanKind::Excise => Vec::new(),
     };
-    install(inner, family.core.id, plan, &files)?;
+    let installed = install(inner, family.core.id, plan, &files);
+    if installed.is_err() && !inner.is_stopped() {
+        retire_all(&files); // no edit names them; after a doubtful one, one may
+    }
+    installed?;
     memory::rebalance(inner);
     Ok(files)
 }
@@ -295,8 +299,7 @@ fn install(inner: &Arc<Inner>, family: u32, plan: &Plan, files: &[Arc<TableFile>
     let shape = version.shape.apply(plan, infos, tree.new_run_id());
     let (installed, edit) = version.next(family, shape, files, &RangeDeletes::default());
     let installed = Arc::new(installed);
-    tree.append(Edit { reason: plan.reason.clone(), ..edit })
-        .map_err(|error| inner.stop_writes(&error))?;
+    inner.append_edit(&mut tree, Edit { reason: plan.reason.clone(), ..edit })?;
     let kept = installed.files();
     inner.state.change(|view| {
         view.change_family(family, |view| view.version = installed);

@@ -146,15 +146,45 @@ impl Error {
 
     /// Whether the medium gave no answer, as against one that is missing, short or wrong.
     pub(crate) fn is_unanswered(&self) -> bool {
-        let kind = match self {
-            Self::Io { source, .. } => source.kind(),
+        use io::ErrorKind::{NotFound, UnexpectedEof};
+        self.io_kind().is_some_and(|kind| !matches!(kind, NotFound | UnexpectedEof))
+    }
+
+    /// Whether there was no space for what was to be written: the disk is full, or the quota is
+    /// used up. The call did nothing then. Reading goes on; the same call goes well again once
+    /// there is room.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// use std::sync::Arc;
+    /// use lsm::fs::{FaultFs, MemFs};
+    /// use lsm::{Db, Env, Options};
+    /// let fs = FaultFs::new(Arc::new(MemFs::new()));
+    /// let env = Env { fs: Arc::new(fs.clone()), ..Env::system(&Options::default())? };
+    /// let db = Db::open_with("/db", Options::default(), env)?;
+    /// db.put("key", "value")?;
+    /// fs.limit_space(100);
+    /// assert!(db.flush().unwrap_err().is_out_of_space());
+    /// assert!(db.contains("key")?);
+    /// fs.clear();
+    /// db.flush()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_out_of_space(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull, WriteZero};
+        self.io_kind().is_some_and(|kind| matches!(kind, StorageFull | QuotaExceeded | WriteZero))
+    }
+
+    /// What the operating system said, if it is its error.
+    fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io { source, .. } => Some(source.kind()),
             Self::Table(error) => match &**error {
-                sstable::Error::Io { source, .. } => source.kind(),
-                _ => return false,
+                sstable::Error::Io { source, .. } => Some(source.kind()),
+                _ => None,
             },
-            _ => return false,
-        };
-        !matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
+            _ => None,
+        }
     }
 
     /// Says that `path` is damaged at `offset`.

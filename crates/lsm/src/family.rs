@@ -255,7 +255,7 @@ pub(crate) fn create(inner: &Arc<Inner>, name: &str, options: FamilyOptions) -> 
         reason: format!("create family {name}"),
         ..Edit::default()
     };
-    tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
+    inner.append_edit(&mut tree, edit)?;
     let active = Arc::new(Memtable::new(&inner.arena));
     tail.set_memtable(id, Some(Arc::clone(&active)));
     inner.state.change(|view| {
@@ -292,7 +292,7 @@ pub(crate) fn drop_family(inner: &Arc<Inner>, name: &str) -> Result<()> {
         reason: format!("drop family {name}"),
         ..Edit::default()
     };
-    tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
+    inner.append_edit(&mut tree, edit)?;
     tail.set_memtable(id, None);
     inner.state.change(|view| view.drop_family(id));
     for file in family.version.tables() {

@@ -75,6 +75,25 @@ fn flush(inner: &Arc<Inner>, view: &View, sealed: &Arc<Sealed>) -> Result<()> {
 /// Writes one generation of memtables, and installs the tables that it returns.
 fn write_all(inner: &Arc<Inner>, view: &View, sealed: &Arc<Sealed>) -> Result<Vec<Arc<TableFile>>> {
     let mut flushed = Vec::with_capacity(sealed.memtables.len());
+    let installed = write_each(inner, view, sealed, &mut flushed)
+        .and_then(|()| install(inner, sealed, &flushed));
+    if installed.is_err() && !inner.is_stopped() {
+        // No edit names them; after a doubtful one, one may.
+        for flushed in &flushed {
+            retire_all(&flushed.files);
+        }
+    }
+    installed?;
+    Ok(flushed.into_iter().flat_map(|flushed| flushed.files).collect())
+}
+
+/// Writes the memtable of each family that lives; `flushed` has what was done before an error.
+fn write_each(
+    inner: &Inner,
+    view: &View,
+    sealed: &Sealed,
+    flushed: &mut Vec<Flushed>,
+) -> Result<()> {
     for (family, memtable) in &sealed.memtables {
         if let Ok(view) = view.family(*family) {
             let files = write_tables(inner, view, memtable)?;
@@ -82,8 +101,7 @@ fn write_all(inner: &Arc<Inner>, view: &View, sealed: &Arc<Sealed>) -> Result<Ve
             flushed.push(Flushed { family: *family, files, ranges });
         }
     }
-    install(inner, sealed, &flushed)?;
-    Ok(flushed.into_iter().flat_map(|flushed| flushed.files).collect())
+    Ok(())
 }
 
 /// Writes what a memtable holds, without versions that nobody can see.
@@ -147,7 +165,7 @@ fn install(inner: &Arc<Inner>, sealed: &Arc<Sealed>, flushed: &[Flushed]) -> Res
         edit.removed_range_deletes.extend(step.removed_range_deletes);
         versions.push((*family, Arc::new(next)));
     }
-    tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
+    inner.append_edit(&mut tree, edit)?;
     inner.state.change(|view| {
         let oldest = view.sealed.pop().expect("the memtables are sealed");
         assert!(Arc::ptr_eq(&oldest, sealed), "memtables are flushed oldest first");

@@ -19,6 +19,7 @@ use crate::events::{Event, Events};
 use crate::fs::Lock;
 use crate::latencies::{Lines, StepTimer, Timings};
 use crate::logs::Logs;
+use crate::manifest::Edit;
 use crate::memtable::Arena;
 use crate::metrics::Counters;
 use crate::multi_get;
@@ -33,6 +34,7 @@ use crate::slice::Value;
 use crate::snapshot::Snapshots;
 use crate::state::State;
 use crate::tree::Tree;
+use crate::wal::Segment;
 
 /// Everything an open database consists of. Locks are taken in the order `tail` -> `logs` ->
 /// `tree` -> `state`; `work` is held only for a look.
@@ -112,6 +114,19 @@ impl Inner {
         self.visible.stop();
         self.progress.notify();
         Error::WritesStopped { why: Arc::clone(why) }
+    }
+
+    /// Writes an edit to the medium. After an error it is undone, if writes have not stopped.
+    pub(crate) fn append_edit(&self, tree: &mut Tree, edit: Edit) -> Result<()> {
+        let appended = tree.append(edit);
+        appended.map_err(|error| {
+            if tree.manifest().takes_edits() { error } else { self.stop_writes(&error) }
+        })
+    }
+
+    /// What a failure of `log` means for the writes to come.
+    pub(crate) fn log_failed(&self, log: &Segment, error: Error) -> Error {
+        if log.has_failed() { self.stop_writes(&error) } else { error }
     }
 
     /// The time now, if the operation of this number is to be timed.

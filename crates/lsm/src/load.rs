@@ -149,7 +149,7 @@ fn install(
         let none = RangeDeletes::default();
         let (next, edit) = current.version.next(family, shape, files, &none);
         let edit = Edit { flushed_seqno: Some(seqno), reason: "load".into(), ..edit };
-        tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
+        inner.append_edit(&mut tree, edit)?;
         // Whoever still reads the old view must not see writes that come after the load.
         let active = Arc::new(Memtable::new(&inner.arena));
         tail.set_memtable(family, Some(Arc::clone(&active)));

@@ -135,9 +135,18 @@ impl Logs {
         }
         let segment = made?;
         let edit = Edit { added_logs: vec![number], ..Edit::default() };
-        let appended = inner.tree.lock().append(edit);
-        appended.map_err(|error| inner.stop_writes(&error))?;
+        if let Err(error) = inner.append_edit(&mut inner.tree.lock(), edit) {
+            if !inner.is_stopped() {
+                remove(inner, segment.path()); // no edit names it; after a doubtful one, one may
+            }
+            return Err(error);
+        }
         Ok(Arc::new(segment))
+    }
+
+    /// Takes back a segment that [`Logs::next`] gave and that could not be begun.
+    pub(crate) fn give_back(&self, segment: Arc<Segment>) {
+        *self.spare.lock() = Some(segment);
     }
 
     /// Keeps an old file from which no segment could be made, if it has its name still: for the

@@ -61,6 +61,13 @@ pub(crate) fn log_path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:06}.log"))
 }
 
+/// Where the new contents of a file are put, to be renamed over it.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    let mut aside = path.as_os_str().to_os_string();
+    aside.push(".tmp");
+    PathBuf::from(aside)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

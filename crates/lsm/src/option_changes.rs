@@ -300,8 +300,9 @@ impl Db {
     ///
     /// # Errors
     /// [`Error::InvalidOptions`] for a value outside its range, or another option; then nothing
-    /// has changed. A closed database; a file that cannot be written: the change is then in force,
-    /// and is forgotten at the next opening.
+    /// has changed, nor if there is no space to store them. A closed database; a file that cannot
+    /// be renamed, or a failed sync: the change is then in force, and may be forgotten at the next
+    /// opening.
     pub fn set_options(&self, change: impl FnOnce(&mut Options)) -> Result<Vec<OptionChange>> {
         change_database(self.inner(), |options| {
             change(options);
@@ -350,7 +351,8 @@ impl Family {
     ///
     /// # Errors
     /// [`Error::InvalidOptions`] for a value outside its range; then nothing has changed. A closed
-    /// database; [`Error::FamilyDropped`]; a manifest that cannot be written, which stops writes.
+    /// database; [`Error::FamilyDropped`]; a manifest that cannot be written: if only space is
+    /// lacking nothing has changed, else writes stop.
     pub fn set_options(
         &self,
         change: impl FnOnce(&mut FamilyOptions),
@@ -386,9 +388,14 @@ fn change_database(
                    open";
         return Err(Error::InvalidOptions(why.into()));
     }
+    // A full disk is met here, before anything has changed.
+    let path = inner.path.join(names::OPTIONS);
+    let failed = |error| Error::io("write", &path, error);
+    let fs = &inner.env.fs;
+    let aside = fs.write_aside(&path, text.as_bytes()).map_err(failed)?;
     apply(inner, &options)?;
     current.options = options;
-    store(inner, &inner.path.join(names::OPTIONS), &text)?;
+    fs.rename(&aside, &path).and_then(|()| fs.sync_dir(&inner.path)).map_err(failed)?;
     drop(current);
     inner.progress.notify();
     background::schedule(inner);
@@ -422,7 +429,7 @@ fn change_family(
         reason: format!("change options of family {name}"),
         ..Edit::default()
     };
-    tree.append(edit).map_err(|error| inner.stop_writes(&error))?;
+    inner.append_edit(&mut tree, edit)?;
     inner.state.change(|view| {
         view.change_family(id, |family| family.core = core);
         inner.admission.update(inner, view);

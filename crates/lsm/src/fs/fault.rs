@@ -32,7 +32,7 @@ pub enum Call {
     Read,
     /// Creating a file or opening it for appending.
     Create,
-    /// Appending, flushing and truncating.
+    /// Appending, flushing, truncating (which never lacks space) and reserving.
     Write,
     /// Syncing a file.
     Sync,
@@ -435,8 +435,19 @@ impl WriteFile for FaultWriter {
     }
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        match self.fs.fate(Call::Write) {
+            // That takes no space.
+            Some((error, _)) if error.kind() == io::ErrorKind::StorageFull => {}
+            Some((error, Effect::Done)) => return self.file.truncate(bytes).and(Err(error)),
+            None | Some((_, Effect::Skipped | Effect::Short)) => {}
+            Some((error, _)) => return Err(error),
+        }
+        self.file.truncate(bytes)
+    }
+
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
         let file = &mut self.file;
-        self.fs.call(Call::Write, || file.truncate(bytes))
+        self.fs.call(Call::Write, || file.reserve(bytes))
     }
 }
 

@@ -19,10 +19,12 @@ pub use self::table_reads::TableReads;
 use ::std::fmt::Debug;
 use ::std::io;
 use ::std::io::Write as _;
-use ::std::path::Path;
+use ::std::path::{Path, PathBuf};
 use ::std::sync::Arc;
 
 pub use sstable::ReadAt;
+
+use crate::names;
 
 /// Files and folders, as the engine needs them.
 ///
@@ -126,20 +128,32 @@ pub trait Fs: Send + Sync + Debug {
     /// Whatever the medium answers; the old contents are then in place, or the new ones.
     fn replace(&self, path: &Path, contents: &[u8]) -> io::Result<()> {
         let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut temporary = name.to_os_string();
-        temporary.push(".tmp");
-        let temporary = folder.join(temporary);
-        match self.remove(&temporary) {
+        let aside = self.write_aside(path, contents)?;
+        self.rename(&aside, path)?;
+        self.sync_dir(folder)
+    }
+
+    /// The first half of [`Fs::replace`]: puts the new contents on the medium beside the file,
+    /// which stays as it is, and returns where.
+    /// # Errors
+    /// Whatever the medium answers, a full disk among others; nothing is left then, as far as
+    /// possible.
+    fn write_aside(&self, path: &Path, contents: &[u8]) -> io::Result<PathBuf> {
+        let aside = names::aside(path);
+        match self.remove(&aside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {} // gone, or never there
         }
-        let mut file = self.create(&temporary)?;
-        file.write_all(contents)?;
-        file.sync()?;
-        drop(file);
-        self.rename(&temporary, path)?;
-        self.sync_dir(folder)
+        let written = self.create(&aside).and_then(|mut file| {
+            file.write_all(contents)?;
+            file.sync()
+        });
+        if written.is_err()
+            && let Err(error) = self.remove(&aside)
+        {
+            tracing::debug!(path = %aside.display(), %error, "half a file stays, or none was made");
+        }
+        written.map(|()| aside)
     }
 }
 
@@ -159,6 +173,14 @@ pub trait WriteFile: io::Write + Send {
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] if the file is shorter.
     fn truncate(&mut self, bytes: u64) -> io::Result<()>;
+
+    /// Takes space for so many bytes behind the end, so that writes there do not meet a full disk.
+    /// Does nothing where the medium has no such thing. [`WriteFile::truncate`] gives it back.
+    /// # Errors
+    /// [`io::ErrorKind::StorageFull`] if the space is not there.
+    fn reserve(&mut self, _bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A log of fixed capacity that is written at chosen places.

@@ -258,13 +258,26 @@ impl WriteFile for AppendedFile {
     }
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {
-        self.pass_on_held()?;
-        if bytes > self.passed_on {
+        if bytes > self.written() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        self.file.set_len(bytes)?;
-        self.passed_on = self.file.seek(SeekFrom::Start(bytes))?;
+        let kept = usize::try_from(bytes.saturating_sub(self.passed_on)).unwrap_or(usize::MAX);
+        self.held.truncate(kept);
+        // Also where all of it was held: a write that failed may have left a part behind the end.
+        self.passed_on = self.passed_on.min(bytes);
+        self.file.set_len(self.passed_on)?;
+        self.file.seek(SeekFrom::Start(self.passed_on))?;
         Ok(())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.written(), bytes) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 

@@ -92,6 +92,15 @@ fn appending(fs: &dyn Fs, root: &Path) {
     expected.extend_from_slice(b"tail");
     file.sync().unwrap();
     assert_eq!(kind(file.truncate(5000)), io::ErrorKind::InvalidInput);
+    // Bytes that are held back, and space kept behind the end, go as others do.
+    file.write_all(b"held").unwrap();
+    file.reserve(100_000).unwrap();
+    file.truncate(expected.len() as u64 + 2).unwrap();
+    assert_eq!(file.written(), expected.len() as u64 + 2);
+    file.reserve(100_000).unwrap();
+    file.write_all(b"and more").unwrap();
+    file.truncate(expected.len() as u64).unwrap();
+    file.sync().unwrap();
     drop(file);
     assert!(contents(fs, &path) == expected);
     let mut file = fs.open_append(&path).unwrap();

@@ -12,7 +12,10 @@
 //!
 //! 1. An edit that was appended is on the medium. What it makes obsolete may be removed after
 //!    that, and not before.
-//! 2. After any failure the manifest takes no more edits: what the file holds is in doubt.
+//! 2. An edit for which there was no space is cut off again, and that is synced: it never was, and
+//!    the next one may fit. So is what was written of a new file, before `CURRENT` names it. After
+//!    any other failure, a failed sync above all, the manifest takes no more edits: what the file
+//!    holds is in doubt.
 //! 3. The vouch after each edit lets a reader tell a damaged last edit from one that was cut.
 //! 4. A folder without `CURRENT` is a database only if its creation was cut short; anything else
 //!    is damage, never an empty database.
@@ -64,6 +67,10 @@ const ROLL_BYTES: u64 = 1 << 20;
 
 /// See [`ROLL_BYTES`].
 const ROLL_FACTOR: u64 = 8;
+
+/// Space taken ahead of the edits, in bytes: what gives space back, such as dropping a family, is
+/// an edit too, and must fit when nothing else does.
+const RESERVE_BYTES: u64 = 32 << 10;
 
 /// More than any pointer file of ours has, in bytes.
 const CURRENT_BYTES_MAX: usize = 256;
@@ -117,8 +124,12 @@ pub struct Manifest {
     synced: u64,
     state: State,
     failed: Option<Arc<str>>,
+    /// Up to here the medium has given space.
+    reserved: u64,
     /// [`ROLL_BYTES`], other in tests.
     roll_bytes: u64,
+    /// Not rewritten before it is this long: there was no space for it.
+    roll_from: u64,
 }
 
 impl Manifest {
@@ -174,7 +185,7 @@ impl Manifest {
         if let Err(expected) = state.apply(first) {
             panic!("a first edit must fit an empty state: expected {expected}");
         }
-        Self::start(fs, dir, (database, 1, 1), state, first)
+        Ok(Self::start(fs, dir, (database, 1, 1), state, first)?)
     }
 
     /// Makes the first manifest of a database that has all of `state` from the start; when this
@@ -188,7 +199,7 @@ impl Manifest {
         state: State,
     ) -> Result<Self> {
         let first = state.to_edit();
-        Self::start(fs, dir, (database, 1, 1), state, &first)
+        Ok(Self::start(fs, dir, (database, 1, 1), state, &first)?)
     }
 
     /// Opens the manifest in use, and goes on in a new file that starts with the whole state. The
@@ -239,8 +250,10 @@ impl Manifest {
 
     /// Takes the next step: when this returns, the edit is on the medium.
     /// # Errors
-    /// [`Error::Io`] if the edit could not be written; [`Error::WritesStopped`] after any earlier
-    /// failure. The edit may or may not be found at the next opening then.
+    /// [`Error::Io`] if the edit could not be written; [`Error::WritesStopped`] after an earlier
+    /// failure. If there was no space the edit never was, and the next one may come
+    /// ([`Manifest::takes_edits`]); after another failure it may or may not be found at the next
+    /// opening.
     /// # Panics
     /// If the edit contradicts the state: a bug of the caller.
     pub fn append(&mut self, edit: &Edit) -> Result<()> {
@@ -251,16 +264,29 @@ impl Manifest {
         if let Err(expected) = next.apply(edit) {
             panic!("an edit must fit the state: expected {expected}; {edit:?}");
         }
-        if let Err(error) = self.write_edit(edit) {
+        if let Err(error) = self.write_record(RecordKind::Data, &edit.encode()) {
+            return Err(self.take_back(error));
+        }
+        if let Err(error) = self.sync_edit() {
             return Err(self.fail(error));
         }
         self.state = next;
-        let vouched = self.write_vouch();
-        let rolled = vouched.and_then(|()| self.roll_if_long());
-        if let Err(error) = rolled {
-            self.fail(error); // this edit is safe; the next one must not follow
+        // This edit is safe; if more fails now, the next one is refused.
+        if let Err(error) = self.write_vouch() {
+            self.take_back(error);
+        }
+        if self.takes_edits() {
+            self.roll_if_long();
+        }
+        if self.takes_edits() {
+            self.reserve();
         }
         Ok(())
+    }
+
+    /// Whether another edit may be appended: nothing has failed, except for want of space.
+    pub fn takes_edits(&self) -> bool {
+        self.failed.is_none()
     }
 
     /// The state after the last edit.
@@ -292,49 +318,86 @@ impl Manifest {
         error
     }
 
-    fn write_edit(&mut self, edit: &Edit) -> Result<()> {
-        self.edit += 1;
-        self.write_record(RecordKind::Data, &edit.encode())?;
+    /// Cuts off what was written of a record for which there was no space.
+    fn take_back(&mut self, error: Error) -> Error {
+        if !error.is_out_of_space() {
+            return self.fail(error);
+        }
+        self.reserved = 0; // cutting gives back what lay behind, too
+        match self.file.truncate(self.end).and_then(|()| self.file.sync()) {
+            Ok(()) => error,
+            Err(second) => self.fail(Error::io("take an edit back from", &self.path(), second)),
+        }
+    }
+
+    /// Takes space for the edits to come, if the medium has some.
+    fn reserve(&mut self) {
+        if self.end + RESERVE_BYTES / 2 <= self.reserved {
+            return;
+        }
+        match self.file.reserve(RESERVE_BYTES) {
+            Ok(()) => self.reserved = self.end + RESERVE_BYTES,
+            Err(error) => tracing::debug!(%error, "no space is kept for the manifest"),
+        }
+    }
+
+    /// Puts the edit just written on the medium.
+    fn sync_edit(&mut self) -> Result<()> {
         if !planted::has(Bug::UnsyncedEdit) {
             self.file.sync().map_err(|error| Error::io("sync", &self.path(), error))?;
         }
+        self.edit += 1;
         self.synced = self.end;
         Ok(())
     }
 
     /// Not synced: after a power cut it may be missing, which only tells less.
     fn write_vouch(&mut self) -> Result<()> {
-        self.write_record(RecordKind::Vouch, &[])?;
-        self.file.flush().map_err(|error| Error::io("append to", &self.path(), error))
+        self.write_record(RecordKind::Vouch, &[])
     }
 
+    /// Appends a record, and hands it on: what comes after it is the sync. A record that fails is
+    /// not counted.
     fn write_record(&mut self, kind: RecordKind, payload: &[u8]) -> Result<()> {
-        let header = Header::new(kind, self.edit, payload_crc(payload));
+        let number = if kind == RecordKind::Data { self.edit + 1 } else { self.edit };
+        let header = Header::new(kind, number, payload_crc(payload));
         let header = Header { watermark: self.synced, ..header };
         let mut bytes = Vec::new();
         record::frame(&mut bytes, self.seed, self.end, header, payload);
-        let written = self.file.write_all(&bytes);
+        let written = self.file.write_all(&bytes).and_then(|()| self.file.flush());
         written.map_err(|error| Error::io("append to", &self.path(), error))?;
         self.end += bytes.len() as u64;
         Ok(())
     }
 
-    /// Starts a new file with the whole state once the history is much longer than that.
-    fn roll_if_long(&mut self) -> Result<()> {
-        if self.end < self.roll_bytes {
-            return Ok(());
+    /// Starts a new file with the whole state once the history is much longer than that. If there
+    /// is no space for it, the old one goes on.
+    fn roll_if_long(&mut self) {
+        if self.end < self.roll_bytes.max(self.roll_from) {
+            return;
         }
         let whole = self.state.to_edit();
         if self.end < ROLL_FACTOR * whole.encode().len() as u64 {
-            return Ok(());
+            return;
         }
         let old = self.path();
         let place = (self.database, self.number + 1, self.edit + 1);
-        let fresh =
-            Self::start(Arc::clone(&self.fs), &self.dir, place, self.state.clone(), &whole)?;
-        *self = Self { roll_bytes: self.roll_bytes, ..fresh };
-        self.remove_old(&old);
-        Ok(())
+        let started =
+            Self::start(Arc::clone(&self.fs), &self.dir, place, self.state.clone(), &whole);
+        match started {
+            Ok(fresh) => {
+                *self = Self { roll_bytes: self.roll_bytes, ..fresh };
+                self.remove_old(&old);
+            }
+            Err(Unstarted::Unnamed(error)) if error.is_out_of_space() => {
+                tracing::debug!(%error, "no space to rewrite the manifest");
+                self.roll_from = self.end + self.roll_bytes / 4;
+                self.remove_old(&manifest_path(&self.dir, self.number + 1));
+            }
+            Err(Unstarted::Unnamed(error) | Unstarted::Doubtful(error)) => {
+                self.fail(error); // the edit is safe; the next one must not follow
+            }
+        }
     }
 
     /// Removes a manifest that `CURRENT` no longer names; if it stays, it is an orphan.
@@ -348,9 +411,32 @@ impl Manifest {
     fn start(
         fs: Arc<dyn Fs>,
         dir: &Path,
-        (database, number, edit): (u64, u64, u64),
+        place: (u64, u64, u64),
         state: State,
         first: &Edit,
+    ) -> std::result::Result<Self, Unstarted> {
+        let unnamed = Unstarted::Unnamed;
+        let mut manifest = Self::write_first(fs, dir, place, (state, first)).map_err(unnamed)?;
+        let current = current_path(dir);
+        let failed = |error| Error::io("replace", &current, error);
+        let text = current_text(manifest.number, manifest.end);
+        let written = manifest.fs.write_aside(&current, text.as_bytes());
+        let aside = written.map_err(|error| Unstarted::Unnamed(failed(error)))?;
+        let renamed = manifest.fs.rename(&aside, &current);
+        let renamed = renamed.and_then(|()| manifest.fs.sync_dir(dir));
+        renamed.map_err(|error| Unstarted::Doubtful(failed(error)))?;
+        if let Err(error) = manifest.write_vouch() {
+            manifest.take_back(error);
+        }
+        Ok(manifest)
+    }
+
+    /// Writes a new file of one edit; when this returns, it and its name are on the medium.
+    fn write_first(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        (database, number, edit): (u64, u64, u64),
+        (state, first): (State, &Edit),
     ) -> Result<Self> {
         let path = manifest_path(dir, number);
         match fs.remove(&path) {
@@ -373,18 +459,33 @@ impl Manifest {
             synced: 0,
             state,
             failed: None,
+            reserved: 0,
             roll_bytes: ROLL_BYTES,
+            roll_from: 0,
         };
         let written = manifest.file.write_all(&header.encode());
         written.map_err(|error| Error::io("write", &path, error))?;
-        manifest.write_edit(first)?;
+        manifest.write_record(RecordKind::Data, &first.encode())?;
+        manifest.reserve();
+        manifest.sync_edit()?;
         manifest.fs.sync_dir(dir).map_err(|error| Error::io("sync", dir, error))?;
-        let current = current_path(dir);
-        let text = current_text(number, manifest.end);
-        let replaced = manifest.fs.replace(&current, text.as_bytes());
-        replaced.map_err(|error| Error::io("replace", &current, error))?;
-        manifest.write_vouch()?;
         Ok(manifest)
+    }
+}
+
+/// Why a new file is not the one in use.
+enum Unstarted {
+    /// `CURRENT` names the old one, or nothing.
+    Unnamed(Error),
+    /// `CURRENT` may name either.
+    Doubtful(Error),
+}
+
+impl From<Unstarted> for Error {
+    fn from(unstarted: Unstarted) -> Self {
+        match unstarted {
+            Unstarted::Unnamed(error) | Unstarted::Doubtful(error) => error,
+        }
     }
 }
 

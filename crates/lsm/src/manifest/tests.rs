@@ -325,6 +325,109 @@ fn a_failed_append_is_final_and_its_edit_in_doubt() {
     }
 }
 
+/// The faults that a full disk can be, at one call.
+fn full(after: u64, effect: Effect) -> Fault {
+    let calls = vec![Call::Write, Call::Create];
+    let error = io::ErrorKind::StorageFull;
+    Fault { calls, after, times: 1, error, effect }
+}
+
+#[test]
+fn an_edit_without_space_never_was_and_the_next_one_fits() {
+    for effect in [Effect::Nothing, Effect::Half, Effect::Done] {
+        for after in 0..2 {
+            let mem = disk();
+            let fs = FaultFs::new(Arc::new(mem.clone()));
+            let mut manifest = create(Arc::new(fs.clone())).unwrap();
+            manifest.append(&step(1)).unwrap();
+            fs.add(full(after, effect));
+            let refused = manifest.append(&step(2)).unwrap_err();
+            assert!(refused.is_out_of_space() && manifest.takes_edits(), "{refused}");
+            assert_eq!(*manifest.state(), expected(1));
+            for mode in CrashMode::POWER_CUTS.into_iter().chain([CrashMode::KILL]) {
+                for seed in 0..4 {
+                    assert_eq!(open(&mem.crash(seed, mode)).unwrap(), expected(1), "{mode:?}");
+                }
+            }
+            // Another one may come in its place.
+            let other = Edit { reason: "longer ".repeat(30), ..step(2) };
+            manifest.append(&other).unwrap();
+            manifest.append(&step(3)).unwrap();
+            for mode in CrashMode::POWER_CUTS {
+                assert_eq!(open(&mem.crash(7, mode)).unwrap(), expected(3), "{mode:?}");
+            }
+            drop(manifest);
+            assert_eq!(open(&mem).unwrap(), expected(3));
+        }
+    }
+}
+
+/// No space for an edit, a vouch or a new file, at any call: the edit is refused or safe, and the
+/// same one goes well after that.
+#[test]
+fn a_history_goes_on_wherever_space_was_lacking() {
+    let run = |fault: Option<Fault>| {
+        let mem = disk();
+        let fs = FaultFs::new(Arc::new(mem.clone()));
+        let mut manifest = create(Arc::new(fs.clone())).unwrap();
+        manifest.roll_bytes = 1500;
+        let before = fs.calls_of(Call::Write) + fs.calls_of(Call::Create);
+        if let Some(fault) = fault {
+            fs.add(fault);
+        }
+        let mut refused = 0;
+        for n in 1..=20 {
+            let edit = Edit { reason: "because ".repeat(50), ..step(n) };
+            while let Err(error) = manifest.append(&edit) {
+                assert!(error.is_out_of_space(), "{error}");
+                assert_eq!(*manifest.state(), expected(n - 1));
+                refused += 1;
+            }
+            assert_eq!(*manifest.state(), expected(n));
+        }
+        assert!(manifest.number() > 2, "the history was rewritten");
+        let names = mem.files().len();
+        assert_eq!(names, 2, "CURRENT and one manifest: {:?}", mem.files());
+        for mode in CrashMode::POWER_CUTS {
+            assert_eq!(open(&mem.crash(1, mode)).unwrap(), expected(20));
+        }
+        (fs.calls_of(Call::Write) + fs.calls_of(Call::Create) - before, refused)
+    };
+    let (calls, none) = run(None);
+    assert!(calls > 60 && none == 0, "{calls}");
+    let mut refused = 0;
+    for after in 0..calls {
+        for effect in [Effect::Nothing, Effect::Half, Effect::Done] {
+            for times in [1, 5] {
+                refused += run(Some(Fault { times, ..full(after, effect) })).1;
+            }
+        }
+    }
+    assert!(refused > 100, "{refused}");
+}
+
+#[test]
+fn space_is_kept_for_edits_on_a_full_disk() {
+    let fs = disk();
+    let mut manifest = history(&fs, 3);
+    fs.set_capacity(Some(fs.used_bytes()));
+    for n in 4..40 {
+        manifest.append(&step(n)).unwrap();
+    }
+    let mut n = 40;
+    let refused = loop {
+        match manifest.append(&step(n)) {
+            Ok(()) => n += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(refused.is_out_of_space() && manifest.bytes() > RESERVE_BYTES / 2, "{refused}");
+    fs.set_capacity(None);
+    manifest.append(&step(n)).unwrap();
+    drop(manifest);
+    assert_eq!(open(&fs).unwrap(), expected(n));
+}
+
 #[test]
 #[should_panic(expected = "an edit must fit the state")]
 fn an_edit_that_contradicts_the_state_is_a_bug() {

@@ -12,7 +12,9 @@
 //! 1. Sequence numbers are contiguous, one an operation, within a log and from log to log.
 //! 2. An append is a copy into the page cache: it survives the death of the process. It survives
 //!    a power cut once [`Segment::sync_to`] has returned.
-//! 3. After a failed append or sync a segment takes nothing more: what it holds is in doubt.
+//! 3. After a failed append or sync a segment takes nothing more: what it holds is in doubt. But
+//!    an append for which there was no space is made undone, and that is synced: the next one may
+//!    fit. (Segments take their space ahead; only some file systems can meet this at all.)
 //! 4. A sealed segment ends in an end record, for which space is always left.
 //! 5. Recycled space cannot show old records: checksums cover the file's number.
 
@@ -238,11 +240,28 @@ impl Segment {
         tail.scratch.clear();
         record::frame(&mut tail.scratch, self.seed, tail.end, header, payload);
         if let Err(error) = self.log.write_at(tail.end, &tail.scratch) {
-            return Err(tail.fail(Error::io("append to", &self.path, error)));
+            return Err(self.take_back(tail, Error::io("append to", &self.path, error)));
         }
         tail.scratch.shrink_to(SCRATCH_BYTES_MAX);
         tail.end += bytes;
         Ok(Some(tail.end))
+    }
+
+    /// Makes a record undone for which there was no space, so that nobody will ever find it.
+    fn take_back(&self, tail: &mut Tail, error: Error) -> Error {
+        if !error.is_out_of_space() {
+            return tail.fail(error);
+        }
+        let nothing = [0; RECORD_HEADER_BYTES];
+        match self.log.write_at(tail.end, &nothing).and_then(|()| self.log.sync()) {
+            Ok(()) => error,
+            Err(second) => tail.fail(Error::io("take a record back from", &self.path, second)),
+        }
+    }
+
+    /// Whether an earlier failure keeps the segment from taking anything.
+    pub fn has_failed(&self) -> bool {
+        self.tail.lock().failed.is_some()
     }
 
     /// Returns once everything before `end` is on the medium; one sync serves all who wait.

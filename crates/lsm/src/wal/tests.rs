@@ -1,5 +1,7 @@
 //! Logs, written and read back after everything that can happen to them.
 
+use std::io;
+
 use super::*;
 use crate::fs::{Call, CrashMode, Effect, Fault, FaultFs, MemFs};
 use crate::random::Random;
@@ -374,6 +376,31 @@ fn a_log_of_another_database_or_number_is_refused() {
     fs.rename(log.path(), &log_path(Path::new(DIR), 1)).unwrap();
     let error = read(&fs, 1, RecoveryMode::TolerateTornTail).unwrap_err();
     assert!(matches!(error, Error::Corruption { offset: 16, .. }), "{error}");
+}
+
+#[test]
+fn a_record_without_space_never_was_and_the_next_one_fits() {
+    for effect in [Effect::Nothing, Effect::Half, Effect::Done] {
+        let mem = disk();
+        let fs = FaultFs::new(Arc::new(mem.clone()));
+        let log = segment(&fs, 1, 4096);
+        append(&log, 1, 1, 10);
+        let error = io::ErrorKind::StorageFull;
+        fs.add(Fault { error, effect, ..Fault::next(Call::LogWrite) });
+        let bytes = batch(2, 3, 100);
+        let refused = log.try_append(2, &bytes, payload_crc(&bytes)).unwrap_err();
+        assert!(refused.is_out_of_space() && !log.has_failed(), "{refused}");
+        for mode in CrashMode::POWER_CUTS.into_iter().chain([CrashMode::KILL]) {
+            let left = mem.crash(5, mode);
+            let (found, _) = read(&left, 1, RecoveryMode::TolerateTornTail).unwrap();
+            assert_eq!(firsts(&found), [1], "{effect:?}, {mode:?}");
+        }
+        append(&log, 2, 1, 10);
+        log.seal(3).unwrap();
+        log.sync().unwrap();
+        let (found, _) = read(&mem, 1, RecoveryMode::Strict).unwrap();
+        assert_eq!(found, [(1, 1), (2, 1)]);
+    }
 }
 
 #[test]

@@ -84,6 +84,8 @@ struct World {
     history: History,
     /// A fault was planned since the last reopening: errors are no surprise.
     faulty: bool,
+    /// Nothing but space was lacking since then: with room again, errors are a surprise.
+    only_full: bool,
     /// A power cut or a fault may have torn a log since the last opening.
     torn: bool,
     /// No more disturbance.
@@ -120,6 +122,7 @@ impl World {
             checkpoints: Vec::new(),
             history: History::default(),
             faulty: false,
+            only_full: false,
             torn: false,
             ending: false,
             written: 0,
@@ -222,6 +225,7 @@ impl World {
         if self.faulty && self.below(10) == 0 {
             self.note(|| "faults end".into());
             self.calm();
+            self.faulty &= !std::mem::take(&mut self.only_full);
         }
         self.clock.advance(Duration::from_millis(self.random.random_range(0..100)));
     }
@@ -237,9 +241,12 @@ impl World {
     }
 
     fn plan_fault(&mut self, effects: &[Effect]) {
+        let first = !self.faulty && self.db.is_some();
         (self.faulty, self.torn) = (true, true);
         self.tally.faults += 1;
-        match self.below(8) {
+        let kind = self.below(8);
+        self.only_full = kind == 0 && (first || self.only_full);
+        match kind {
             0 => {
                 let room = self.disk.used_bytes() + self.below(20_000) as u64;
                 self.note(|| format!("the disk has {room} bytes"));
@@ -579,6 +586,7 @@ impl World {
             self.scheduler = Arc::new(InlineScheduler::new(self.random.random()));
             let disturbed = attempt < 3 && !self.ending;
             self.faulty = self.plan.faults && disturbed && self.below(8) == 0;
+            self.only_full = false;
             let repaired = self.created && self.below(8) == 0;
             if self.faulty {
                 // To a repair, a file that seems shorter than it is is a damaged one.

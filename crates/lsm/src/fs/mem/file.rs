@@ -19,6 +19,8 @@ pub(super) struct Content {
     durable: Vec<u8>,
     /// What changed since the last sync, in order.
     pending: Vec<Change>,
+    /// Space is taken up to here, though nothing may be written there yet.
+    reserved: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -63,7 +65,23 @@ impl Content {
         }
     }
 
+    /// What it takes of the disk.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.written.len().max(self.reserved) as u64
+    }
+
+    /// What `bytes` more at the end would take beside that.
+    pub(super) fn space_for(&self, bytes: usize) -> u64 {
+        ((self.written.len() + bytes) as u64).saturating_sub(self.used_bytes())
+    }
+
+    /// Takes space for `bytes` behind the end.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.reserved = self.reserved.max(self.written.len() + bytes);
+    }
+
     pub(super) fn resize(&mut self, bytes: u64) {
+        self.reserved = 0;
         self.change(Change::Resize { bytes: usize::try_from(bytes).expect("fits memory") });
     }
 
@@ -106,7 +124,7 @@ impl Content {
             DataLoss::Torn => self.torn(random),
             DataLoss::Reordered => self.reordered(random),
         };
-        Self { written: left.clone(), durable: left, pending: Vec::new() }
+        Self { written: left.clone(), durable: left, ..Self::default() }
     }
 
     fn torn(&self, random: &mut Random) -> Vec<u8> {

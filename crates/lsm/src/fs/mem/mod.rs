@@ -385,7 +385,8 @@ struct MemWriter {
 impl MemWriter {
     fn pass_on(&mut self) -> io::Result<()> {
         let held = std::mem::take(&mut self.held);
-        self.fs.make_room(held.len() as u64)?;
+        let more = self.content.lock().space_for(held.len());
+        self.fs.make_room(more)?;
         let mut content = self.content.lock();
         let end = content.written().len();
         content.write(end, &held);
@@ -418,12 +419,22 @@ impl WriteFile for MemWriter {
     }
 
     fn truncate(&mut self, bytes: u64) -> io::Result<()> {
-        self.pass_on()?;
-        let mut content = self.content.lock();
-        if bytes > content.written().len() as u64 {
+        if bytes > self.written() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        content.resize(bytes);
+        let mut content = self.content.lock();
+        let passed_on = content.written().len() as u64;
+        let kept = usize::try_from(bytes.saturating_sub(passed_on)).unwrap_or(usize::MAX);
+        self.held.truncate(kept);
+        content.resize(bytes.min(passed_on));
+        Ok(())
+    }
+
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let bytes = self.held.len() + usize::try_from(bytes).map_err(io::Error::other)?;
+        let more = self.content.lock().space_for(bytes);
+        self.fs.make_room(more)?;
+        self.content.lock().reserve(bytes);
         Ok(())
     }
 }

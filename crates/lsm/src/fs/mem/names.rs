@@ -121,7 +121,7 @@ impl Names {
 
     pub(super) fn used_bytes(&self) -> u64 {
         let bytes = |target: &Target| match target {
-            Target::File(content) => content.lock().written().len() as u64,
+            Target::File(content) => content.lock().used_bytes(),
             Target::Folder => 0,
         };
         self.now.values().map(bytes).sum()
