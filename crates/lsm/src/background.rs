@@ -1,4 +1,5 @@
-//! Which background jobs run: at most one flush, and as many compactions as there are threads.
+//! Which background jobs run: at most one flush, and as many compactions as there are threads; one
+//! of level 0 beyond them, which the others give way to.
 //!
 //! A job that fails leaves its error here and is not repeated by itself: whoever needs its
 //! result next (a writer that waits for room, a call of `flush` or `compact`) lets it try again,
@@ -7,6 +8,7 @@
 
 use std::sync::Arc;
 
+use compaction::Plan;
 use parking_lot::Mutex;
 
 use crate::compact::{self, FamilyJobs};
@@ -23,11 +25,14 @@ pub(crate) struct Work {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "jobs of which one at a time is queued or runs")]
 struct WorkState {
     flushing: bool,
     preparing_log: bool,
     getting_memory: bool,
     compactions: usize,
+    /// A merge of level 0 is queued, or runs, beyond those that the threads are for.
+    level0: bool,
     /// What running compactions use, by family.
     jobs: FamilyJobs,
     flush_failure: Option<Error>,
@@ -66,7 +71,7 @@ impl Work {
     /// Whether a flush runs, and how many compactions.
     pub(crate) fn running(&self) -> (bool, usize) {
         let state = self.state.lock();
-        (state.flushing, state.compactions)
+        (state.flushing, state.compactions + usize::from(state.level0))
     }
 
     /// Picks under one lock, so that two jobs never take the same tables.
@@ -114,12 +119,44 @@ pub(crate) fn schedule(inner: &Arc<Inner>) {
         work.getting_memory = true;
         submit(inner, Class::Flush, JobKind::GetMemory);
     }
-    if work.compaction_failure.is_none()
-        && work.compactions < inner.options.background_threads
-        && compact::wanted(inner, &work.jobs)
-    {
-        work.compactions += 1;
-        submit(inner, Class::Compaction, JobKind::Compaction);
+    if work.compaction_failure.is_some() {
+        return;
+    }
+    if work.compactions < inner.options.background_threads {
+        if compact::wanted(inner, &work.jobs) {
+            work.compactions += 1;
+            submit(inner, Class::Compaction, JobKind::Compaction);
+        }
+    } else if !work.level0 && compact::level0_wanted(inner, &work.jobs) {
+        work.level0 = true;
+        submit(inner, Class::Level0, JobKind::Level0);
+    }
+}
+
+/// What a merge of this plan gives way to lies before this class.
+fn class_of(plan: &Plan) -> Class {
+    let level0 = plan.inputs.iter().any(|input| input.level == 0);
+    if level0 { Class::Level0 } else { Class::Compaction }
+}
+
+/// Lets more urgent work that finds no worker go before a merge of `plan`, and tells of it.
+pub(crate) fn give_way(inner: &Inner, family: &str, plan: &Plan) {
+    let class = class_of(plan);
+    loop {
+        let begun = inner.env.clock.now();
+        let Some(urgent) = inner.env.scheduler.give_way(class) else { return };
+        let took = inner.env.clock.now().saturating_sub(begun);
+        inner.counters.preempted(took);
+        let reason = match urgent {
+            Class::Flush => "a flush has no worker",
+            _ => "level 0 must be merged and has no worker",
+        };
+        inner.events.tell(&Event::Preempted {
+            family: family.to_owned(),
+            plan: plan.to_string(),
+            reason: reason.to_owned(),
+            took,
+        });
     }
 }
 
@@ -128,6 +165,7 @@ enum JobKind {
     Flush,
     PrepareLog,
     GetMemory,
+    Level0,
     Compaction,
 }
 
@@ -158,6 +196,7 @@ impl Finish<'_> {
                 self.inner.arena.get_ahead();
                 Ok(())
             }
+            JobKind::Level0 => compact::run_level0(self.inner),
             JobKind::Compaction => compact::run_picked(self.inner),
         });
     }
@@ -184,6 +223,10 @@ impl Drop for Finish<'_> {
             // The writer that needs the log makes it itself, and gets the error if there is one.
             JobKind::PrepareLog => work.preparing_log = false,
             JobKind::GetMemory => work.getting_memory = false,
+            JobKind::Level0 => {
+                work.level0 = false;
+                work.compaction_failure = failure;
+            }
             JobKind::Compaction => {
                 work.compactions -= 1;
                 work.compaction_failure = failure;
@@ -229,7 +272,7 @@ pub(crate) fn wait_idle(inner: &Arc<Inner>) -> Result<()> {
     crate::admission::wait_until(inner, Awaited::Everything, |inner| {
         let work = inner.work.state.lock();
         let preparing = work.preparing_log || work.getting_memory;
-        let busy = work.flushing || work.compactions > 0 || preparing;
+        let busy = work.flushing || work.compactions > 0 || work.level0 || preparing;
         !busy && inner.state.peek().sealed.is_empty() && !compact::wanted(inner, &work.jobs)
     })
 }

@@ -149,6 +149,34 @@ pub(crate) fn wanted(inner: &Inner, jobs: &FamilyJobs) -> bool {
     pick(inner, jobs).is_some()
 }
 
+/// A plan for a level 0 that asks for one, whatever the deeper levels are about.
+fn pick_level0(inner: &Inner, jobs: &FamilyJobs) -> Option<(Arc<FamilyView>, Plan)> {
+    let view = inner.state.view();
+    let runs = |family: &FamilyView| family.version.shape.level(0).runs.len();
+    let asks = |family: &&Arc<FamilyView>| {
+        let policy = &family.core.policy;
+        runs(family) >= policy.options().l0_runs as usize
+            && policy.max_runs(&family.version.shape, 0) != usize::MAX
+    };
+    let mut families: Vec<_> = view.families().filter(asks).collect();
+    families.sort_by_key(|family| Reverse(runs(family)));
+    let snapshots = if families.is_empty() { Vec::new() } else { inner.snapshots.list() };
+    let idle = Jobs::default();
+    families.into_iter().find_map(|family| {
+        let jobs = jobs.get(&family.core.id).unwrap_or(&idle);
+        let context = context(inner, &snapshots, family, jobs);
+        let plan = family.core.policy.pick(&family.version.shape, &jobs.busy, &context)?;
+        // What is no merge costs nothing, and may stand before one of level 0.
+        let level0 = plan.inputs.iter().any(|input| input.level == 0);
+        (level0 || plan.kind != PlanKind::Merge).then(|| (Arc::clone(family), plan))
+    })
+}
+
+/// Whether a level 0 asks for a merge that may run beside the running ones.
+pub(crate) fn level0_wanted(inner: &Inner, jobs: &FamilyJobs) -> bool {
+    pick_level0(inner, jobs).is_some()
+}
+
 fn context(inner: &Inner, snapshots: &[SeqNo], family: &FamilyView, jobs: &Jobs) -> Context {
     let shape = family.core.policy.options().shape();
     let coldest = Granularity::Partial(Selection::Coldest);
@@ -190,6 +218,19 @@ pub(crate) fn pick_manual(inner: &Inner, family: u32, manual: &Manual) -> Picked
 
 /// Runs one plan of a policy, if there is one.
 pub(crate) fn run_picked(inner: &Arc<Inner>) -> Result<()> {
+    run_first(inner, pick)
+}
+
+/// Merges a level 0 that asks for it, if there is one.
+pub(crate) fn run_level0(inner: &Arc<Inner>) -> Result<()> {
+    run_first(inner, pick_level0)
+}
+
+/// Runs the plan that `pick` finds.
+fn run_first(
+    inner: &Arc<Inner>,
+    pick: impl FnOnce(&Inner, &FamilyJobs) -> Option<(Arc<FamilyView>, Plan)>,
+) -> Result<()> {
     let picked = inner.work.with_jobs(|jobs| {
         let (view, plan) = pick(inner, jobs)?;
         let family = view.core.id;

@@ -285,7 +285,7 @@ impl Db {
     }
 
     /// Merges everything into the deepest level: no old version and no deletion is left that no
-    /// snapshot needs.
+    /// snapshot needs. Under FIFO, which merges nothing, this only flushes.
     ///
     /// # Errors
     /// Files that cannot be read or written.

@@ -81,6 +81,17 @@ pub enum Event {
         /// Why it failed; the tree is as before then.
         error: Option<Error>,
     },
+    /// A running merge has given way to more urgent work, and goes on now.
+    Preempted {
+        /// The family whose merge it is.
+        family: String,
+        /// The plan of the merge that gave way.
+        plan: String,
+        /// What it gave way to.
+        reason: String,
+        /// How long that took.
+        took: Duration,
+    },
     /// A writer must wait for background work. Two other waits are only in the latency of the
     /// write: for a log segment that it makes itself, and for a load that installs its tables.
     StallBegan {
@@ -156,6 +167,7 @@ impl Event {
         match self {
             Self::FlushEnded { .. }
             | Self::CompactionEnded { .. }
+            | Self::Preempted { .. }
             | Self::StallEnded { .. }
             | Self::Slowed { .. }
             | Self::Adapted { .. }
@@ -186,6 +198,7 @@ impl Event {
             Self::FlushEnded { .. } => "FlushEnded",
             Self::CompactionBegan { .. } => "CompactionBegan",
             Self::CompactionEnded { .. } => "CompactionEnded",
+            Self::Preempted { .. } => "Preempted",
             Self::StallBegan { .. } => "StallBegan",
             Self::StallEnded { .. } => "StallEnded",
             Self::Slowed { .. } => "Slowed",
@@ -203,6 +216,7 @@ impl Event {
         match self {
             Self::CompactionBegan { reason, .. }
             | Self::CompactionEnded { reason, .. }
+            | Self::Preempted { reason, .. }
             | Self::Adapted { reason, .. } => Some(reason),
             Self::StallBegan { reason }
             | Self::StallEnded { reason, .. }
@@ -216,6 +230,7 @@ impl Event {
         match self {
             Self::FlushEnded { took, .. }
             | Self::CompactionEnded { took, .. }
+            | Self::Preempted { took, .. }
             | Self::StallEnded { took, .. }
             | Self::Slowed { took, .. } => u64::try_from(took.as_micros()).ok(),
             _ => None,

@@ -20,7 +20,7 @@ use crate::source::{RunCursor, Source};
 use crate::state::FamilyTables;
 use crate::version::{TableFile, Version, retire_all};
 
-/// Entries between two looks at whether the database is closing.
+/// Entries between two looks at what is more urgent; another comes with each new table.
 const ENTRIES_PER_LOOK: u64 = 1024;
 
 /// A part is worth a thread from this many output tables on: the last table of a part is cut
@@ -105,15 +105,17 @@ impl Job<'_> {
         let place = (&family.core.options, plan.output_level, *filter);
         let cuts = Cuts::of(plan, &version.shape);
         let mut outputs = Outputs::new(inner, place, (inherited, cuts));
-        let mut entries = 0u64;
+        let (mut entries, mut tables) = (0u64, 0);
+        self.look()?;
         match from {
             None => merged.seek_to_first()?,
             Some(key) => merged.seek(key, Trailer::from_raw(u64::MAX))?,
         }
         while merged.valid() {
             entries += 1;
-            if entries.is_multiple_of(ENTRIES_PER_LOOK) && inner.work.closing() {
-                return Err(Error::Closed);
+            if entries.is_multiple_of(ENTRIES_PER_LOOK) || outputs.tables() > tables {
+                tables = outputs.tables();
+                self.look()?;
             }
             let (key, trailer) = (merged.key(), merged.trailer());
             if to.as_ref().is_some_and(|to| key >= to.as_slice()) {
@@ -131,6 +133,13 @@ impl Job<'_> {
             merged.next()?;
         }
         self.within_inputs(outputs.finish()?)
+    }
+
+    /// Lets more urgent work go first, and ends if the database is closing.
+    fn look(&self) -> Result<()> {
+        let Self { inner, family, plan, .. } = self;
+        background::give_way(inner, &family.core.name, plan);
+        if inner.work.closing() { Err(Error::Closed) } else { Ok(()) }
     }
 
     /// The tables, if they stay within the inputs' ranges, as those of sound inputs do.

@@ -51,6 +51,8 @@ pub(crate) struct Counters {
     compaction_write_bytes: AtomicU64,
     compaction_parts: AtomicU64,
     compaction_us: AtomicU64,
+    preemptions: AtomicU64,
+    preemption_us: AtomicU64,
     moves: AtomicU64,
     moved_bytes: AtomicU64,
     stalls: AtomicU64,
@@ -163,6 +165,12 @@ impl Counters {
         add(&self.compaction_parts, parts as u64);
     }
 
+    /// Takes note that a merge gave way to more urgent work.
+    pub(crate) fn preempted(&self, took: Duration) {
+        add(&self.preemptions, 1);
+        add(&self.preemption_us, micros(took));
+    }
+
     pub(crate) fn moved(&self, bytes: u64) {
         add(&self.moves, 1);
         add(&self.moved_bytes, bytes);
@@ -211,6 +219,8 @@ impl Counters {
             compaction_write_bytes: read(&self.compaction_write_bytes),
             compaction_parts: read(&self.compaction_parts),
             compaction_us: read(&self.compaction_us),
+            preemptions: read(&self.preemptions),
+            preemption_us: read(&self.preemption_us),
             moves: read(&self.moves),
             moved_bytes: read(&self.moved_bytes),
             stalls: read(&self.stalls),
@@ -266,8 +276,12 @@ pub struct Stats {
     pub compaction_read_bytes: u64,
     /// Bytes of tables written by merges.
     pub compaction_write_bytes: u64,
-    /// Microseconds spent merging.
+    /// Microseconds spent merging, work that a merge gave way to included.
     pub compaction_us: u64,
+    /// Times a running merge gave way to a flush or to a merge of level 0 that found no worker.
+    pub preemptions: u64,
+    /// Microseconds that this took.
+    pub preemption_us: u64,
     /// Plans that changed a table's level without reading it.
     /// ```
     /// # fn main() -> lsm::Result<()> {

@@ -125,6 +125,12 @@ impl<'a> Outputs<'a> {
         Ok(())
     }
 
+    /// Tables that are closed.
+    #[inline]
+    pub(crate) fn tables(&self) -> usize {
+        self.written.len()
+    }
+
     /// Closes, syncs and opens the tables.
     pub(crate) fn finish(mut self) -> Result<Vec<Arc<TableFile>>> {
         self.close_table()?;

@@ -3,15 +3,18 @@
 //! 1. A flush never waits for compactions: threads keep one worker that takes nothing else.
 //! 2. A foreground thread waits only by [`Scheduler::wait`], so that without threads the wait
 //!    itself runs the work it waits for.
+//! 3. A long job asks now and then whether to give way ([`Scheduler::give_way`]): what is more
+//!    urgent and finds no worker then runs within that job's turn (after Balmau et al., "SILK",
+//!    2019). Nothing of the long job is lost, and nothing waits for it to end.
 
 use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt::{self, Debug};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::random::Random;
 
@@ -23,6 +26,8 @@ pub type Job = Box<dyn FnOnce() + Send>;
 pub enum Class {
     /// Writes a sealed memtable out: frees memory and log space, so writers may be waiting.
     Flush,
+    /// Merges level 0, whose length stops writers, when other merges have all workers.
+    Level0,
     /// Merges tables.
     Compaction,
     /// Anything that nobody waits for.
@@ -78,6 +83,13 @@ pub trait Scheduler: Send + Sync + Debug {
     /// for ever.
     fn wait(&self, signal: &Signal, seen_epoch: u64);
 
+    /// Runs one queued job of a class before `class` within the caller's own job, if no worker is
+    /// free to take it, and returns its class. The caller holds no lock.
+    fn give_way(&self, class: Class) -> Option<Class> {
+        let _ = class;
+        None
+    }
+
     /// Runs all of `parts`, side by side where there are threads, and returns when all have ended.
     /// # Panics
     /// If a part panics, after all have ended.
@@ -111,9 +123,12 @@ struct Shared {
 #[derive(Default)]
 struct Queues {
     flushes: VecDeque<Job>,
+    level0: VecDeque<Job>,
     compactions: VecDeque<Job>,
     low: VecDeque<Job>,
-    running: Vec<std::thread::ThreadId>,
+    /// Workers that wait for work, by what they take.
+    idle: [usize; 2],
+    running: Vec<ThreadId>,
     panics: u64,
     ending: bool,
 }
@@ -131,11 +146,26 @@ impl Queues {
         if flush.is_some() || takes == Takes::Flushes {
             return flush;
         }
-        self.compactions.pop_front().or_else(|| self.low.pop_front())
+        let merge = self.level0.pop_front().or_else(|| self.compactions.pop_front());
+        merge.or_else(|| self.low.pop_front())
     }
 
-    fn is_idle_but_for(&self, me: std::thread::ThreadId) -> bool {
-        let queued = self.flushes.len() + self.compactions.len() + self.low.len();
+    /// Takes a job of a class before `class` that no idle worker is about to take.
+    fn take_waiting(&mut self, class: Class) -> Option<(Class, Job)> {
+        let [for_flushes, for_all] = self.idle;
+        let flushes_left = self.flushes.len().saturating_sub(for_flushes);
+        if class > Class::Flush && flushes_left > for_all {
+            return Some((Class::Flush, self.flushes.pop_front()?));
+        }
+        if class > Class::Level0 && self.level0.len() > for_all.saturating_sub(flushes_left) {
+            return Some((Class::Level0, self.level0.pop_front()?));
+        }
+        None
+    }
+
+    fn is_idle_but_for(&self, me: ThreadId) -> bool {
+        let merges = self.level0.len() + self.compactions.len();
+        let queued = self.flushes.len() + merges + self.low.len();
         queued == 0 && self.running.iter().all(|id| *id == me)
     }
 }
@@ -175,17 +205,28 @@ impl Shared {
                 return;
             }
             let Some(job) = queues.take(takes) else {
+                queues.idle[takes as usize] += 1;
                 self.changed.wait(&mut queues);
+                queues.idle[takes as usize] -= 1;
                 continue;
             };
             queues.running.push(me);
             drop(queues);
-            let outcome: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(job));
-            queues = self.queues.lock();
-            queues.running.retain(|id| *id != me);
-            queues.panics += u64::from(outcome.is_err()); // the hook has printed it
-            self.changed.notify_all();
+            queues = self.run(job, me);
         }
+    }
+
+    /// Runs a job that is counted as running, to its end.
+    fn run(&self, job: Job, me: ThreadId) -> MutexGuard<'_, Queues> {
+        let outcome: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(job));
+        let mut queues = self.queues.lock();
+        // One of them: a job that gave way runs on.
+        if let Some(at) = queues.running.iter().rposition(|id| *id == me) {
+            queues.running.swap_remove(at);
+        }
+        queues.panics += u64::from(outcome.is_err()); // the hook has printed it
+        self.changed.notify_all();
+        queues
     }
 }
 
@@ -194,6 +235,7 @@ impl Scheduler for ThreadScheduler {
         let mut queues = self.shared.queues.lock();
         match class {
             Class::Flush => queues.flushes.push_back(job),
+            Class::Level0 => queues.level0.push_back(job),
             Class::Compaction => queues.compactions.push_back(job),
             Class::Low => queues.low.push_back(job),
         }
@@ -203,6 +245,16 @@ impl Scheduler for ThreadScheduler {
 
     fn wait(&self, signal: &Signal, seen_epoch: u64) {
         signal.wait_past(seen_epoch);
+    }
+
+    fn give_way(&self, class: Class) -> Option<Class> {
+        let me = std::thread::current().id();
+        let mut queues = self.shared.queues.lock();
+        let (class, job) = queues.take_waiting(class)?;
+        queues.running.push(me);
+        drop(queues);
+        drop(self.shared.run(job, me));
+        Some(class)
     }
 
     fn run_together(&self, parts: Vec<Box<dyn FnOnce() + Send + '_>>) {
@@ -231,8 +283,9 @@ impl Drop for ThreadScheduler {
         let mut queues = self.shared.queues.lock();
         queues.ending = true;
         let flushes = std::mem::take(&mut queues.flushes);
+        let level0 = std::mem::take(&mut queues.level0);
         let compactions = std::mem::take(&mut queues.compactions);
-        let discarded = (flushes, compactions, std::mem::take(&mut queues.low));
+        let discarded = (flushes, level0, compactions, std::mem::take(&mut queues.low));
         drop(queues);
         drop(discarded); // outside the lock: jobs may own things whose drop comes back here
         self.shared.changed.notify_all();
@@ -252,6 +305,7 @@ impl Debug for ThreadScheduler {
         f.debug_struct("ThreadScheduler")
             .field("workers", &self.workers.len())
             .field("flushes", &queues.flushes.len())
+            .field("level0", &queues.level0.len())
             .field("compactions", &queues.compactions.len())
             .field("low", &queues.low.len())
             .field("running", &queues.running.len())
@@ -269,7 +323,7 @@ pub struct InlineScheduler {
 
 struct InlineState {
     jobs: Vec<(Class, Job)>,
-    running: Vec<std::thread::ThreadId>,
+    running: Vec<ThreadId>,
     random: Random,
 }
 
@@ -283,7 +337,6 @@ impl InlineScheduler {
 
     /// Runs one queued job to its end; false if none is queued.
     pub fn run_one(&self) -> bool {
-        let me = std::thread::current().id();
         let mut state = self.state.lock();
         if state.jobs.is_empty() {
             return false;
@@ -291,6 +344,13 @@ impl InlineScheduler {
         let jobs = state.jobs.len();
         let chosen = state.random.below(jobs);
         let (_, job) = state.jobs.swap_remove(chosen);
+        self.run(state, job);
+        true
+    }
+
+    /// Runs a job that was taken out of the queue.
+    fn run(&self, mut state: MutexGuard<'_, InlineState>, job: Job) {
+        let me = std::thread::current().id();
         state.running.push(me);
         drop(state);
         let outcome = catch_unwind(AssertUnwindSafe(job));
@@ -303,7 +363,6 @@ impl InlineScheduler {
         if let Err(panic) = outcome {
             std::panic::resume_unwind(panic);
         }
-        true
     }
 
     /// Number of jobs waiting.
@@ -342,6 +401,21 @@ impl Scheduler for InlineScheduler {
             assert!(others_run, "waiting for an event that no queued job can raise");
             self.finished.wait_past(finished);
         }
+    }
+
+    /// The seed says whether, and which.
+    fn give_way(&self, class: Class) -> Option<Class> {
+        let mut state = self.state.lock();
+        let before = |(_, (queued, _)): &(usize, &(Class, Job))| *queued < class;
+        let urgent: Vec<usize> =
+            state.jobs.iter().enumerate().filter(before).map(|(at, _)| at).collect();
+        if urgent.is_empty() || state.random.below(2) == 0 {
+            return None;
+        }
+        let chosen = urgent[state.random.below(urgent.len())];
+        let (class, job) = state.jobs.swap_remove(chosen);
+        self.run(state, job);
+        Some(class)
     }
 
     fn join(&self) {
@@ -412,6 +486,91 @@ mod tests {
         scheduler.wait(&flushed, 0); // would hang
         blocked.notify();
         scheduler.join();
+    }
+
+    /// With its only worker in a long job: the flush and then the merge of level 0 run within it,
+    /// and what is no more urgent than itself does not.
+    #[test]
+    fn a_long_job_gives_way_to_what_is_more_urgent_and_finds_no_worker() {
+        let scheduler = Arc::new(ThreadScheduler::new(1).unwrap());
+        let [held, go, on] = [(); 3].map(|()| Arc::new(Signal::new()));
+        let log: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let (mine, wait, seen) = (Arc::clone(&scheduler), Arc::clone(&go), Arc::clone(&log));
+        let started = Arc::clone(&on);
+        let long = move || {
+            started.notify();
+            wait.wait_past(0);
+            let classes = [(); 3].map(|()| mine.give_way(Class::Compaction));
+            assert_eq!(classes, [Some(Class::Flush), Some(Class::Level0), None]);
+            seen.lock().push(3);
+        };
+        scheduler.submit(Class::Compaction, Box::new(long));
+        on.wait_past(0);
+        // The worker for flushes is busy too, as with a log that it makes.
+        let (started, gate) = (Arc::clone(&on), Arc::clone(&held));
+        let flush = move || {
+            started.notify();
+            gate.wait_past(0);
+        };
+        scheduler.submit(Class::Flush, Box::new(flush));
+        on.wait_past(1);
+        scheduler.submit(Class::Level0, noting(&log, 2));
+        scheduler.submit(Class::Flush, noting(&log, 1));
+        scheduler.submit(Class::Compaction, noting(&log, 4));
+        go.notify();
+        while log.lock().len() < 4 && scheduler.panics() == 0 {
+            std::thread::yield_now();
+        }
+        held.notify();
+        scheduler.join();
+        assert_eq!((scheduler.panics(), &*log.lock()), (0, &vec![1, 2, 3, 4]));
+    }
+
+    #[test]
+    fn a_job_does_not_give_way_where_a_worker_is_free() {
+        let scheduler = Arc::new(ThreadScheduler::new(1).unwrap());
+        let (go, ran) = (Arc::new(Signal::new()), Arc::new(Signal::new()));
+        let (mine, wait, flushed) = (Arc::clone(&scheduler), Arc::clone(&go), Arc::clone(&ran));
+        let me = move || {
+            wait.wait_past(0);
+            let own = std::thread::current().id();
+            let note = move || {
+                assert_ne!(std::thread::current().id(), own, "the flush has a worker of its own");
+                flushed.notify();
+            };
+            mine.submit(Class::Flush, Box::new(note));
+            while mine.give_way(Class::Compaction).is_none() && ran.epoch() == 0 {
+                std::thread::yield_now();
+            }
+        };
+        scheduler.submit(Class::Compaction, Box::new(me));
+        go.notify();
+        scheduler.join();
+        assert_eq!(scheduler.panics(), 0);
+    }
+
+    #[test]
+    fn a_seed_decides_who_gives_way() {
+        let gave_way = |seed| {
+            let scheduler = Arc::new(InlineScheduler::new(seed));
+            let (mine, log) = (Arc::clone(&scheduler), Arc::default());
+            let seen: Arc<Mutex<Vec<usize>>> = Arc::clone(&log);
+            let long = move || {
+                for n in 0..8 {
+                    mine.submit(Class::Flush, noting(&seen, n));
+                    mine.submit(Class::Low, noting(&seen, 100 + n));
+                    mine.give_way(Class::Level0);
+                }
+                seen.lock().push(50);
+            };
+            scheduler.submit(Class::Compaction, Box::new(long));
+            scheduler.run_one();
+            let order = log.lock().clone();
+            assert!(order.iter().all(|n| *n <= 50), "low ones wait: {order:?}");
+            order
+        };
+        assert_eq!(gave_way(1), gave_way(1));
+        assert!((2..9).any(|seed| gave_way(seed) != gave_way(1)));
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! When and how compactions run: in parts side by side, paced, whatever the strategy.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use lsm::compaction::{Granularity, Selection, Strategy};
-use lsm::{Codec, Db, Durability, Event, Listeners, Options, Pressure};
+use lsm::fs::MemFs;
+use lsm::scheduler::Signal;
+use lsm::{Codec, Db, Durability, Env, Event, Listeners, Options, Pressure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -132,6 +137,92 @@ fn a_fifo_tree_of_many_runs_stops_no_writer_and_keeps_to_its_size() {
     let bytes: u64 = runs.flat_map(|run| &run.tables).map(|table| table.bytes).sum();
     assert!(bytes > 0 && bytes <= max_bytes, "{bytes} bytes are kept of {max_bytes}");
     assert_eq!(db.get(key(2999)).expect("ok").as_deref(), Some(&[7; 64][..]), "the newest stay");
+}
+
+/// What happened, in order: merges that begin and end by their plans, and who gave way.
+fn words(event: &Event) -> Option<String> {
+    match event {
+        Event::CompactionBegan { plan, .. } => Some(format!("begins: {plan}")),
+        Event::CompactionEnded { plan, error: None, .. } => Some(format!("ends: {plan}")),
+        Event::Preempted { plan, reason, .. } => Some(format!("gave way: {plan}: {reason}")),
+        _ => None,
+    }
+}
+
+/// Opens the gates of a test that ends, well or badly: the database could not close else.
+struct Opens {
+    armed: Arc<AtomicBool>,
+    gates: Arc<(Signal, Signal)>,
+}
+
+impl Drop for Opens {
+    fn drop(&mut self) {
+        self.armed.store(false, Ordering::SeqCst);
+        self.gates.1.notify();
+    }
+}
+
+/// One worker, and it is in a deep merge: level 0 fills up meanwhile, and is merged before the
+/// deep merge has ended, at its beginning and in its midst, as are the flushes.
+#[test]
+fn a_deep_merge_gives_way_to_level_0_when_it_has_the_only_worker() {
+    let (sender, story) = channel::<String>();
+    let (armed, gates) =
+        (Arc::new(AtomicBool::new(false)), Arc::new((Signal::new(), Signal::new())));
+    let (watch, gate) = (Arc::clone(&armed), Arc::clone(&gates));
+    let deep = |text: &str| text.contains("merge L2") || text.contains("merge L3");
+    let listeners = Listeners::new().with(move |event: &Event| {
+        let Some(text) = words(event) else { return };
+        let is_held = deep(&text) && text.starts_with("begins")
+            || text.starts_with("gave way") && text.contains("level 0");
+        sender.send(text).expect("the test listens");
+        // At the first deep merge, and after the first two times it gave way.
+        if is_held && watch.load(Ordering::SeqCst) && gate.0.epoch() < 3 {
+            let opened = gate.1.epoch();
+            gate.0.notify();
+            gate.1.wait_past(opened);
+        }
+    });
+    let options = Options {
+        write_buffer_bytes: 32 << 10,
+        table_bytes: 8 << 10,
+        background_threads: 1,
+        listeners,
+        ..options(Strategy::Leveled)
+    };
+    let env = Env { fs: Arc::new(MemFs::new()), ..Env::system(&options).expect("threads") };
+    let db = Db::open_with("/db", options, env).expect("open");
+    let _goes_on = Opens { armed: Arc::clone(&armed), gates: Arc::clone(&gates) };
+    let (mut model, mut rng) = (BTreeMap::new(), StdRng::seed_from_u64(41));
+    churn(&db, &mut model, &mut rng, 40_000);
+    db.wait_idle().expect("idle");
+    assert!(db.shape().levels.len() > 3, "too small for a deep merge");
+    armed.store(true, Ordering::SeqCst);
+    let flushes = |db: &Db| db.stats().flushes;
+    for round in 0..3 {
+        // Until the only worker is held in a deep merge.
+        while gates.0.epoch() <= round {
+            churn(&db, &mut model, &mut rng, 50);
+        }
+        let before = flushes(&db);
+        for _ in 0..5 {
+            churn(&db, &mut model, &mut rng, 300);
+            db.flush().expect("nobody merges, and flushes go on");
+        }
+        assert!(flushes(&db) >= before + 5, "a flush has its own worker");
+        gates.1.notify();
+    }
+    db.wait_idle().expect("idle");
+    same(&db, &model);
+    let stats = db.stats();
+    assert!(stats.preemptions >= 2 && stats.preemption_us > 0, "{stats:?}");
+    let story: Vec<String> = story.try_iter().collect();
+    let begun = story.iter().position(|text| text.starts_with("gave way")).expect("it gave way");
+    let plan = story[begun].split(": ").nth(1).expect("a plan").to_owned();
+    let at = |what: &str| story.iter().position(|text| *text == format!("{what}: {plan}"));
+    let inside = &story[at("begins").expect("begun")..at("ends").expect("ended")];
+    let merged = inside.iter().filter(|text| text.starts_with("ends: merge L0")).count();
+    assert!(merged >= 2, "level 0 is merged within the deep merge: {inside:#?}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn plan(seed: u64, faults: bool) -> Plan {
 }
 
 /// Kinds of operation that a run must not leave out.
-const KINDS: [&str; 26] = [
+const KINDS: [&str; 27] = [
     "bulk load",
     "change options",
     "checkpoint",
@@ -41,6 +41,7 @@ const KINDS: [&str; 26] = [
     "flush",
     "get",
     "get many",
+    "give way",
     "ingest",
     "job",
     "key after a rebuild",
