@@ -3,17 +3,17 @@
 mod bench;
 mod forecast;
 mod language;
+mod load;
+mod open;
+mod records;
 mod tools;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser as _};
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::engine::{Codec, Strategy};
 use crate::escape::unescape;
-use crate::units::parse_bytes;
 
 const LONG_ABOUT: &str = "\
 Load, look inside, and run an LSM-tree database from the terminal.
@@ -59,6 +59,11 @@ Exit codes:
 pub(crate) use self::bench::BenchArgs;
 pub(crate) use self::forecast::{AdviseArgs, LimitArgs, Rate, SimulateArgs, WorkloadArgs};
 pub(crate) use self::language::{ClientArgs, DslArgs, QuitEnds, ServeArgs, SessionArgs};
+pub(crate) use self::load::{FormatArg, LoadArgs, OnError};
+pub(crate) use self::open::{DurabilityArg, OpenArgs, PresetArg};
+pub(crate) use self::records::{
+    CompareArgs, DelArgs, ExportArgs, GetArgs, PutArgs, RangeArgs, ScanArgs,
+};
 pub(crate) use self::tools::{CheckpointArgs, ExplainArgs, IngestArgs, ManArgs, TopArgs};
 
 /// `lsm`, taken apart.
@@ -126,139 +131,6 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Options of the engine. What is not given keeps the engine's default.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Options for opening the database")]
-pub(crate) struct OpenArgs {
-    /// When a write counts as done
-    #[arg(
-        long,
-        value_name = "MODE",
-        global = true,
-        hide_short_help = true,
-        env = "LSM_DURABILITY",
-        hide_env_values = true
-    )]
-    pub(crate) durability: Option<DurabilityArg>,
-
-    /// Memory for writes before they become a table, such as 64MiB
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, global = true,
-          hide_short_help = true, env = "LSM_WRITE_BUFFER",
-          hide_env_values = true)]
-    pub(crate) write_buffer: Option<u64>,
-
-    /// Memory for blocks read from tables
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, global = true,
-          hide_short_help = true, env = "LSM_CACHE",
-          hide_env_values = true)]
-    pub(crate) cache: Option<u64>,
-
-    /// Bytes of a data block before compression, 512 to 64KiB
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, global = true,
-          hide_short_help = true, env = "LSM_BLOCK",
-          hide_env_values = true)]
-    pub(crate) block: Option<u64>,
-
-    /// Size at which a compaction starts its next table
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, global = true,
-          hide_short_help = true, env = "LSM_TABLE",
-          hide_env_values = true)]
-    pub(crate) table: Option<u64>,
-
-    /// How data blocks are compressed
-    #[arg(long, value_name = "CODEC", value_parser = codec_parser(), global = true,
-          hide_short_help = true, env = "LSM_CODEC",
-          hide_env_values = true)]
-    pub(crate) codec: Option<Codec>,
-
-    /// Filter bits for each key, 0 for no filter
-    #[arg(
-        long,
-        value_name = "BITS",
-        global = true,
-        hide_short_help = true,
-        env = "LSM_FILTER_BITS",
-        hide_env_values = true
-    )]
-    pub(crate) filter_bits: Option<f64>,
-
-    /// When tables are merged, and into what: leveled (reads and space first), lazy-leveled, tiered
-    /// (writes first), lazy-l0, partial:SELECTION, fluid:INNER:LAST:SELECTION, fifo:BYTES:TTL_US
-    #[arg(
-        long,
-        value_name = "STRATEGY",
-        global = true,
-        hide_short_help = true,
-        env = "LSM_STRATEGY",
-        hide_env_values = true
-    )]
-    pub(crate) strategy: Option<Strategy>,
-
-    /// How much larger each level is than the one above it, 2 to 32
-    #[arg(
-        long,
-        value_name = "RATIO",
-        global = true,
-        hide_short_help = true,
-        env = "LSM_SIZE_RATIO",
-        hide_env_values = true
-    )]
-    pub(crate) size_ratio: Option<u32>,
-
-    /// Threads for flushes and compactions
-    #[arg(
-        long,
-        value_name = "COUNT",
-        global = true,
-        hide_short_help = true,
-        env = "LSM_THREADS",
-        hide_env_values = true
-    )]
-    pub(crate) threads: Option<usize>,
-}
-
-impl OpenArgs {
-    /// The options that were given, as flags again: for a child that is to open the same database.
-    pub(crate) fn to_flags(&self) -> Vec<OsString> {
-        let mut flags = Vec::new();
-        let mut add = |name: &str, value: Option<String>| {
-            if let Some(value) = value {
-                flags.extend([OsString::from(name), OsString::from(value)]);
-            }
-        };
-        add("--durability", self.durability.map(|mode| mode.name().to_owned()));
-        add("--write-buffer", self.write_buffer.map(|bytes| bytes.to_string()));
-        add("--cache", self.cache.map(|bytes| bytes.to_string()));
-        add("--block", self.block.map(|bytes| bytes.to_string()));
-        add("--table", self.table.map(|bytes| bytes.to_string()));
-        add("--codec", self.codec.map(|codec| codec.name().to_owned()));
-        add("--filter-bits", self.filter_bits.map(|bits| bits.to_string()));
-        add("--strategy", self.strategy.map(|strategy| strategy.to_string()));
-        add("--size-ratio", self.size_ratio.map(|ratio| ratio.to_string()));
-        add("--threads", self.threads.map(|count| count.to_string()));
-        flags
-    }
-}
-
-/// The codecs that this build has, by name.
-fn codec_parser() -> impl clap::builder::TypedValueParser<Value = Codec> {
-    let built_in = || Codec::ALL.into_iter().filter(|codec| codec.is_built_in());
-    PossibleValuesParser::new(built_in().map(Codec::name)).map(move |name| {
-        // The parser has let only these names pass.
-        built_in().find(|codec| codec.name() == name).unwrap_or_default()
-    })
-}
-
-impl DurabilityArg {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Sync => "sync",
-            Self::Buffered => "buffered",
-            Self::None => "none",
-        }
-    }
-}
-
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
@@ -268,17 +140,6 @@ pub(crate) enum When {
     Always,
     /// Never.
     Never,
-}
-
-/// When a write counts as done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DurabilityArg {
-    /// On the medium: survives a power cut
-    Sync,
-    /// Handed to the operating system: survives a killed process
-    Buffered,
-    /// No log: what was not flushed is lost with the process
-    None,
 }
 
 /// What to do.
@@ -395,90 +256,6 @@ pub(crate) struct DumpLogArgs {
     pub(crate) operations: bool,
 }
 
-const LOAD_HELP: &str = "\
-Each line is a record: key, TAB, value. A tab, newline, return, NUL or backslash inside them is \
-written \\t \\n \\r \\0 \\\\, any byte \\xHH. A key that comes again replaces the earlier one. \
-The database is made if there is none.
-
-Records are written in batches: a load that is killed leaves a prefix of the file, in whole \
-batches. When `load` ends well, everything is in tables and on the medium. With --resume the same
-command goes on where it was killed, each record once: how far it came is written with each batch.
-
-The formats `pairs` and `pairs64` are those of the CS265 tools: little-endian signed numbers of 32
-or 64 bits, key then value; they are stored as `lsm serve` stores them.
-
-Examples:
-  lsm -d words load wordnet.tsv
-  lsm -d words load --on-error skip dirty.tsv
-  lsm -d words load --resume huge.tsv
-  lsm -d numbers load --format pairs data.bin
-  zcat dump.tsv.gz | lsm -d words load -";
-
-#[derive(Debug, Args)]
-#[command(after_long_help = LOAD_HELP)]
-pub(crate) struct LoadArgs {
-    /// The file, or - for standard input
-    pub(crate) file: PathBuf,
-
-    /// What to do at a malformed line
-    #[arg(long, value_name = "WHAT", default_value = "stop")]
-    pub(crate) on_error: OnError,
-
-    /// How records are written in the file
-    #[arg(long, value_name = "FORMAT", default_value = "tsv")]
-    pub(crate) format: FormatArg,
-
-    /// Records written together; all of a batch is kept, or nothing
-    #[arg(long, value_name = "RECORDS", default_value_t = 1000,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) batch: u32,
-
-    /// Go on where a load of this file was stopped or killed
-    #[arg(long)]
-    pub(crate) resume: bool,
-
-    /// Start at this line or pair, counted from 1
-    #[arg(long, value_name = "LINE", default_value_t = 1,
-          value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) from_line: u64,
-
-    /// The longest line taken; memory is bounded by it
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes)]
-    pub(crate) line_max: u64,
-}
-
-/// How records are written in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FormatArg {
-    /// Key, TAB, value
-    Tsv,
-    /// {"key": "...", "value": "..."}, as `scan --json` prints
-    Json,
-    /// Pairs of 32-bit numbers, binary
-    Pairs,
-    /// Pairs of 64-bit numbers, binary
-    Pairs64,
-}
-
-impl FormatArg {
-    /// What a record is in the file.
-    pub(crate) fn unit(self) -> &'static str {
-        match self {
-            Self::Tsv | Self::Json => "line",
-            Self::Pairs | Self::Pairs64 => "pair",
-        }
-    }
-}
-
-/// What to do at a malformed line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnError {
-    /// Keep what came before it, and stop
-    Stop,
-    /// Say so, leave it out, and go on
-    Skip,
-}
-
 /// Bytes given on the command line, escapes undone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BytesArg(pub(crate) Vec<u8>);
@@ -486,73 +263,6 @@ pub(crate) struct BytesArg(pub(crate) Vec<u8>);
 pub(crate) fn bytes_parser() -> impl clap::builder::TypedValueParser<Value = BytesArg> {
     OsStringValueParser::new()
         .try_map(|text| unescape(text.as_encoded_bytes()).map(|bytes| BytesArg(bytes.into_owned())))
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-One key prints its value; several print key TAB value for each that is there.
-Exit code 1 if any is not.
-
-Examples:
-  lsm -d words get index/noun/iceberg
-  lsm -d words get --raw picture > picture.png")]
-pub(crate) struct GetArgs {
-    /// The keys
-    #[arg(required = true, value_name = "KEY", value_parser = bytes_parser())]
-    pub(crate) keys: Vec<BytesArg>,
-
-    /// Print the bytes of the value as they are, and nothing else
-    #[arg(long, conflicts_with = "json")]
-    pub(crate) raw: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-The database is made if there is none.
-
-Examples:
-  lsm -d words put greeting 'hello\\nworld'
-  lsm -d words put picture --file picture.png")]
-pub(crate) struct PutArgs {
-    /// The key
-    #[arg(value_name = "KEY", value_parser = bytes_parser())]
-    pub(crate) key: BytesArg,
-
-    /// The value
-    #[arg(value_name = "VALUE", value_parser = bytes_parser(), required_unless_present = "file",
-          conflicts_with = "file")]
-    pub(crate) value: Option<BytesArg>,
-
-    /// Take the value from a file, its bytes as they are; - for standard input
-    #[arg(long, value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-All of it is deleted, or nothing. A range is one record, however many keys it hides.
-
-Examples:
-  lsm -d words del greeting farewell
-  lsm -d words del --prefix data/
-  lsm -d words del --from m --to n")]
-pub(crate) struct DelArgs {
-    /// The keys
-    #[arg(value_name = "KEY", value_parser = bytes_parser(),
-          required_unless_present_any = ["prefix", "from"])]
-    pub(crate) keys: Vec<BytesArg>,
-
-    /// Every key that begins with this
-    #[arg(long, value_name = "BYTES", value_parser = bytes_parser())]
-    pub(crate) prefix: Option<BytesArg>,
-
-    /// Every key from this one on
-    #[arg(long, value_name = "KEY", value_parser = bytes_parser(), requires = "to")]
-    pub(crate) from: Option<BytesArg>,
-
-    /// up to this one, which stays
-    #[arg(long, value_name = "KEY", value_parser = bytes_parser(), requires = "from")]
-    pub(crate) to: Option<BytesArg>,
 }
 
 #[derive(Debug, Args)]
@@ -567,83 +277,6 @@ pub(crate) struct FamiliesArgs {
     /// Drop this family and all it holds
     #[arg(long, value_name = "NAME")]
     pub(crate) drop: Option<String>,
-}
-
-/// A range of keys.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct RangeArgs {
-    /// Only keys that begin with this
-    #[arg(long, value_name = "BYTES", value_parser = bytes_parser(),
-          conflicts_with_all = ["from", "to"])]
-    pub(crate) prefix: Option<BytesArg>,
-
-    /// The first key, or where it would stand
-    #[arg(long, value_name = "KEY", value_parser = bytes_parser())]
-    pub(crate) from: Option<BytesArg>,
-
-    /// Where to end: this key is not part of the range
-    #[arg(long, value_name = "KEY", value_parser = bytes_parser())]
-    pub(crate) to: Option<BytesArg>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Prints key TAB value, as `load` reads it.
-
-Examples:
-  lsm -d words scan --prefix index/noun/ice
-  lsm -d words scan --from m --to n --limit 20
-  lsm -d words scan --reverse --limit 3
-  lsm -d words --json scan --keys | jq -r .key")]
-pub(crate) struct ScanArgs {
-    /// Which keys.
-    #[command(flatten)]
-    pub(crate) range: RangeArgs,
-
-    /// At most this many records
-    #[arg(long, value_name = "COUNT")]
-    pub(crate) limit: Option<u64>,
-
-    /// From the last key to the first
-    #[arg(long)]
-    pub(crate) reverse: bool,
-
-    /// Keys without their values
-    #[arg(long)]
-    pub(crate) keys: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-The file is a snapshot: writes that come meanwhile are not in it.
-It appears under its name when it is whole.
-
-Examples:
-  lsm -d words export words.tsv
-  lsm -d words export - --prefix index/ | gzip > index.tsv.gz")]
-pub(crate) struct ExportArgs {
-    /// The file, or - for standard output
-    pub(crate) file: PathBuf,
-
-    /// Which keys.
-    #[command(flatten)]
-    pub(crate) range: RangeArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Asks for each record of the file by `get`, then reads everything by one ordered scan. Each key \
-must be in the file once. Exit code 7 at the first difference.
-
-Example:
-  lsm -d words load wordnet.tsv && lsm -d words compare wordnet.tsv")]
-pub(crate) struct CompareArgs {
-    /// The file, or - for standard input
-    pub(crate) file: PathBuf,
-
-    /// The longest line taken; memory is bounded by it
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes)]
-    pub(crate) line_max: u64,
 }
 
 #[derive(Debug, Args)]
@@ -699,38 +332,6 @@ mod tests {
     #[test]
     fn the_definition_holds_together() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn options_survive_being_flags() {
-        let given = [
-            "lsm",
-            "--durability",
-            "sync",
-            "--write-buffer",
-            "65536",
-            "--cache",
-            "1",
-            "--block",
-            "512",
-            "--table",
-            "4096",
-            "--codec",
-            "zstd",
-            "--filter-bits",
-            "7.5",
-            "--strategy",
-            "partial:oldest",
-            "--size-ratio",
-            "5",
-            "--threads",
-            "3",
-            "stats",
-        ];
-        let cli = Cli::try_parse_from(given).unwrap();
-        assert_eq!(cli.open.to_flags(), &given[1..given.len() - 1]);
-        let none = Cli::try_parse_from(["lsm", "stats"]).unwrap();
-        assert!(none.open.to_flags().is_empty());
     }
 
     #[test]

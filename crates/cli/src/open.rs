@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::args::{Cli, DurabilityArg, OpenArgs};
+use crate::args::{Cli, DurabilityArg, OpenArgs, PresetArg};
 use crate::engine::{Db, Durability, Family, FamilyOptions, Options};
 use crate::failure::Failure;
 
@@ -61,12 +61,20 @@ pub(crate) fn folder(cli: &Cli) -> Result<&Path, Failure> {
 
 /// The engine's options: its defaults, changed by what was given.
 pub(crate) fn options(args: &OpenArgs) -> Result<Options, Failure> {
-    let mut options = Options::default();
+    let mut options = base(args)?;
     apply(args, &mut options)?;
     Ok(options)
 }
 
-/// Changes `options` by what was given.
+/// What single options are changed in: a preset, a memory budget, or the engine's defaults.
+pub(crate) fn base(args: &OpenArgs) -> Result<Options, Failure> {
+    let options = args.preset.map_or_else(Options::default, PresetArg::options);
+    let mut budget = 0;
+    set_size(args.memory_budget, &mut budget)?;
+    Ok(if budget == 0 { options } else { options.with_memory_budget(budget) })
+}
+
+/// Changes `options` by the single options that were given.
 pub(crate) fn apply(args: &OpenArgs, options: &mut Options) -> Result<(), Failure> {
     if let Some(mode) = args.durability {
         options.durability = match mode {
@@ -76,6 +84,9 @@ pub(crate) fn apply(args: &OpenArgs, options: &mut Options) -> Result<(), Failur
         };
     }
     set(args.codec, &mut options.codec);
+    set(args.codec_level, &mut options.codec_level);
+    set(args.level_codecs.clone().map(|levels| levels.0), &mut options.level_codecs);
+    set(args.compression_threads, &mut options.compression_threads);
     set(args.strategy, &mut options.strategy);
     set_size(args.write_buffer, &mut options.write_buffer_bytes)?;
     set_size(args.cache, &mut options.block_cache_bytes)?;

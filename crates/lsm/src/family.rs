@@ -248,6 +248,9 @@ pub(crate) fn create(inner: &Arc<Inner>, name: &str, options: FamilyOptions) -> 
     }
     let mut tree = inner.tree.lock();
     let id = tree.new_family_id()?;
+    for warning in options.check() {
+        tracing::warn!(path = %inner.path.display(), family = name, "{warning}");
+    }
     let core = Core::new(id, name, options)?;
     let added = AddedFamily { id, name: name.to_owned(), options: core.options.to_text() };
     let edit = Edit {

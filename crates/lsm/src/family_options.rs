@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use compaction::Strategy;
-use sstable::{Chooser, Codec};
+use sstable::{Chooser, Codec, Coding};
 
 use crate::error::{Error, Result};
 use crate::filters::FilterSplit;
@@ -19,20 +19,39 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// `3`, or `3:10` where it is to try harder or less than by itself.
+fn coding_text(coding: Coding) -> String {
+    let number = coding.codec as u8;
+    if coding.level == 0 { number.to_string() } else { format!("{number}:{}", coding.level) }
+}
+
+fn coding_of_text(text: &str) -> Option<Coding> {
+    let (number, level) = text.split_once(':').unwrap_or((text, "0"));
+    Some(Coding { codec: Codec::from_u8(number.parse().ok()?)?, level: level.parse().ok()? })
+}
+
 /// How a family's data is stored. Each field is as in [`Options`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct FamilyOptions {
     /// Bytes of a data block before compression. Default 4,096; 512 to 65,536.
     pub block_bytes: usize,
-    /// How data blocks are compressed. Default LZ4.
+    /// How data blocks are compressed. Default LZ4, or none in a build without it.
     pub codec: Codec,
+    /// How hard `codec` tries. Default 0: the codec's own default.
+    pub codec_level: u8,
     /// Codecs of the levels from the newest on, in place of `codec`; deeper levels take the last.
     /// Default none.
-    pub level_codecs: Vec<Codec>,
+    pub level_codecs: Vec<Coding>,
     /// How the codec of a block is chosen. Default: what the level says.
     pub chooser: Chooser,
+    /// Largest dictionary of a table, in bytes. Default 16,384; 1,024 to 1,048,576.
+    pub dictionary_bytes: usize,
+    /// Threads that compress a table's blocks beside the one that writes it. Default 0.
+    pub compression_threads: usize,
     /// Whether blocks carry a hash index for point reads. Default false.
     pub hash_index: bool,
+    /// Data blocks that a partition of a table's index and filter covers. Default 32,768.
+    pub partition_blocks: usize,
     /// Filter bits a key. Default 10, 0 (no filter) to 64.
     pub filter_bits_per_key: f64,
     /// The filter's kind. Default double-probe.
@@ -77,9 +96,13 @@ impl From<&Options> for FamilyOptions {
         Self {
             block_bytes: options.block_bytes,
             codec: options.codec,
+            codec_level: options.codec_level,
             level_codecs: options.level_codecs.clone(),
             chooser: options.chooser,
+            dictionary_bytes: options.dictionary_bytes,
+            compression_threads: options.compression_threads,
             hash_index: options.hash_index,
+            partition_blocks: options.partition_blocks,
             filter_bits_per_key: options.filter_bits_per_key,
             filter_kind: options.filter_kind,
             filter_kind_last: options.filter_kind_last,
@@ -125,9 +148,13 @@ impl FamilyOptions {
         Self {
             block_bytes: options.block_bytes,
             codec: options.codec,
+            codec_level: options.codec_level,
             level_codecs: options.level_codecs,
             chooser: options.chooser,
+            dictionary_bytes: options.dictionary_bytes,
+            compression_threads: options.compression_threads,
             hash_index: options.hash_index,
+            partition_blocks: options.partition_blocks,
             filter_bits_per_key: options.filter_bits_per_key,
             filter_kind: options.filter_kind,
             filter_kind_last: options.filter_kind_last,
@@ -164,11 +191,16 @@ impl FamilyOptions {
         level: usize,
         (filter, filter_bits_per_key): (bloom::Kind, f64),
     ) -> sstable::WriteOptions {
+        let Coding { codec, level: codec_level } = self.coding_of(level);
         sstable::WriteOptions {
             block_bytes: self.block_bytes,
-            codec: self.codec_of(level),
+            codec,
+            codec_level,
             chooser: self.chooser,
+            dictionary_bytes: self.dictionary_bytes,
+            compression_threads: self.compression_threads,
             hash_index: self.hash_index,
+            partition_blocks: self.partition_blocks,
             filter,
             filter_bits_per_key,
             fence: self.fence,
@@ -176,10 +208,10 @@ impl FamilyOptions {
         }
     }
 
-    /// The codec of a level.
-    fn codec_of(&self, level: usize) -> Codec {
+    /// The codec of a level, and how hard it tries.
+    pub(crate) fn coding_of(&self, level: usize) -> Coding {
         let listed = self.level_codecs.get(level).or(self.level_codecs.last());
-        listed.copied().unwrap_or(self.codec)
+        listed.copied().unwrap_or(Coding { codec: self.codec, level: self.codec_level })
     }
 
     /// The options in words, a line each.
@@ -190,13 +222,16 @@ impl FamilyOptions {
         };
         line("block_bytes", &self.block_bytes);
         line("codec", &(self.codec as u8));
+        line("codec_level", &self.codec_level);
         if !self.level_codecs.is_empty() {
-            let numbers: Vec<_> =
-                self.level_codecs.iter().map(|c| (*c as u8).to_string()).collect();
-            line("level_codecs", &numbers.join(","));
+            let codings: Vec<_> = self.level_codecs.iter().copied().map(coding_text).collect();
+            line("level_codecs", &codings.join(","));
         }
         line("chooser", &format_args!("{:?}", self.chooser));
+        line("dictionary_bytes", &self.dictionary_bytes);
+        line("compression_threads", &self.compression_threads);
         line("hash_index", &self.hash_index);
+        line("partition_blocks", &self.partition_blocks);
         line("filter_bits_per_key", &self.filter_bits_per_key);
         line("filter_kind", &(self.filter_kind as u8));
         if let Some(kind) = self.filter_kind_last {
@@ -232,10 +267,13 @@ impl FamilyOptions {
         match name {
             "block_bytes" => self.block_bytes = value.parse().ok()?,
             "codec" => self.codec = Codec::from_u8(value.parse().ok()?)?,
+            "codec_level" => self.codec_level = value.parse().ok()?,
             "level_codecs" => {
-                let codec = |number: &str| Codec::from_u8(number.parse().ok()?);
-                self.level_codecs = value.split(',').map(codec).collect::<Option<_>>()?;
+                self.level_codecs = value.split(',').map(coding_of_text).collect::<Option<_>>()?;
             }
+            "dictionary_bytes" => self.dictionary_bytes = value.parse().ok()?,
+            "compression_threads" => self.compression_threads = value.parse().ok()?,
+            "partition_blocks" => self.partition_blocks = value.parse().ok()?,
             "chooser" => {
                 let all = [Chooser::Fixed, Chooser::ByData];
                 self.chooser = all.into_iter().find(|chooser| format!("{chooser:?}") == value)?;
@@ -278,9 +316,13 @@ mod tests {
         let options = FamilyOptions {
             block_bytes: 512,
             codec: Codec::None,
-            level_codecs: vec![Codec::Lz4, Codec::Zstd],
+            codec_level: 7,
+            level_codecs: vec![Coding::new(Codec::Lz4), Coding { codec: Codec::Zstd, level: 10 }],
             chooser: Chooser::ByData,
+            dictionary_bytes: 1024,
+            compression_threads: 2,
             hash_index: true,
+            partition_blocks: 64,
             filter_bits_per_key: 7.25,
             filter_kind_last: Some(bloom::Kind::Ribbon),
             filter_split: FilterSplit::Even,
@@ -297,16 +339,26 @@ mod tests {
         assert_eq!(FamilyOptions::from_text(&options.to_text()), Ok(options));
         assert_eq!(FamilyOptions::from_text(""), Ok(FamilyOptions::default()));
         assert_eq!(FamilyOptions::from_text("new_thing=1"), Err("new_thing=1".into()));
+        // As manifests have it that were written before codecs had levels.
+        let older = FamilyOptions::from_text("level_codecs=0,3\n").unwrap().level_codecs;
+        assert_eq!(older, [Codec::None, Codec::Zstd].map(Coding::new));
+        let broken = "level_codecs=3:\n";
+        assert_eq!(FamilyOptions::from_text(broken), Err(broken.trim_end().into()));
     }
 
     #[test]
     fn a_level_has_its_codec_and_deeper_ones_the_last() {
-        let level_codecs = vec![Codec::None, Codec::Lz4, Codec::Zstd];
-        let options = FamilyOptions { level_codecs, ..FamilyOptions::default() };
-        let codec = |level| options.table_options(level, (bloom::Kind::default(), 10.0)).codec;
-        let expected = [Codec::None, Codec::Lz4, Codec::Zstd, Codec::Zstd];
-        assert_eq!([0, 1, 2, 6].map(codec), expected);
-        let plain = FamilyOptions { codec: Codec::Snappy, ..FamilyOptions::default() };
-        assert_eq!(plain.table_options(3, (bloom::Kind::default(), 10.0)).codec, Codec::Snappy);
+        let zstd = |level| Coding { codec: Codec::Zstd, level };
+        let level_codecs = vec![Coding::new(Codec::None), Coding::new(Codec::Lz4), zstd(12)];
+        let listed = FamilyOptions { level_codecs, ..FamilyOptions::default() };
+        let coding = |options: &FamilyOptions, level| {
+            let table = options.table_options(level, (bloom::Kind::default(), 10.0));
+            Coding { codec: table.codec, level: table.codec_level }
+        };
+        let expected = [Coding::new(Codec::None), Coding::new(Codec::Lz4), zstd(12), zstd(12)];
+        assert_eq!([0, 1, 2, 6].map(|level| coding(&listed, level)), expected);
+        let (codec, codec_level) = (Codec::Zstd, 7);
+        let plain = FamilyOptions { codec, codec_level, ..FamilyOptions::default() };
+        assert_eq!([0, 3].map(|level| coding(&plain, level)), [zstd(7); 2]);
     }
 }

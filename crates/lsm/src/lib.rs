@@ -70,6 +70,7 @@ mod admission;
 mod apply;
 mod background;
 mod batch;
+mod check;
 mod checkpoint;
 pub mod clock;
 mod commit;
@@ -133,7 +134,7 @@ pub mod wal;
 pub use bloom;
 pub use compaction;
 pub use fence;
-pub use sstable::{Chooser, Codec};
+pub use sstable::{Chooser, Codec, Coding};
 
 pub use crate::admission::Pressure;
 pub use crate::batch::WriteBatch;

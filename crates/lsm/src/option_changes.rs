@@ -81,9 +81,13 @@ fn effect(name: &str) -> Effect {
         | "block_cache_bytes" => Effect::AtOnce,
         "block_bytes"
         | "codec"
+        | "codec_level"
         | "level_codecs"
         | "chooser"
+        | "dictionary_bytes"
+        | "compression_threads"
         | "hash_index"
+        | "partition_blocks"
         | "filter_bits_per_key"
         | "filter_kind"
         | "filter_kind_last"

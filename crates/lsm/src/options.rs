@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use compaction::Strategy;
-use sstable::{Chooser, Codec};
+use sstable::{Chooser, Codec, Coding};
 
 use crate::error::{Error, Result};
 use crate::events::Listeners;
@@ -106,7 +106,8 @@ pub struct Options {
     /// # }
     /// ```
     pub block_bytes: usize,
-    /// How data blocks are compressed. Default LZ4.
+    /// How data blocks are compressed. Default LZ4, or none in a build without it; the crate's
+    /// features say which codecs are built in.
     /// ```
     /// # fn main() -> lsm::Result<()> {
     /// # let folder = tempfile::tempdir().unwrap();
@@ -129,15 +130,19 @@ pub struct Options {
     /// # }
     /// ```
     pub codec: Codec,
-    /// Codecs of the levels from the newest on, in place of `codec`; deeper levels take the last.
-    /// Default none: `codec` everywhere.
+    /// How hard `codec` tries: Zstandard and dictionaries 1 to 22, LZMA 0 to 9, others only 0.
+    /// Default 0: the codec's own default. Higher is smaller and slower to write.
+    pub codec_level: u8,
+    /// Codecs of the levels from the newest on, in place of `codec`, each with how hard it tries;
+    /// deeper levels take the last. Default none: `codec` everywhere.
+    /// [`Options::codecs_by_level`] has those of the CS265 report.
     /// ```
     /// # fn main() -> lsm::Result<()> {
     /// # let folder = tempfile::tempdir().unwrap();
     /// # let path = folder.path();
-    /// use lsm::{Codec, Db, Options};
+    /// use lsm::{Codec, Coding, Db, Options};
     /// // Fast on the way down, small where most of the data rests.
-    /// let level_codecs = vec![Codec::None, Codec::Zstd];
+    /// let level_codecs = vec![Coding::new(Codec::None), Coding { codec: Codec::Zstd, level: 9 }];
     /// let db = Db::open(path.join("db"), Options { level_codecs, ..Options::default() })?;
     /// for n in 0..2000 {
     ///     db.put(format!("user{n:05}"), "much the same ".repeat(5))?;
@@ -155,7 +160,7 @@ pub struct Options {
     /// # Ok(())
     /// # }
     /// ```
-    pub level_codecs: Vec<Codec>,
+    pub level_codecs: Vec<Coding>,
     /// How the codec of a block is chosen. Default: what the level says.
     /// ```
     /// # fn main() -> lsm::Result<()> {
@@ -177,9 +182,41 @@ pub struct Options {
     /// # }
     /// ```
     pub chooser: Chooser,
+    /// Largest dictionary that [`Codec::Dictionary`] trains for a table and keeps in it, in bytes.
+    /// Default 16,384; 1,024 to 1,048,576. It pays where blocks are small and records alike. The
+    /// writer of a table holds 1,024 times as much data, or the table, before its first block.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use lsm::{Codec, Db, Options};
+    /// let bytes = |codec| {
+    ///     let folder = path.join(format!("{codec:?}"));
+    ///     let small = Options { codec, block_bytes: 1024, ..Options::default() };
+    ///     let db = Db::open(folder, small)?;
+    ///     for n in 0..20_000_u32 {
+    ///         let (name, town) = (n.wrapping_mul(2_654_435_761), n.wrapping_mul(40_503));
+    ///         let row = format!("{{\"name\":\"{name:x}\",\"town\":{town},\"visits\":{}}}", n % 7);
+    ///         db.put(format!("user{n:05}"), row)?;
+    ///     }
+    ///     db.flush()?;
+    ///     lsm::Result::Ok(db.stats().table_bytes)
+    /// };
+    /// assert!(bytes(Codec::Dictionary)? < bytes(Codec::Zstd)?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub dictionary_bytes: usize,
+    /// Threads that compress a table's blocks beside the one that writes it, for each flush and
+    /// merge. Default 0, at most 256. Pays for large tables and slow codecs where processors idle.
+    pub compression_threads: usize,
     /// Whether blocks carry a hash index for point reads. Default false: it costs 1.3 bytes an
     /// entry and pays where blocks hold many small entries.
     pub hash_index: bool,
+    /// Data blocks that a partition of a table's index and filter covers. Default 32,768, that is
+    /// 128 MiB of data in blocks of 4 KiB; 8 to 4,194,304. A table of one partition keeps index and
+    /// filter in memory while it is open; one of more brings partitions in through the block cache.
+    pub partition_blocks: usize,
     /// How tables are read. Default: positioned reads.
     pub table_reads: TableReads,
     /// Bytes a second that merges may write to tables, together; flushes are not slowed down.
@@ -344,6 +381,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        let table = sstable::WriteOptions::default();
         Self {
             create_if_missing: true,
             durability: Durability::default(),
@@ -354,10 +392,14 @@ impl Default for Options {
             block_cache_bytes: 128 << 20,
             memory_budget_bytes: 0,
             block_bytes: 4096,
-            codec: Codec::Lz4,
+            codec: table.codec,
+            codec_level: table.codec_level,
             level_codecs: Vec::new(),
-            chooser: Chooser::default(),
+            chooser: table.chooser,
+            dictionary_bytes: table.dictionary_bytes,
+            compression_threads: table.compression_threads,
             hash_index: false,
+            partition_blocks: table.partition_blocks,
             table_reads: TableReads::default(),
             merge_bytes_per_second: 0,
             filter_bits_per_key: 10.0,

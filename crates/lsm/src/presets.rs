@@ -1,14 +1,13 @@
-//! Presets: options for kinds of work, and for a budget of memory; and the warnings of
-//! [`Options::check`].
+//! Presets: options for kinds of work, and for a budget of memory.
 //!
 //! The presets follow the tuning guides of the CS265 report (2025) as far as measurements bear them
 //! out; each is a start, to be changed field by field.
 
 use compaction::Strategy;
-use sstable::Codec;
+use sstable::Coding;
 
 use crate::memtable::MemtableKind;
-use crate::options::{Durability, Options};
+use crate::options::Options;
 
 impl Options {
     /// For much more writing than reading: tiered, so that an entry is rewritten once a level,
@@ -67,10 +66,23 @@ impl Options {
             block_bytes: 4096,
             filter_bits_per_key: 10.0,
             block_cache_bytes: 128 << 20,
-            codec: Codec::Lz4,
             fence: fence::Layout::Standard,
             ..Self::default()
         }
+    }
+
+    /// Codecs by level, as in the CS265 report (2025, section 2.7.3), for
+    /// [`level_codecs`](Options::level_codecs): LZ4 at level 0, Snappy at 1 and 2, Zstandard 3 at 3
+    /// to 5 and 10 below: an entry is compressed harder the longer it will rest. Codecs that are
+    /// not built in give way to LZ4 or none.
+    ///
+    /// ```
+    /// use lsm::{Codec, Options};
+    /// let options = Options { level_codecs: Options::codecs_by_level(), ..Options::default() };
+    /// assert_eq!((options.level_codecs[0].codec, options.level_codecs[6].level), (Codec::Lz4, 10));
+    /// ```
+    pub fn codecs_by_level() -> Vec<Coding> {
+        (0..7).map(Coding::for_level).collect()
     }
 
     /// Splits `bytes` over everything that holds memory: sets
@@ -100,138 +112,6 @@ impl Options {
             budget => (budget / 1024).clamp(16 << 10, most),
         }
     }
-
-    /// Says in words which options go badly together; nothing if there is nothing to say. They
-    /// all work: [`Options::validate`] refuses what does not. Opening a database tells each as a
-    /// warning, by `tracing`.
-    ///
-    /// ```
-    /// use lsm::{Durability, Options};
-    /// assert!(Options::default().check().is_empty());
-    /// let risky = Options { durability: Durability::None, ..Options::default() };
-    /// assert!(risky.check()[0].contains("lost"));
-    /// ```
-    pub fn check(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let mut warn = |holds: bool, words: String| {
-            if holds {
-                warnings.push(words);
-            }
-        };
-        warn(
-            self.durability == Durability::None,
-            "durability is None: what was not flushed is lost when the process ends".into(),
-        );
-        self.check_sizes(&mut warn);
-        self.check_reads(&mut warn);
-        warnings
-    }
-
-    fn check_sizes(&self, warn: &mut impl FnMut(bool, String)) {
-        let buffer = self.write_buffer_bytes as u64;
-        warn(
-            buffer < 1 << 20,
-            format!(
-                "write_buffer_bytes is {buffer}: tables this small cost an open file each, and \
-                 a compaction every few thousand writes"
-            ),
-        );
-        warn(
-            self.write_buffer_entries > 0 && self.write_buffer_entries < 1024,
-            format!("write_buffer_entries is {}: most tables are tiny", self.write_buffer_entries),
-        );
-        warn(
-            self.table_bytes < buffer / 16,
-            format!(
-                "table_bytes ({}) is less than a sixteenth of write_buffer_bytes ({buffer}): each \
-                 flush makes many small tables",
-                self.table_bytes
-            ),
-        );
-        warn(
-            self.table_bytes < self.block_bytes as u64 * 8,
-            format!(
-                "table_bytes ({}) has room for fewer than 8 blocks of {} bytes",
-                self.table_bytes, self.block_bytes
-            ),
-        );
-        let memtables = (self.sealed_memtables_max as u64 + 1) * buffer;
-        warn(
-            self.block_cache_bytes > 0 && memtables > 8 * self.block_cache_bytes as u64,
-            format!(
-                "memtables may take {memtables} bytes, the cache only {}: reads of older data go \
-                 to the disk",
-                self.block_cache_bytes
-            ),
-        );
-        let budget = self.memory_budget_bytes as u64;
-        warn(
-            budget > 0 && memtables + buffer > budget / 2,
-            format!(
-                "memtables may take {} of the memory budget of {budget} bytes: leave room for \
-                 cache, filters and compactions",
-                memtables + buffer
-            ),
-        );
-        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        warn(
-            self.background_threads > 2 * cpus.max(2),
-            format!("background_threads is {} on {cpus} processors", self.background_threads),
-        );
-    }
-
-    fn check_reads(&self, warn: &mut impl FnMut(bool, String)) {
-        warn(
-            self.block_cache_bytes == 0,
-            "block_cache_bytes is 0: every read of a table goes to the file and decodes a block"
-                .into(),
-        );
-        warn(
-            self.block_cache_bytes > 0 && self.block_cache_bytes < 256 * self.block_bytes,
-            format!(
-                "block_cache_bytes ({}) holds fewer than 256 blocks of {} bytes",
-                self.block_cache_bytes, self.block_bytes
-            ),
-        );
-        let runs = match self.strategy {
-            Strategy::Tiered | Strategy::LazyLeveled => true,
-            Strategy::Fluid { inner_runs, last_runs, .. } => inner_runs.max(last_runs) > 1,
-            _ => false,
-        };
-        warn(
-            runs && self.filter_bits_per_key < 4.0,
-            format!(
-                "{} keeps many runs, and filter_bits_per_key is {}: a point read asks most of \
-                 them in vain",
-                self.strategy, self.filter_bits_per_key
-            ),
-        );
-        warn(
-            self.strategy == Strategy::Tiered && self.size_ratio > 16,
-            format!(
-                "tiered with a size_ratio of {}: up to that many runs in each level, and as much \
-                 space as if each held everything",
-                self.size_ratio
-            ),
-        );
-        warn(
-            self.strategy == Strategy::Leveled && self.size_ratio < 4,
-            format!(
-                "leveled with a size_ratio of {}: many levels, and each rewrites the data",
-                self.size_ratio
-            ),
-        );
-        warn(
-            self.filter_bits_per_key > 20.0,
-            format!(
-                "filter_bits_per_key is {}: beyond about 16, blocked filters hardly improve",
-                self.filter_bits_per_key
-            ),
-        );
-        if let Strategy::Fifo { .. } = self.strategy {
-            warn(true, "fifo deletes the oldest data by itself".into());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -257,37 +137,5 @@ mod tests {
             }
         }
         Options::report().validate().unwrap();
-    }
-
-    type Change = fn(&mut Options);
-
-    #[test]
-    fn each_bad_combination_is_named() {
-        let with = |change: Change| {
-            let mut options = Options::default();
-            change(&mut options);
-            options.validate().unwrap();
-            options.check().join("\n")
-        };
-        let cases: [(Change, &str); 14] = [
-            (|o| o.durability = Durability::None, "is lost"),
-            (|o| o.write_buffer_bytes = 8192, "write_buffer_bytes is 8192"),
-            (|o| o.write_buffer_entries = 10, "write_buffer_entries is 10"),
-            (|o| o.table_bytes = 1 << 20, "less than a sixteenth"),
-            (|o| (o.table_bytes, o.block_bytes) = (65_536, 65_536), "fewer than 8 blocks"),
-            (|o| o.block_cache_bytes = 8 << 20, "the cache only"),
-            (|o| o.memory_budget_bytes = 128 << 20, "memory budget"),
-            (|o| o.background_threads = 64, "background_threads is 64"),
-            (|o| o.block_cache_bytes = 0, "block_cache_bytes is 0"),
-            (|o| o.block_cache_bytes = 1 << 19, "fewer than 256 blocks"),
-            (|o| (o.strategy, o.filter_bits_per_key) = (Strategy::Tiered, 0.0), "in vain"),
-            (|o| (o.strategy, o.size_ratio) = (Strategy::Tiered, 32), "size_ratio of 32"),
-            (|o| o.size_ratio = 2, "size_ratio of 2"),
-            (|o| o.filter_bits_per_key = 30.0, "hardly improve"),
-        ];
-        for (change, words) in cases {
-            let said = with(change);
-            assert!(said.contains(words), "{words:?} is not in {said:?}");
-        }
     }
 }

@@ -13,8 +13,8 @@ use lsm::bloom::Kind;
 use lsm::compaction::{Granularity, Selection, Strategy};
 use lsm::fs::TableReads;
 use lsm::{
-    Chooser, Codec, Db, Durability, Error, Family, FamilyOptions, MemtableKind, Options, ReadOnly,
-    ReadOnlyOptions, Scan, Snapshot, Swap, WriteBatch,
+    Chooser, Codec, Coding, Db, Durability, Error, Family, FamilyOptions, MemtableKind, Options,
+    ReadOnly, ReadOnlyOptions, Scan, Snapshot, Swap, WriteBatch,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -61,7 +61,10 @@ fn live_options(random: &mut StdRng, options: Options) -> Options {
         codec: own.codec,
         level_codecs: own.level_codecs,
         chooser: own.chooser,
+        dictionary_bytes: own.dictionary_bytes,
+        compression_threads: own.compression_threads,
         hash_index: own.hash_index,
+        partition_blocks: own.partition_blocks,
         filter_bits_per_key: own.filter_bits_per_key,
         filter_kind: own.filter_kind,
         filter_kind_last: own.filter_kind_last,
@@ -90,18 +93,23 @@ fn strategy(random: &mut StdRng) -> Strategy {
 }
 
 fn family_options(random: &mut StdRng) -> FamilyOptions {
-    let codecs = [Codec::None, Codec::Lz4, Codec::Snappy, Codec::Zstd];
-    let codec = codecs[random.random_range(0..4)];
+    let codecs = [Codec::None, Codec::Lz4, Codec::Snappy, Codec::Zstd, Codec::Dictionary];
+    let codec = codecs[random.random_range(0..codecs.len())];
+    let zstd = Coding { codec: Codec::Zstd, level: random.random_range(0..12) };
+    let by_level = vec![Coding::new(Codec::None), Coding::new(codec), zstd];
     let kinds = [Kind::DoubleProbe, Kind::Standard, Kind::Blocked, Kind::SplitBlock];
     FamilyOptions {
         block_bytes: [512, 4096][random.random_range(0..2)],
         codec,
-        level_codecs: [vec![], vec![Codec::None, codec]][random.random_range(0..2)].clone(),
+        level_codecs: if random.random_bool(0.5) { by_level } else { Vec::new() },
+        dictionary_bytes: 1024,
+        compression_threads: [0, 0, 0, 1][random.random_range(0..4)],
         chooser: [Chooser::Fixed, Chooser::ByData][random.random_range(0..2)],
         hash_index: random.random_bool(0.3),
         filter_bits_per_key: [0.0, 10.0][random.random_range(0..2)],
         filter_kind: kinds[random.random_range(0..4)],
         filter_kind_last: random.random_bool(0.3).then_some(Kind::Ribbon),
+        partition_blocks: [8, 32_768][random.random_range(0..2)],
         fence: if random.random_bool(0.5) {
             lsm::fence::Layout::ALL[random.random_range(0..lsm::fence::Layout::ALL.len())]
         } else {

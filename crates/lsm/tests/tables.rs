@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lsm::fs::TableReads;
-use lsm::{Chooser, Codec, Db, Options};
+use lsm::{Chooser, Codec, Coding, Db, Options};
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -57,7 +57,7 @@ fn records_are_the_same_however_tables_are_written_and_read() {
     for table_reads in [TableReads::Positioned, TableReads::Mapped, TableReads::Direct] {
         let folder = tempfile::tempdir().expect("ok");
         let written = Options {
-            level_codecs: vec![Codec::None, Codec::Snappy, Codec::Zstd],
+            level_codecs: [Codec::None, Codec::Snappy, Codec::Zstd].map(Coding::new).to_vec(),
             chooser: Chooser::ByData,
             hash_index: true,
             table_reads,

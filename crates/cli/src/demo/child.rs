@@ -105,7 +105,7 @@ fn listen(
 
 /// The child: writes batches until it is killed, or nobody listens.
 pub(crate) fn writer(cli: &Cli, args: &DemoWriterArgs) -> Result<(), Failure> {
-    let mut options = super::options();
+    let mut options = super::options(open::base(&cli.open)?);
     open::apply(&cli.open, &mut options)?;
     options.create_if_missing = false;
     let db = Db::open(open::folder(cli)?, options)?;

@@ -37,13 +37,13 @@ const BATCHES_BEFORE_KILL: u64 = 400;
 const KILL_DELAY_US_MAX: u64 = 5000;
 
 /// Options under which two megabytes grow a tree of several levels.
-fn options() -> Options {
+fn options(base: Options) -> Options {
     Options {
         write_buffer_bytes: 16 << 10,
         table_bytes: 16 << 10,
         size_ratio: 4,
         block_cache_bytes: 1 << 20,
-        ..Options::default()
+        ..base
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn writer(cli: &Cli, args: &DemoWriterArgs) -> Result<(), Failure> {
 
 /// Runs the demo.
 pub(crate) fn demo(cli: &Cli, args: &DemoArgs, terminal: &mut Terminal) -> Result<(), Failure> {
-    let mut options = options();
+    let mut options = options(open::base(&cli.open)?);
     open::apply(&cli.open, &mut options)?;
     if options.durability == Durability::None {
         let why = "the demo proves that writes survive a kill: without a log they do not";
