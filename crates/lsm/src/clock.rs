@@ -16,6 +16,12 @@ pub trait Clock: Send + Sync + Debug {
 
     /// Waits.
     fn sleep(&self, time: Duration);
+
+    /// Time that processors have spent on this process, all of them together; `None` from a clock
+    /// that does not know. Only [`Options::codec_by_load`](crate::Options::codec_by_load) asks.
+    fn processor_time(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// The machine's clock.
@@ -51,12 +57,20 @@ impl Clock for StdClock {
     fn sleep(&self, time: Duration) {
         std::thread::sleep(time);
     }
+
+    fn processor_time(&self) -> Option<Duration> {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        let (seconds, nanos) =
+            (u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?);
+        Some(Duration::new(seconds, nanos))
+    }
 }
 
 /// A clock that stands still until it is moved; sleeping moves it.
 #[derive(Debug, Default)]
 pub struct ManualClock {
     time: Mutex<Duration>,
+    processor_time: Mutex<Duration>,
 }
 
 impl ManualClock {
@@ -71,6 +85,13 @@ impl ManualClock {
     pub fn advance(&self, time: Duration) {
         *self.time.lock() += time;
     }
+
+    /// Says that processors have spent `time` on the process; the clock stands still.
+    /// # Panics
+    /// After more than 2^64 seconds.
+    pub fn run(&self, time: Duration) {
+        *self.processor_time.lock() += time;
+    }
 }
 
 impl Clock for ManualClock {
@@ -84,6 +105,10 @@ impl Clock for ManualClock {
 
     fn sleep(&self, time: Duration) {
         self.advance(time);
+    }
+
+    fn processor_time(&self) -> Option<Duration> {
+        Some(*self.processor_time.lock())
     }
 }
 

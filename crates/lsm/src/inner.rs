@@ -21,6 +21,7 @@ use crate::latencies::{Lines, StepTimer, Timings};
 use crate::logs::Logs;
 use crate::manifest::Edit;
 use crate::memtable::Arena;
+use crate::meter::Meter;
 use crate::metrics::Counters;
 use crate::multi_get;
 use crate::open_files::OpenFiles;
@@ -52,6 +53,8 @@ pub(crate) struct Inner {
     pub(crate) cache: Option<Arc<BlockCache>>,
     /// Slows merges down, if they are to be.
     pub(crate) merge_pace: Option<Arc<sstable::BytesPerSecond>>,
+    /// Watches the load, if codecs go by it.
+    pub(crate) meter: Option<Arc<Meter>>,
     pub(crate) arena: Arena,
     pub(crate) open_files: Arc<OpenFiles>,
     pub(crate) tail: Mutex<Tail>,

@@ -64,6 +64,12 @@
 //! ([`Options::write_heavy`], [`Options::read_heavy`], [`Options::mixed`],
 //! [`Options::scan_heavy`]) and [`Options::with_memory_budget`]. [`Options::check`] says in words
 //! what goes badly together.
+//!
+//! # Features
+//!
+//! `lz4`, `snappy` and `zstd` (with trained dictionaries) are on, `lzma` is off. Zstandard and LZMA
+//! are built from C; `default-features = false, features = ["lz4", "snappy"]` needs no C compiler.
+//! A database that needs a codec which is off is refused by the codec's name, never misread.
 
 mod adaptive;
 mod admission;
@@ -99,6 +105,7 @@ mod manual;
 mod memory;
 mod memtable;
 mod merge;
+mod meter;
 mod metrics;
 mod multi_get;
 mod names;
@@ -169,3 +176,8 @@ pub use crate::slice::{Key, Slice, Value};
 pub use crate::snapshot::Snapshot;
 pub use crate::verify::VerifyReport;
 pub use crate::wal::RecoveryMode;
+
+/// The example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

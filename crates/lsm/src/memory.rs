@@ -62,6 +62,17 @@ pub(crate) fn cache_share(options: &Options, table_bytes: u64) -> usize {
     usize::try_from(share).unwrap_or(usize::MAX)
 }
 
+/// The share of the memory budget that is taken, from 0 to about 1; 0 without a budget.
+pub(crate) fn share(inner: &Inner) -> f64 {
+    if inner.options.memory_budget_bytes == 0 {
+        return 0.0;
+    }
+    let usage = MemoryUsage::of(inner);
+    // A cache that fills its share is as it should be, and no reason to save memory.
+    let others = usage.total_bytes() - usage.block_cache_bytes;
+    others as f64 / usage.limit_bytes as f64
+}
+
 /// Fits the cache to what filters and indexes have left of the budget, after a change of the tree.
 pub(crate) fn rebalance(inner: &Inner) {
     if inner.options.memory_budget_bytes > 0 {

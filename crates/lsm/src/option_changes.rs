@@ -121,6 +121,7 @@ fn to_text(options: &Options) -> String {
     line("latency_sampling", &options.latency_sampling);
     line("table_reads", &format_args!("{:?}", options.table_reads));
     line("merge_bytes_per_second", &options.merge_bytes_per_second);
+    line("codec_by_load", &options.codec_by_load);
     line("open_files_max", &options.open_files_max);
     line("recovery", &format_args!("{:?}", options.recovery));
     text + &FamilyOptions::from(options).to_text()

@@ -35,6 +35,7 @@ pub enum Durability {
 /// assert!(options.validate().is_ok());
 /// ```
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each switches a thing of its own on")]
 pub struct Options {
     /// Make the folder and an empty database if there is none. Default true.
     pub create_if_missing: bool,
@@ -182,6 +183,39 @@ pub struct Options {
     /// # }
     /// ```
     pub chooser: Chooser,
+    /// Whether codecs go by the load of the machine (CS265 report, 2025, section 2.7.3): over 80 %
+    /// of the processors, tables are written with LZ4 in place of Zstandard, LZMA and dictionaries;
+    /// else, over 80 % of the time in writes of tables, or of the memory budget, with Zstandard in
+    /// place of LZ4 and Snappy. Looked at as tables are written, over 100 ms at least; it counts
+    /// what this process does. Default false.
+    /// ```
+    /// # fn main() -> lsm::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path();
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use lsm::clock::ManualClock;
+    /// use lsm::{Codec, Db, Env, Options};
+    /// let bytes = |busy: bool| {
+    ///     let options = Options { codec: Codec::Zstd, codec_by_load: true, ..Options::default() };
+    ///     let clock = Arc::new(ManualClock::new());
+    ///     let env = Env { clock: clock.clone(), ..Env::system(&options)? };
+    ///     let db = Db::open_with(path.join(busy.to_string()), options, env)?;
+    ///     for n in 0..2000 {
+    ///         let row = format!("{{\"name\":\"user {n}\",\"visits\":{}}}", n % 7);
+    ///         db.put(format!("user{n:05}"), row)?;
+    ///     }
+    ///     clock.advance(Duration::from_secs(1));
+    ///     clock.run(Duration::from_secs(if busy { 1000 } else { 0 }));
+    ///     db.flush()?;
+    ///     lsm::Result::Ok(db.stats().table_bytes)
+    /// };
+    /// let [busy, idle] = [bytes(true)?, bytes(false)?];
+    /// assert!(busy > idle, "faster and larger, while processors are wanted: {busy}, {idle}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub codec_by_load: bool,
     /// Largest dictionary that [`Codec::Dictionary`] trains for a table and keeps in it, in bytes.
     /// Default 16,384; 1,024 to 1,048,576. It pays where blocks are small and records alike. The
     /// writer of a table holds 1,024 times as much data, or the table, before its first block.
@@ -396,6 +430,7 @@ impl Default for Options {
             codec_level: table.codec_level,
             level_codecs: Vec::new(),
             chooser: table.chooser,
+            codec_by_load: false,
             dictionary_bytes: table.dictionary_bytes,
             compression_threads: table.compression_threads,
             hash_index: false,

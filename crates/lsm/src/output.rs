@@ -16,8 +16,10 @@ use sstable::{
 
 use crate::error::{Error, Result};
 use crate::family_options::FamilyOptions;
-use crate::fs::{Fs, TableReads, WriteFile};
+use crate::fs::{Fs, TableReads};
 use crate::inner::Inner;
+use crate::memory;
+use crate::meter::Timed;
 use crate::names;
 use crate::open_files::OpenFiles;
 use crate::planted::{self, Bug};
@@ -26,7 +28,7 @@ use crate::version::TableFile;
 /// Bytes handed to the operating system at a time.
 const WRITE_BYTES: usize = 256 << 10;
 
-type Sink = io::BufWriter<Paced<Box<dyn WriteFile>, Option<Arc<BytesPerSecond>>>>;
+type Sink = io::BufWriter<Paced<Timed, Option<Arc<BytesPerSecond>>>>;
 
 /// What tables owe to where their entries come from.
 #[derive(Debug, Clone, Copy)]
@@ -101,13 +103,17 @@ impl<'a> Outputs<'a> {
         self.paths.push(path.clone());
         // What a flush writes is what writers wait for: only merges are slowed down.
         let pace = self.inner.merge_pace.clone().filter(|_| self.level > 0);
+        let file = Timed::new(file, self.inner.meter.clone());
         let sink = io::BufWriter::with_capacity(WRITE_BYTES, Paced::new(file, pace));
         let id = table_id(self.inner.db_id, number);
         let options = &self.table_options;
         let writer = TableWriter::new(sink, &path.to_string_lossy(), id, options)?;
         let level = u32::try_from(self.level).unwrap_or(u32::MAX);
         let writer = writer.with_origin(level, self.inner.env.clock.unix_micros());
-        Ok((number, writer.with_owner(u64::from(self.inherited.family))))
+        let writer = writer.with_owner(u64::from(self.inherited.family));
+        let Some(meter) = &self.inner.meter else { return Ok((number, writer)) };
+        meter.look(memory::share(self.inner));
+        Ok((number, writer.with_load(meter.gauge())))
     }
 
     fn close_table(&mut self) -> Result<()> {

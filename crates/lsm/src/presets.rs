@@ -79,7 +79,8 @@ impl Options {
     /// ```
     /// use lsm::{Codec, Options};
     /// let options = Options { level_codecs: Options::codecs_by_level(), ..Options::default() };
-    /// assert_eq!((options.level_codecs[0].codec, options.level_codecs[6].level), (Codec::Lz4, 10));
+    /// let [newest, deepest] = [0, 6].map(|level| options.level_codecs[level]);
+    /// assert_eq!((newest.codec, deepest.level), (Codec::Lz4, 10));
     /// ```
     pub fn codecs_by_level() -> Vec<Coding> {
         (0..7).map(Coding::for_level).collect()

@@ -36,6 +36,7 @@ use crate::latencies::Timings;
 use crate::logs::Logs;
 use crate::manifest::{self, AddedFamily, Edit, Manifest, Presence};
 use crate::memtable::{Arena, Memtable, Sealed};
+use crate::meter::Meter;
 use crate::names::{self, FileKind};
 use crate::open_files::OpenFiles;
 use crate::option_changes::{self, Live};
@@ -174,6 +175,7 @@ fn assemble(
         opening: crate::inner::new_opening(),
         cache,
         merge_pace,
+        meter: options.codec_by_load.then(|| Meter::new(Arc::clone(&env.clock))),
         open_files: OpenFiles::new(options.open_files_max),
         arena: Arena::new(options.memtable, options.write_buffer_bytes),
         tail: Mutex::new(Tail::default()),
