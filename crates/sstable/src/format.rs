@@ -4,13 +4,15 @@
 //! file   := block* footer                  blocks lie end to end from byte 0
 //! block  := header | body
 //! header := magic: u32 = 0x7573626c        "usbl"
-//!         | version: u8                    1
+//!         | version: u8                    1; 2: a compressed data block whose keys and values
+//!                                          are mixed
 //!         | flags: u8                      bits 0-3 codec, bits 4-7 what the block is
 //!         | entry_count: u16               data blocks: entries; else 0
 //!         | data_size: u32                 bytes of the body as stored (modulo 2^32)
 //!         | original_size: u32             bytes of the body once decompressed (modulo 2^32)
 //!         | crc32c: u32      of header[0..16] ++ body ++ table_id: u64 ++ offset: u64
-//! footer := version: u16 | reserved: u16 = 0 | footer_bytes: u32 = 64
+//! footer := version: u16               the highest of its blocks
+//!         | reserved: u16 = 0 | footer_bytes: u32 = 64
 //!         | table_id: u64 | file_bytes: u64
 //!         | directory_offset: u64 | directory_bytes: u32
 //!         | blocks: u32                    count of blocks of the file, of all kinds
@@ -23,10 +25,11 @@
 //! All numbers are little-endian. A checksum covers the table's id and the block's offset, so that
 //! a block at the wrong place or from another table is refused like a damaged one.
 
+use crate::block::Form;
 use crate::codec::Codec;
 
 /// The newest version of the block header and the footer that this build writes and reads.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 pub(crate) const HEADER_BYTES: usize = 20;
 pub(crate) const FOOTER_BYTES: usize = 64;
 const BLOCK_MAGIC: u32 = 0x7573_626c;
@@ -92,6 +95,8 @@ pub(crate) struct Handle {
 /// The 20 bytes before a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
+    /// How a data block is laid out once it is decompressed: the header's version.
+    pub(crate) form: Form,
     pub(crate) codec: Codec,
     pub(crate) kind: BlockKind,
     pub(crate) entry_count: u16,
@@ -115,6 +120,16 @@ pub(crate) enum Fault {
     UnsupportedCodec(Codec),
 }
 
+impl Form {
+    /// The version of blocks that are laid out so.
+    pub(crate) const fn version(self) -> u8 {
+        match self {
+            Self::Apart => 1,
+            Self::Mixed => 2,
+        }
+    }
+}
+
 impl Header {
     /// Encodes the header and seals it, with its body, against damage and misplacement.
     pub(crate) fn seal(mut self, body: &[u8], place: Place) -> [u8; HEADER_BYTES] {
@@ -127,7 +142,7 @@ impl Header {
     fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut out = [0; HEADER_BYTES];
         out[0..4].copy_from_slice(&BLOCK_MAGIC.to_le_bytes());
-        out[4] = VERSION;
+        out[4] = self.form.version();
         out[5] = self.codec as u8 | (self.kind as u8) << 4;
         out[6..8].copy_from_slice(&self.entry_count.to_le_bytes());
         out[8..12].copy_from_slice(&self.data_size.to_le_bytes());
@@ -143,16 +158,22 @@ impl Header {
         if u32::from_le_bytes([m0, m1, m2, m3]) != BLOCK_MAGIC {
             return Err(Fault::Damaged("a block header that starts with 'lbsu'"));
         }
-        if version != VERSION {
-            return Err(Fault::Unsupported(format!("block version {version}")));
-        }
+        let form = match version {
+            1 => Form::Apart,
+            2 => Form::Mixed,
+            _ => return Err(Fault::Unsupported(format!("block version {version}"))),
+        };
         let Some(codec) = Codec::from_u8(flags & 0xf) else {
             return Err(Fault::Unsupported(format!("codec number {}", flags & 0xf)));
         };
         let Some(kind) = BlockKind::from_u8(flags >> 4) else {
             return Err(Fault::Unsupported(format!("block kind {}", flags >> 4)));
         };
+        if form == Form::Mixed && (kind != BlockKind::Data || codec == Codec::None) {
+            return Err(Fault::Damaged("a compressed data block, as it is of version 2"));
+        }
         Ok(Self {
+            form,
             codec,
             kind,
             entry_count: u16::from_le_bytes([e0, e1]),
@@ -203,6 +224,8 @@ pub(crate) fn check(bytes: &[u8], place: Place) -> Result<Header, Fault> {
 /// The last 64 bytes of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Footer {
+    /// The highest of its blocks.
+    pub(crate) version: u8,
     pub(crate) table_id: u64,
     pub(crate) file_bytes: u64,
     pub(crate) directory: Handle,
@@ -214,7 +237,7 @@ impl Footer {
     pub(crate) fn encode(&self) -> [u8; FOOTER_BYTES] {
         let directory_bytes = u32::try_from(self.directory.bytes).expect("a directory is small");
         let mut out = [0; FOOTER_BYTES];
-        out[0..2].copy_from_slice(&u16::from(VERSION).to_le_bytes());
+        out[0..2].copy_from_slice(&u16::from(self.version).to_le_bytes());
         out[4..8].copy_from_slice(&64_u32.to_le_bytes());
         out[8..16].copy_from_slice(&self.table_id.to_le_bytes());
         out[16..24].copy_from_slice(&self.file_bytes.to_le_bytes());
@@ -247,10 +270,13 @@ impl Footer {
         if !cfg!(fuzzing) && crc != crc32c::crc32c(&bytes[..52]) {
             return Err(Fault::Damaged("the footer's checksum"));
         }
-        if version != u16::from(VERSION) || footer_bytes != 64 || reserved != 0 {
-            return Err(Fault::Unsupported(format!("table version {version}")));
+        let known = u8::try_from(version).ok().filter(|version| (1..=VERSION).contains(version));
+        match known {
+            Some(version) if footer_bytes == 64 && reserved == 0 => {
+                Ok(Self { version, table_id, file_bytes, directory, blocks, chain })
+            }
+            _ => Err(Fault::Unsupported(format!("table version {version}"))),
         }
-        Ok(Self { table_id, file_bytes, directory, blocks, chain })
     }
 }
 
@@ -278,6 +304,7 @@ mod tests {
     use super::*;
 
     const HEADER: Header = Header {
+        form: Form::Apart,
         codec: Codec::Zstd,
         kind: BlockKind::Filter,
         entry_count: 0x0102,
@@ -318,6 +345,7 @@ mod tests {
     #[test]
     fn a_footer_is_refused_if_any_bit_differs() {
         let footer = Footer {
+            version: 1,
             table_id: 1 << 60,
             file_bytes: 1 << 50,
             directory: Handle { offset: 1 << 40, bytes: 77 },
@@ -336,8 +364,8 @@ mod tests {
     #[test]
     fn a_newer_version_is_named() {
         let mut bytes = HEADER.seal(b"", PLACE);
-        bytes[4] = 2;
-        assert_eq!(Header::decode(&bytes), Err(Fault::Unsupported("block version 2".into())));
+        bytes[4] = 3;
+        assert_eq!(Header::decode(&bytes), Err(Fault::Unsupported("block version 3".into())));
         bytes[4] = 1;
         bytes[5] = 0x0f;
         assert_eq!(Header::decode(&bytes), Err(Fault::Unsupported("codec number 15".into())));

@@ -39,6 +39,7 @@
 //! Ghemawat, 2011), whose restarts within blocks these are. Separators cut short: prefix B-trees
 //! (Bayer and Unterauer, 1977). Other sources stand with what they gave.
 
+mod arrange;
 mod block;
 mod codec;
 mod cursor;

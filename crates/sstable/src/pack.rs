@@ -7,6 +7,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use crate::block::Form;
+use crate::block::mixed::mix;
 use crate::codec::{self, Chooser, Codec, Coding, Compressor};
 use crate::format::DECOMPRESSED_BYTES_MAX;
 use crate::options::WriteOptions;
@@ -20,6 +22,8 @@ pub(crate) struct Raw {
     pub(crate) body: Vec<u8>,
     pub(crate) entries: u16,
     pub(crate) coding: Coding,
+    /// How it is to be handed to the codec; `body` itself is never mixed.
+    pub(crate) form: Form,
 }
 
 /// The body of a data block as it is to be stored.
@@ -28,7 +32,11 @@ pub(crate) struct Ready {
     pub(crate) body: Vec<u8>,
     pub(crate) entries: u16,
     pub(crate) codec: Codec,
+    pub(crate) form: Form,
+    /// Bytes of what was handed to the codec.
     pub(crate) original_bytes: usize,
+    /// Bytes of the body that came in.
+    pub(crate) raw_bytes: usize,
     /// Memory to use again.
     pub(crate) spare: Vec<u8>,
 }
@@ -48,6 +56,7 @@ struct Packer {
     compressor: Compressor,
     packed: Vec<u8>,
     columns: Vec<u8>,
+    mixed: Vec<u8>,
 }
 
 impl Packer {
@@ -58,46 +67,68 @@ impl Packer {
             chooser: options.chooser,
         };
         let compressor = Compressor::new(dictionary);
-        Self { rules, compressor, packed: Vec::new(), columns: Vec::new() }
+        let (packed, columns, mixed) = (Vec::new(), Vec::new(), Vec::new());
+        Self { rules, compressor, packed, columns, mixed }
     }
 
     fn pack(&mut self, raw: Raw) -> Ready {
-        let Raw { body, entries, coding } = raw;
-        let original_bytes = body.len();
+        let raw_bytes = raw.body.len();
         self.packed.clear();
-        let codec = self.choose(&body, entries, coding);
-        let pays = original_bytes as f64 >= self.packed.len() as f64 * self.rules.ratio_min;
+        let (codec, form) = self.choose(&raw);
+        let Raw { body, entries, .. } = raw;
+        let pays = raw_bytes as f64 >= self.packed.len() as f64 * self.rules.ratio_min;
         if codec == Codec::None || !pays {
-            return Ready { body, entries, codec: Codec::None, original_bytes, spare: Vec::new() };
+            let (codec, form, spare) = (Codec::None, Form::Apart, Vec::new());
+            return Ready {
+                body,
+                entries,
+                codec,
+                form,
+                original_bytes: raw_bytes,
+                raw_bytes,
+                spare,
+            };
         }
+        let original_bytes = match form {
+            Form::Apart => raw_bytes,
+            Form::Mixed => self.mixed.len(),
+        };
         let packed = std::mem::take(&mut self.packed);
-        Ready { body: packed, entries, codec, original_bytes, spare: body }
+        Ready { body: packed, entries, codec, form, original_bytes, raw_bytes, spare: body }
     }
 
-    /// Compresses into `self.packed`; returns with what.
-    fn choose(&mut self, body: &[u8], entries: u16, coding: Coding) -> Codec {
+    /// Compresses into `self.packed`; returns with what, and what of.
+    fn choose(&mut self, raw: &Raw) -> (Codec, Form) {
+        let Raw { body, entries, coding, form } = raw;
+        let (entries, coding, form) = (*entries, *coding, *form);
         let small = body.len() < self.rules.bytes_min;
         let by_data = self.rules.chooser == Chooser::ByData;
         let plain = coding.codec == Codec::None;
         if plain && !by_data || small || body.len() > DECOMPRESSED_BYTES_MAX {
-            return Codec::None;
+            return (Codec::None, Form::Apart);
         }
         let entries = usize::from(entries);
-        if !by_data {
-            self.compressor.compress(coding, body, entries, &mut self.packed);
-            return coding.codec;
-        }
-        let hopeless = plain || codec::looks_random(body);
+        let hopeless = by_data && (plain || codec::looks_random(body));
         if !hopeless {
-            self.compressor.compress(coding, body, entries, &mut self.packed);
+            let source = match form {
+                Form::Apart => body,
+                Form::Mixed => {
+                    mix(body, entries, &mut self.mixed).expect("the builder's own body");
+                    &self.mixed
+                }
+            };
+            self.compressor.compress(coding, source, entries, &mut self.packed);
+        }
+        if !by_data {
+            return (coding.codec, form);
         }
         self.columns.clear();
         self.compressor.compress(Coding::new(Codec::Delta), body, entries, &mut self.columns);
         if hopeless || self.columns.len() <= self.packed.len() {
             std::mem::swap(&mut self.packed, &mut self.columns);
-            return Codec::Delta;
+            return (Codec::Delta, Form::Apart);
         }
-        coding.codec
+        (coding.codec, form)
     }
 }
 
@@ -136,7 +167,7 @@ impl Pipeline {
             Place::Threads(pool) => {
                 self.waiting_bytes += raw.body.len();
                 pool.submit(raw, out);
-                self.waiting_bytes -= out.iter().map(|ready| ready.original_bytes).sum::<usize>();
+                self.waiting_bytes -= out.iter().map(|ready| ready.raw_bytes).sum::<usize>();
             }
         }
     }
@@ -260,8 +291,9 @@ mod tests {
     use rand::{Rng, SeedableRng, rngs::StdRng};
 
     fn pack(body: &[u8], options: &WriteOptions) -> Ready {
-        let coding = Coding::new(Codec::Lz4);
-        Packer::new(options, &Arc::default()).pack(Raw { body: body.to_vec(), entries: 1, coding })
+        let (coding, form) = (Coding::new(Codec::Lz4), Form::Apart);
+        let raw = Raw { body: body.to_vec(), entries: 1, coding, form };
+        Packer::new(options, &Arc::default()).pack(raw)
     }
 
     fn packed_bytes(body: &[u8]) -> usize {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use crate::block::Form;
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::format::{BlockKind, Footer, HEADER_BYTES, Handle, Header, Place};
@@ -11,6 +12,7 @@ use crate::format::{BlockKind, Footer, HEADER_BYTES, Handle, Header, Place};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stored<'a> {
     pub(crate) kind: BlockKind,
+    pub(crate) form: Form,
     pub(crate) codec: Codec,
     pub(crate) entries: u16,
     pub(crate) original_bytes: usize,
@@ -24,6 +26,8 @@ pub(crate) struct BlockSink<W> {
     name: Arc<str>,
     table_id: u64,
     offset: u64,
+    /// The highest of the blocks so far.
+    version: u8,
     blocks: u32,
     /// CRC32C of the checksums of all blocks so far.
     chain: u32,
@@ -31,7 +35,7 @@ pub(crate) struct BlockSink<W> {
 
 impl<W: Write> BlockSink<W> {
     pub(crate) fn new(sink: W, name: &str, table_id: u64) -> Self {
-        Self { sink, name: name.into(), table_id, offset: 0, blocks: 0, chain: 0 }
+        Self { sink, name: name.into(), table_id, offset: 0, version: 1, blocks: 0, chain: 0 }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -57,6 +61,7 @@ impl<W: Write> BlockSink<W> {
         // Sizes are modulo 2^32: a block of more holds one plain value, and the index knows.
         let low = |bytes: usize| (bytes as u64 & 0xffff_ffff) as u32;
         let header = Header {
+            form: block.form,
             codec: block.codec,
             kind: block.kind,
             entry_count: block.entries,
@@ -67,6 +72,7 @@ impl<W: Write> BlockSink<W> {
         let offset = self.offset;
         let sealed = header.seal(block.body, Place { table_id: self.table_id, offset });
         self.chain = crc32c::crc32c_append(self.chain, &sealed[HEADER_BYTES - 4..]);
+        self.version = self.version.max(block.form.version());
         self.blocks += 1;
         self.write(&sealed)?;
         self.write(block.body)?;
@@ -76,14 +82,21 @@ impl<W: Write> BlockSink<W> {
     /// Writes a block whose body is stored as it is.
     pub(crate) fn put_plain(&mut self, kind: BlockKind, body: &[u8]) -> Result<Handle> {
         let original_bytes = body.len();
-        self.put(Stored { kind, codec: Codec::None, entries: 0, original_bytes, body })
+        let (form, codec) = (Form::Apart, Codec::None);
+        self.put(Stored { kind, form, codec, entries: 0, original_bytes, body })
     }
 
     /// Writes the footer, flushes, and gives back the length of the file and the sink.
     pub(crate) fn finish(mut self, directory: Handle) -> Result<(u64, W)> {
         let file_bytes = self.offset + crate::format::FOOTER_BYTES as u64;
-        let (table_id, blocks, chain) = (self.table_id, self.blocks, self.chain);
-        let footer = Footer { table_id, file_bytes, directory, blocks, chain };
+        let footer = Footer {
+            version: self.version,
+            table_id: self.table_id,
+            file_bytes,
+            directory,
+            blocks: self.blocks,
+            chain: self.chain,
+        };
         self.write(&footer.encode())?;
         self.sink.flush().map_err(|source| self.io_error(source))?;
         Ok((file_bytes, self.sink))

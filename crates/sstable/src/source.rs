@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::block::Form;
 use crate::block::bytes::{self, Bytes};
+use crate::block::mixed::set_apart;
 use crate::codec::{self, Codec, Packed, ReadDictionary};
 use crate::error::{Error, Result};
 use crate::format::{self, BlockKind, Fault, HEADER_BYTES, Handle, Header, Place};
@@ -135,6 +137,10 @@ impl Source {
             entries: usize::from(header.entry_count),
             original_size,
             dictionary: self.dictionary.as_deref(),
+        })
+        .and_then(|bytes| match header.form {
+            Form::Apart => Ok(bytes),
+            Form::Mixed => set_apart(&bytes, usize::from(header.entry_count)),
         })
         .map_err(|fault| self.fault(handle.offset, fault))?;
         Ok(Body { header, bytes: Bytes::heap(bytes, 0) })

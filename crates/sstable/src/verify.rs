@@ -73,7 +73,7 @@ impl Table {
     /// footer counted.
     fn check_chain(&self) -> Result<()> {
         let source = self.source();
-        let (mut offset, mut blocks, mut chain) = (0, 0_u32, 0);
+        let (mut offset, mut blocks, mut chain, mut version) = (0, 0_u32, 0, 1);
         let mut head = [0; HEADER_BYTES];
         let mut huge = self.huge_blocks()?.into_iter().peekable();
         while offset < source.blocks_end {
@@ -90,11 +90,16 @@ impl Table {
             }
             chain = crc32c::crc32c_append(chain, &header.crc.to_le_bytes());
             blocks = blocks.wrapping_add(1);
+            version = version.max(header.form.version());
             offset += bytes;
         }
         let footer = self.footer();
         if offset != source.blocks_end || blocks != footer.blocks || chain != footer.chain {
             let expected = format!("{} blocks that end at the footer", footer.blocks);
+            return Err(source.damaged(source.blocks_end, expected));
+        }
+        if version != footer.version {
+            let expected = format!("a footer of version {version}, as its blocks are");
             return Err(source.damaged(source.blocks_end, expected));
         }
         Ok(())

@@ -8,10 +8,13 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::arrange::Arrangement;
+use crate::block::Form;
 use crate::block::builder::BlockBuilder;
-use crate::codec::{self, Codec, Coding, LoadGauge};
+use crate::block::mixed::mix;
+use crate::codec::{self, Codec, Coding, Compressor, LoadGauge};
 use crate::error::{Error, Result};
-use crate::format::BlockKind;
+use crate::format::{BlockKind, Handle};
 use crate::index::{Directory, IndexBuilder, PartHandles, Top};
 use crate::key::{KEY_BYTES_MAX, Kind, Trailer, VALUE_BYTES_MAX, compare, separator};
 use crate::meta::TableMeta;
@@ -23,6 +26,10 @@ use crate::sink::{BlockSink, Stored};
 const BLOCK_ENTRIES_MAX: usize = u16::MAX as usize;
 /// A block is cut before it grows beyond this, unless one entry alone does.
 const BLOCK_GROWTH_MAX: usize = 1 << 30;
+
+/// How far back LZ4 and Snappy refer, and where restarts become wide: a block that is nearly full
+/// is cut before it reaches beyond.
+const WINDOW_BYTES: usize = 65_535;
 
 /// Writes a sorted sequence of entries as a table.
 ///
@@ -47,6 +54,7 @@ pub struct TableWriter<W: Write> {
     /// What was asked for, whatever the load.
     coding: Coding,
     adapting: Option<Adapting>,
+    arrangement: Arrangement,
     pipeline: Pipeline,
     /// Blocks that came out of the pipeline and are to be written next; empty between calls.
     ready: Vec<Ready>,
@@ -81,6 +89,8 @@ const LOAD_GROUP_BYTES: usize = 256 << 10;
 
 /// Bytes of blocks to train on, for each byte of the dictionary.
 const TRAINING_FACTOR: usize = 100;
+/// How hard a dictionary itself is compressed, once a table.
+const DICTIONARY_LEVEL: u8 = 19;
 /// Bytes of blocks to choose them from: the first of a sorted table are unlike the others.
 const HELD_BACK_FACTOR: usize = 1024;
 
@@ -110,6 +120,7 @@ impl<W: Write> TableWriter<W> {
             body: Vec::new(),
             coding: options.coding(),
             adapting: None,
+            arrangement: Arrangement::default(),
             pipeline: Pipeline::new(options, &Arc::default()),
             ready: Vec::new(),
             training: (options.codec == Codec::Dictionary).then(Training::default),
@@ -186,8 +197,10 @@ impl<W: Write> TableWriter<W> {
             assert!(ascends, "entries must ascend in stored order");
             let target = self.options.block_bytes;
             // An entry of a block's size or more gets a block to itself, and spares its neighbours.
+            let behind_window = filled + entry_bytes > WINDOW_BYTES;
             if filled >= target
                 || entry_bytes > target
+                || behind_window && filled * 10 > target * 9
                 || filled + entry_bytes > BLOCK_GROWTH_MAX
                 || self.block.entries() == BLOCK_ENTRIES_MAX
             {
@@ -270,12 +283,9 @@ impl<W: Write> TableWriter<W> {
             Some(adapting) => adapting.coding(self.coding, body.len()),
             None => self.coding,
         };
-        let raw = Raw { body, entries, coding };
+        let raw = Raw { body, entries, coding, form: Form::Apart };
         match &mut self.training {
-            None => {
-                self.pipeline.submit(raw, &mut self.ready);
-                self.write_ready()
-            }
+            None => self.submit(raw),
             Some(training) => {
                 training.bytes += raw.body.len();
                 training.blocks.push(raw);
@@ -287,13 +297,17 @@ impl<W: Write> TableWriter<W> {
         }
     }
 
+    /// Sends a block to be compressed, and writes what is ready.
+    fn submit(&mut self, mut raw: Raw) -> Result<()> {
+        raw.form = self.arrangement.form(&raw.body, raw.entries, raw.coding);
+        self.pipeline.submit(raw, &mut self.ready);
+        self.write_ready()
+    }
+
     /// Trains the dictionary on the blocks held back and sends them.
     fn end_training(&mut self) -> Result<()> {
         let Some(training) = self.training.take() else { return Ok(()) };
-        let every = training.bytes.div_ceil(self.options.dictionary_bytes * TRAINING_FACTOR);
-        let sample = training.blocks.iter().step_by(every.max(1));
-        let bodies: Vec<&[u8]> = sample.map(|raw| raw.body.as_slice()).collect();
-        self.dictionary = codec::train(&bodies, self.options.dictionary_bytes).into();
+        self.dictionary = self.train(&training).into();
         if self.dictionary.is_empty() {
             self.coding = without_dictionary(self.coding);
             if let Some(adapting) = &mut self.adapting {
@@ -301,15 +315,39 @@ impl<W: Write> TableWriter<W> {
             }
         } else {
             self.pipeline = Pipeline::new(&self.options, &self.dictionary);
+            self.arrangement = Arrangement::new(&self.dictionary);
         }
         for mut raw in training.blocks {
             if self.dictionary.is_empty() {
                 raw.coding = without_dictionary(raw.coding);
             }
-            self.pipeline.submit(raw, &mut self.ready);
-            self.write_ready()?;
+            self.submit(raw)?;
         }
         Ok(())
+    }
+
+    /// Trains on blocks taken evenly from those held back, in the form that suits them.
+    fn train(&self, training: &Training) -> Vec<u8> {
+        let bytes_max = self.options.dictionary_bytes;
+        let every = training.bytes.div_ceil(bytes_max * TRAINING_FACTOR).max(1);
+        let sample = || training.blocks.iter().step_by(every);
+        let coding = without_dictionary(self.coding);
+        let mut arrangement = Arrangement::default();
+        for raw in sample() {
+            arrangement.form(&raw.body, raw.entries, coding);
+        }
+        let mut mixed = Vec::new();
+        if arrangement.best() == Form::Mixed {
+            mixed.resize_with(sample().count(), Vec::new);
+            for (raw, mixed) in sample().zip(&mut mixed) {
+                mix(&raw.body, usize::from(raw.entries), mixed).expect("the builder's own body");
+            }
+        }
+        let bodies: Vec<&[u8]> = match arrangement.best() {
+            Form::Apart => sample().map(|raw| raw.body.as_slice()).collect(),
+            Form::Mixed => mixed.iter().map(Vec::as_slice).collect(),
+        };
+        codec::train(&bodies, bytes_max, coding)
     }
 
     /// Writes the blocks that are ready.
@@ -318,6 +356,7 @@ impl<W: Write> TableWriter<W> {
         for block in ready.drain(..) {
             let handle = self.sink.put(Stored {
                 kind: BlockKind::Data,
+                form: block.form,
                 codec: block.codec,
                 entries: block.entries,
                 original_bytes: block.original_bytes,
@@ -366,6 +405,25 @@ impl<W: Write> TableWriter<W> {
         Ok(())
     }
 
+    /// Writes the dictionary, compressed if that makes it smaller.
+    fn put_dictionary(&mut self) -> Result<Handle> {
+        let coding = Coding { codec: Codec::Zstd, level: DICTIONARY_LEVEL };
+        self.body.clear();
+        let mut compressor = Compressor::new(&Arc::default());
+        compressor.compress(coding, &self.dictionary, 0, &mut self.body);
+        if self.body.len() >= self.dictionary.len() {
+            return self.sink.put_plain(BlockKind::Dictionary, &self.dictionary);
+        }
+        self.sink.put(Stored {
+            kind: BlockKind::Dictionary,
+            form: Form::Apart,
+            codec: coding.codec,
+            entries: 0,
+            original_bytes: self.dictionary.len(),
+            body: &self.body,
+        })
+    }
+
     /// Writes what is left and returns what is known of the table, with the sink.
     ///
     /// The sink is flushed, not synced: that is its owner's business.
@@ -378,11 +436,8 @@ impl<W: Write> TableWriter<W> {
         } else {
             self.cut(None)?;
         }
-        let dictionary = if self.dictionary.is_empty() {
-            None
-        } else {
-            Some(self.sink.put_plain(BlockKind::Dictionary, &self.dictionary)?)
-        };
+        let dictionary =
+            if self.dictionary.is_empty() { None } else { Some(self.put_dictionary()?) };
         self.body.clear();
         let top = std::mem::replace(&mut self.top, fence::Builder::new(self.options.fence));
         Top::encode(&self.parts, &top.finish(), &mut self.body);

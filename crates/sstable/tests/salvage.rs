@@ -172,8 +172,13 @@ fn a_dictionary_that_cannot_be_loaded_costs_only_its_blocks() {
     let (needy, others) = (by[Codec::Dictionary as usize], by[Codec::Zstd as usize]);
     assert!(needy > 100 && others > 5, "{by:?}");
     assert!(from_memory(&bytes).0 == all);
-    // The magic number of a dictionary, and none of its tables.
-    let at = forge(&mut bytes, 6, |block| block[24..].fill(0xff));
+    // The magic number of a dictionary, stored plainly, and none of its tables.
+    let at = forge(&mut bytes, 6, |block| {
+        block[5] = 6 << 4;
+        block.copy_within(8..12, 12);
+        block[20..24].copy_from_slice(&0xec30_a437_u32.to_le_bytes());
+        block[24..].fill(0xff);
+    });
     let (seen, report) = from_memory(&bytes);
     assert!(!seen.is_empty() && seen == all[all.len() - seen.len()..]);
     assert_eq!(report.data_blocks, others);

@@ -242,7 +242,6 @@ fn threads_and_the_writer_alone_write_the_same_bytes() {
 }
 
 /// Prose: a few hundred made-up words, thirty to a value.
-#[cfg(feature = "zstd")]
 fn prose(count: usize) -> Vec<Entry> {
     let mut random = StdRng::seed_from_u64(8);
     let letters = b"etaoinshrdlu";
@@ -321,6 +320,95 @@ fn text_under_random_keys_is_compressed() {
     let table = open(build(&all, &options), None).unwrap();
     let meta = table.meta();
     assert_eq!(meta.blocks_by_codec[Codec::Lz4 as usize], meta.block_count, "{meta:?}");
+}
+
+/// Records that name their own keys, of a hundred bytes of other text and more.
+fn documents(count: usize) -> Vec<Entry> {
+    let mut random = StdRng::seed_from_u64(27);
+    let mut all: Vec<Entry> = Vec::new();
+    for rank in 0..count {
+        let (id, noise): (u64, u64) = (random.random(), random.random());
+        let key = format!("{rank:07}/{id:016x}");
+        let words = "so many words that say nothing. ".repeat(random.random_range(3..12));
+        let value =
+            format!("{{\"key\":\"{key}\",\"noise\":\"{noise:016x}\",\"text\":\"{words}\"}}");
+        all.push((key.into_bytes(), Trailer::from_raw((rank as u64) << 8 | 1), value.into_bytes()));
+    }
+    all
+}
+
+/// Data blocks of the table that are of version 2, and of version 1.
+fn versions(bytes: &[u8]) -> [usize; 2] {
+    let count = |version: u8| {
+        let is_data =
+            |head: &&[u8]| head.starts_with(b"lbsu") && head[4] == version && head[5] < 16;
+        bytes.windows(8).filter(is_data).count()
+    };
+    [count(2), count(1)]
+}
+
+#[test]
+fn values_that_repeat_their_keys_are_stored_behind_them() {
+    let all = documents(6000);
+    // What a reference back costs the others depends little on how far it reaches.
+    let gains = |codec: &Codec| matches!(codec, Codec::Zstd | Codec::Dictionary | Codec::Lzma);
+    for codec in Codec::ALL.into_iter().filter(|codec| codec.is_built_in()) {
+        for block_bytes in [4096, 65_536] {
+            let options = WriteOptions {
+                codec,
+                block_bytes,
+                dictionary_bytes: 1024,
+                hash_index: true,
+                ..WriteOptions::default()
+            };
+            let bytes = build(&all, &options);
+            let threads = WriteOptions { compression_threads: 2, ..options.clone() };
+            assert!(bytes == build(&all, &threads), "{codec:?}");
+            let [mixed, apart] = versions(&bytes);
+            if block_bytes > 4096 && gains(&codec) {
+                assert!(mixed > 10 * apart, "{codec:?}: {mixed} {apart}");
+            } else if matches!(codec, Codec::None | Codec::BitPack | Codec::Delta) {
+                assert_eq!(mixed, 0, "{codec:?}");
+            }
+            assert_eq!(bytes[bytes.len() - 64], if mixed > 0 { 2 } else { 1 }, "its footer");
+            let table = open(bytes, None).unwrap();
+            table.verify().unwrap();
+            let mut random = StdRng::seed_from_u64(28);
+            check_points(&table, &all[..300], &mut random);
+            check_walk(&table, &all, &mut random, ReadOptions::default());
+            let mut cursor = TableCursor::new(Arc::clone(&table), ReadOptions::default());
+            assert!(scan(&mut cursor).unwrap() == all);
+        }
+    }
+}
+
+/// Small entries, and values that have nothing of their keys, stay in tables of version 1.
+#[test]
+fn tables_stay_of_version_1_where_nothing_is_gained() {
+    for all in [rows(6000), prose(2000)] {
+        for codec in Codec::ALL.into_iter().filter(|codec| codec.is_built_in()) {
+            let bytes = build(&all, &WriteOptions { codec, ..WriteOptions::default() });
+            assert_eq!(versions(&bytes)[0], 0, "{codec:?}");
+            assert_eq!(bytes[bytes.len() - 64], 1);
+        }
+    }
+}
+
+/// What LZ4 and Snappy refer back to lies within 64 KiB: a block does not reach just beyond.
+#[test]
+fn blocks_of_64_kib_do_not_reach_beyond_it() {
+    let all = documents(2000);
+    let options =
+        WriteOptions { codec: Codec::None, block_bytes: 65_536, ..WriteOptions::default() };
+    let bytes = build(&all, &options);
+    let sizes: Vec<u32> = (0..bytes.len() - 20)
+        .filter(|at| bytes[*at..].starts_with(b"lbsu\x01\0"))
+        .map(|at| u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()))
+        .collect();
+    assert!(sizes.len() >= 10, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size <= 65_535), "{sizes:?}");
+    let (_, full) = sizes.split_last().unwrap();
+    assert!(full.iter().all(|size| *size > 65_536 * 9 / 10), "{sizes:?}");
 }
 
 /// The table of `rows` whose writer looks at a gauge that shows `load_at` the rank of each row.

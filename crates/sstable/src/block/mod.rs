@@ -32,6 +32,7 @@
 pub(crate) mod builder;
 pub(crate) mod bytes;
 pub(crate) mod cursor;
+pub(crate) mod mixed;
 pub(crate) mod search;
 
 use crate::format::Fault;
@@ -79,6 +80,15 @@ pub(crate) struct Layout {
     equal_lengths: bool,
 }
 
+/// How a body is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As drawn above: in memory, and on disk in blocks of version 1.
+    Apart,
+    /// As drawn in [`mixed`]: on disk in blocks of version 2.
+    Mixed,
+}
+
 /// What stands before a key's tail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
@@ -93,10 +103,17 @@ pub(crate) struct Head {
 
 impl Layout {
     pub(crate) fn parse(body: &[u8], entries: usize) -> Result<Self, Fault> {
-        Self::parse_parts(body, entries).ok_or(Fault::Damaged("a data block whose parts fit it"))?
+        let parts = Self::parse_parts(body, entries, Form::Apart);
+        parts.ok_or(Fault::Damaged("a data block whose parts fit it"))?
     }
 
-    fn parse_parts(body: &[u8], entries: usize) -> Option<Result<Self, Fault>> {
+    /// Where the parts of a body as in [`mixed`] lie; what would be keys and values are entries.
+    pub(crate) fn parse_mixed(body: &[u8], entries: usize) -> Result<Self, Fault> {
+        let parts = Self::parse_parts(body, entries, Form::Mixed);
+        parts.ok_or(Fault::Damaged("a data block whose parts fit it"))?
+    }
+
+    fn parse_parts(body: &[u8], entries: usize, form: Form) -> Option<Result<Self, Fault>> {
         let mut rest = body;
         let (&[flags, trailers], tail) = rest.split_first_chunk::<2>()?;
         rest = tail;
@@ -119,7 +136,11 @@ impl Layout {
         let wide = flags & FLAG_WIDE_RESTARTS != 0;
         let restarts = entries.div_ceil(interval);
         let restarts_at = body.len() - rest.len();
-        let buckets_at = restarts_at.checked_add((restarts - 1) * if wide { 8 } else { 4 })?;
+        let restarts_bytes = match form {
+            Form::Apart => (restarts - 1) * if wide { 8 } else { 4 },
+            Form::Mixed => 0,
+        };
+        let buckets_at = restarts_at.checked_add(restarts_bytes)?;
         let trailers_at = buckets_at.checked_add(buckets)?;
         let keys_at = trailers_at.checked_add(entries * usize::from(trailer_width))?;
         let values_at = keys_at.checked_add(keys_bytes)?;
@@ -172,6 +193,30 @@ impl Layout {
     #[inline(always)]
     pub(crate) fn buckets(&self) -> std::ops::Range<usize> {
         self.buckets_at as usize..self.trailers_at as usize
+    }
+
+    /// Bytes of each restart.
+    fn restart_bytes(&self) -> usize {
+        if self.wide { 8 } else { 4 }
+    }
+
+    /// Where the restarts lie, the first of which is left out.
+    fn restarts_range(&self) -> std::ops::Range<usize> {
+        usize::from(self.restarts_at)..self.buckets_at as usize
+    }
+
+    /// Where the sections between restarts and keys lie.
+    fn before_keys(&self) -> std::ops::Range<usize> {
+        self.buckets_at as usize..self.keys_at as usize
+    }
+
+    fn keys_bytes(&self) -> usize {
+        (self.values_at - self.keys_at) as usize
+    }
+
+    /// The keys and the values of the body.
+    fn key_values<'a>(&self, body: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        body.get(self.keys_at as usize..)?.split_at_checked(self.keys_bytes())
     }
 
     /// Values go from here to the end of the body.

@@ -3,6 +3,8 @@
 mod bits;
 mod choose;
 mod columns;
+#[cfg(feature = "zstd")]
+mod cover;
 mod load;
 #[cfg(feature = "lz4")]
 mod lz4;
@@ -10,6 +12,8 @@ mod lz4;
 mod lzma;
 #[cfg(feature = "snappy")]
 mod snappy;
+#[cfg(feature = "zstd")]
+mod train;
 #[cfg(feature = "zstd")]
 mod zstd;
 
@@ -49,7 +53,8 @@ pub enum Codec {
     BitPack = 5,
     /// Columns of fixed-width integers, each as the difference from the one before it.
     Delta = 6,
-    /// Zstandard with a dictionary trained on the table's first blocks and stored in the table.
+    /// Zstandard with a dictionary trained on a part of the table's first blocks (COVER: Liao,
+    /// Petri, Moffat and Wirth, 2016) and stored in the table.
     Dictionary = 7,
 }
 
@@ -119,7 +124,7 @@ pub struct Coding {
     /// The codec.
     pub codec: Codec,
     /// Zstandard and dictionaries: 1 to 22; LZMA: 0 to 9; others have no levels. 0 stands for the
-    /// codec's default: 3 for Zstandard and dictionaries, 6 for LZMA.
+    /// codec's default: 3 for Zstandard, 4 for dictionaries, 6 for LZMA.
     pub level: u8,
 }
 
@@ -134,7 +139,9 @@ impl Coding {
     const fn effort(self) -> u8 {
         match self.codec {
             _ if self.level > 0 => self.level,
-            Codec::Zstd | Codec::Dictionary => 3,
+            Codec::Zstd => 3,
+            // With a dictionary smaller than at 3, and no slower.
+            Codec::Dictionary => 4,
             Codec::Lzma => 6,
             _ => 0,
         }
@@ -244,20 +251,17 @@ fn context<'a>(
     &mut kept.get_or_insert_with(make).1
 }
 
-/// Trains a dictionary on bodies; empty if there is too little to learn from.
-pub(crate) fn train(bodies: &[&[u8]], bytes_max: usize) -> Vec<u8> {
-    let (mut data, mut sizes) = (Vec::new(), Vec::new());
-    for body in bodies {
-        data.extend_from_slice(body);
-        sizes.push(body.len());
-    }
-    #[cfg(feature = "zstd")]
-    return zstd::train(&data, &sizes, bytes_max);
-    #[cfg(not(feature = "zstd"))]
-    {
-        debug_assert!(sizes.len() < bytes_max, "options are validated before");
-        Vec::new()
-    }
+/// Trains a dictionary of at most `bytes_max` on bodies, for the level of `coding`; empty if there
+/// is too little to learn from.
+#[cfg(feature = "zstd")]
+pub(crate) fn train(bodies: &[&[u8]], bytes_max: usize, coding: Coding) -> Vec<u8> {
+    train::train(bodies, bytes_max, coding.effort())
+}
+
+/// There is none to train: options are validated before.
+#[cfg(not(feature = "zstd"))]
+pub(crate) fn train(_: &[&[u8]], _: usize, _: Coding) -> Vec<u8> {
+    Vec::new()
 }
 
 /// A dictionary that no build without Zstandard can have.

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 use zstd::bulk::Compressor;
-use zstd::dict::{self, DecoderDictionary};
+use zstd::dict::DecoderDictionary;
 use zstd::zstd_safe::{CParameter, DCtx};
 
 use crate::format::Fault;
@@ -102,10 +102,4 @@ pub(super) fn decompress(
         Ok(bytes) if bytes == out.len() => Ok(()),
         _ => Err(Fault::Damaged("Zstandard data of the size that the header names")),
     }
-}
-
-/// Trains a dictionary of at most `bytes_max` on samples that lie end to end in `data`; empty if
-/// there is too little to learn from.
-pub(super) fn train(data: &[u8], sizes: &[usize], bytes_max: usize) -> Vec<u8> {
-    dict::from_continuous(data, sizes, bytes_max).unwrap_or_default()
 }
