@@ -356,6 +356,7 @@ fn reads_are_explained() {
     assert_eq!((&path["found"], &last["level"]), (&true.into(), &6.into()), "{path}");
     assert!(last["probe"]["block"]["bytes"].as_u64().unwrap() > 0, "{path}");
     assert_eq!(last["probe"]["filter"], "maybe", "{path}");
+    assert_eq!(steps[0]["filter"], "absent", "of the memtable: {path}");
     let path = place.lsm(["--json", "explain", "no such key"]).json();
     assert_eq!((&path["found"], &path["value_bytes"]), (&false.into(), &().into()));
     let said = place.lsm(["explain", "key000007"]).ok();
@@ -369,6 +370,10 @@ fn reads_are_explained() {
     assert_eq!(path["found"], false, "{path}");
     let path = place.lsm(["--json", "explain", "--from", "key000100", "--limit", "5"]).json();
     assert_eq!((&path["entries"], &path["limited"]), (&5.into(), &true.into()), "{path}");
+    let read = |source: &serde_json::Value| source["blocks_read"].as_u64().unwrap_or(0);
+    let sources = path["sources"].as_array().unwrap();
+    assert!(sources.iter().all(|source| source["nanos"].is_u64()), "{path}");
+    assert!(sources.iter().map(read).sum::<u64>() >= 1, "{path}");
     let said = place.lsm(["explain", "--from", "key000100", "--to", "key000200"]).ok();
     assert!(said.contains("100 "), "{said}");
 }

@@ -173,7 +173,7 @@ pub use crate::scan::Scan;
 pub use crate::shape::{LevelShape, MemtableShape, RunShape, Shape, TableShape};
 pub use crate::sizes::RangeSize;
 pub use crate::slice::{Key, Slice, Value};
-pub use crate::snapshot::Snapshot;
+pub use crate::snapshot::{FamilySnapshot, Snapshot};
 pub use crate::verify::VerifyReport;
 pub use crate::wal::RecoveryMode;
 

@@ -54,13 +54,43 @@ impl Snapshots {
     }
 }
 
-/// The database as it was when [`Db::snapshot`](crate::Db::snapshot) was called.
+/// The database as it was when [`Db::snapshot`](crate::Db::snapshot) was called: the default
+/// family, and others by [`Snapshot::family`].
 ///
 /// Later writes do not change it. While it lives, compactions keep what it sees.
+///
+/// ```
+/// # fn main() -> lsm::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let db = lsm::Db::open(folder.path().join("db"), lsm::Options::default())?;
+/// let users = db.create_family("users", lsm::FamilyOptions::default())?;
+/// users.put("ada", "1815")?;
+/// db.put("users", "1")?;
+/// let then = db.snapshot();
+/// users.put("grace", "1906")?;
+/// db.put("users", "2")?;
+///
+/// assert_eq!(then.get("users")?.as_deref(), Some(&b"1"[..]));
+/// let users_then = then.family(&users)?;
+/// assert!(users_then.contains("ada")? && !users_then.contains("grace")?);
+/// assert_eq!(users_then.scan::<&[u8]>(..)?.count(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Snapshot {
     db: Arc<Inner>,
     at: SeqNo,
+}
+
+/// A family as it was at a snapshot's moment.
+///
+/// It is made by [`Snapshot::family`], and reads as [`Family`] does. It knows the family by what it
+/// is, not by its name: once that is dropped, so is this, though a new one may have the name.
+#[derive(Debug, Clone, Copy)]
+pub struct FamilySnapshot<'a> {
+    snapshot: &'a Snapshot,
+    family: u32,
 }
 
 impl Snapshot {
@@ -69,12 +99,28 @@ impl Snapshot {
         Self { db, at }
     }
 
+    /// `family` at that moment; one that was made later holds nothing.
+    ///
+    /// # Errors
+    /// [`Error::ForeignFamily`] for a family of another open database.
+    pub fn family(&self, family: &Family) -> Result<FamilySnapshot<'_>> {
+        if family.inner().opening == self.db.opening {
+            Ok(FamilySnapshot { snapshot: self, family: family.id() })
+        } else {
+            Err(Error::ForeignFamily { name: family.name().to_owned() })
+        }
+    }
+
+    pub(crate) fn default_family(&self) -> FamilySnapshot<'_> {
+        FamilySnapshot { snapshot: self, family: DEFAULT_FAMILY }
+    }
+
     /// The value of `key` at that moment.
     ///
     /// # Errors
     /// A table that cannot be read, or a closed database.
     pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
-        self.db.get_at(DEFAULT_FAMILY, key.as_ref(), Some(self.at))
+        self.default_family().get(key)
     }
 
     /// Whether `key` had a value at that moment.
@@ -82,7 +128,19 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
-        Ok(self.db.get_with_at(DEFAULT_FAMILY, key.as_ref(), Some(self.at), |_| ())?.is_some())
+        self.default_family().contains(key)
+    }
+
+    /// As [`Db::get_with`](crate::Db::get_with), at that moment.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get`].
+    pub fn get_with<T>(
+        &self,
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>> {
+        self.default_family().get_with(key, read)
     }
 
     /// The values of many keys at that moment, in the order of the keys.
@@ -90,7 +148,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::get`].
     pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>> {
-        self.db.get_many_at(DEFAULT_FAMILY, keys, Some(self.at))
+        self.default_family().multi_get(keys)
     }
 
     /// The entries of `range` at that moment.
@@ -98,7 +156,7 @@ impl Snapshot {
     /// # Errors
     /// A closed database.
     pub fn scan<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Result<Scan> {
-        self.db.scan_at(DEFAULT_FAMILY, bounds_of(&range), Some(self.at))
+        self.default_family().scan(range)
     }
 
     /// The entries whose keys begin with `prefix`, at that moment.
@@ -106,7 +164,7 @@ impl Snapshot {
     /// # Errors
     /// A closed database.
     pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan> {
-        self.db.scan_at(DEFAULT_FAMILY, bounds_of_prefix(prefix.as_ref()), Some(self.at))
+        self.default_family().scan_prefix(prefix)
     }
 
     /// A cursor over the entries of `range` at that moment.
@@ -114,39 +172,80 @@ impl Snapshot {
     /// # Errors
     /// A closed database.
     pub fn cursor<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Result<DbCursor> {
-        self.db.cursor_at(DEFAULT_FAMILY, bounds_of(&range), Some(self.at))
+        self.default_family().cursor(range)
     }
 }
 
-/// The same in a family.
-impl Snapshot {
-    /// The family's id, if it is of this database.
-    fn id_of(&self, family: &Family) -> Result<u32> {
-        if family.inner().opening == self.db.opening {
-            Ok(family.id())
-        } else {
-            Err(Error::ForeignFamily { name: family.name().to_owned() })
-        }
+impl FamilySnapshot<'_> {
+    /// Database, family and moment.
+    pub(crate) fn place(&self) -> (&Inner, u32, SeqNo) {
+        (&self.snapshot.db, self.family, self.snapshot.at)
     }
 
-    /// The value of `key` in `family` at that moment.
+    /// The value of `key` at that moment.
     ///
     /// # Errors
-    /// As [`Snapshot::get`]; [`Error::FamilyDropped`]; [`Error::ForeignFamily`].
-    pub fn get_in(&self, family: &Family, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
-        self.db.get_at(self.id_of(family)?, key.as_ref(), Some(self.at))
+    /// A table that cannot be read; a closed database; [`Error::FamilyDropped`].
+    pub fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Value>> {
+        let (db, family, at) = self.place();
+        db.get_at(family, key.as_ref(), Some(at))
     }
 
-    /// The entries of `range` in `family` at that moment.
+    /// Whether `key` had a value at that moment.
     ///
     /// # Errors
-    /// A closed database; [`Error::FamilyDropped`]; [`Error::ForeignFamily`].
-    pub fn scan_in<K: AsRef<[u8]>>(
+    /// As [`FamilySnapshot::get`].
+    pub fn contains(&self, key: impl AsRef<[u8]>) -> Result<bool> {
+        Ok(self.get_with(key, |_| ())?.is_some())
+    }
+
+    /// As [`Db::get_with`](crate::Db::get_with), at that moment.
+    ///
+    /// # Errors
+    /// As [`FamilySnapshot::get`].
+    pub fn get_with<T>(
         &self,
-        family: &Family,
-        range: impl RangeBounds<K>,
-    ) -> Result<Scan> {
-        self.db.scan_at(self.id_of(family)?, bounds_of(&range), Some(self.at))
+        key: impl AsRef<[u8]>,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<Option<T>> {
+        let (db, family, at) = self.place();
+        db.get_with_at(family, key.as_ref(), Some(at), read)
+    }
+
+    /// The values of many keys at that moment, in the order of the keys.
+    ///
+    /// # Errors
+    /// As [`FamilySnapshot::get`].
+    pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>> {
+        let (db, family, at) = self.place();
+        db.get_many_at(family, keys, Some(at))
+    }
+
+    /// The entries of `range` at that moment.
+    ///
+    /// # Errors
+    /// A closed database; [`Error::FamilyDropped`].
+    pub fn scan<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Result<Scan> {
+        let (db, family, at) = self.place();
+        db.scan_at(family, bounds_of(&range), Some(at))
+    }
+
+    /// The entries whose keys begin with `prefix`, at that moment.
+    ///
+    /// # Errors
+    /// As [`FamilySnapshot::scan`].
+    pub fn scan_prefix(&self, prefix: impl AsRef<[u8]>) -> Result<Scan> {
+        let (db, family, at) = self.place();
+        db.scan_at(family, bounds_of_prefix(prefix.as_ref()), Some(at))
+    }
+
+    /// A cursor over the entries of `range` at that moment.
+    ///
+    /// # Errors
+    /// As [`FamilySnapshot::scan`].
+    pub fn cursor<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Result<DbCursor> {
+        let (db, family, at) = self.place();
+        db.cursor_at(family, bounds_of(&range), Some(at))
     }
 }
 

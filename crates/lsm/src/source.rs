@@ -250,6 +250,12 @@ impl RunCursor {
         Self { tables, range, options, rank: 0, open: None }
     }
 
+    /// The table and the place in it of the block that the cursor stands in.
+    pub(crate) fn block(&self) -> Option<(u64, u64)> {
+        let number = self.tables().get(self.rank)?.info().id;
+        Some((number, self.open.as_ref()?.block_offset()?))
+    }
+
     fn tables(&self) -> &[Arc<TableFile>] {
         self.tables.get(self.range.clone()).unwrap_or_default()
     }

@@ -36,8 +36,9 @@ fn families_share_nothing_but_the_batch() {
     db.write(batch).expect("write");
     let snapshot = db.snapshot();
     users.put(b"k", b"newer").expect("put");
-    assert_eq!(snapshot.get_in(&users, b"k").expect("get").as_deref(), Some(&b"users"[..]));
-    assert_eq!(snapshot.scan_in::<&[u8]>(&users, ..).expect("scan").count(), 1);
+    let then = snapshot.family(&users).expect("ours");
+    assert_eq!(then.get(b"k").expect("get").as_deref(), Some(&b"users"[..]));
+    assert_eq!(then.scan::<&[u8]>(..).expect("scan").count(), 1);
     drop(snapshot);
     drop((db, users));
     let db = Db::open(&path, small()).expect("reopen");
@@ -169,8 +170,7 @@ fn a_handle_of_another_database_is_refused() {
     both.put_in(&theirs, b"k", b"theirs");
     other.write(both).expect("a cleared batch has no home");
     let snapshot = db.snapshot();
-    refused(snapshot.get_in(&theirs, b"k").map(drop));
-    refused(snapshot.scan_in::<&[u8]>(&theirs, ..).map(drop));
+    refused(snapshot.family(&theirs).map(drop));
     assert_eq!(db.get(b"k").expect("get"), None, "nothing of a refused batch");
     assert_eq!(mine.get(b"k").expect("get").as_deref(), Some(&b"mine"[..]));
     assert_eq!(theirs.get(b"k").expect("get").as_deref(), Some(&b"theirs"[..]));

@@ -13,8 +13,8 @@ use lsm::bloom::Kind;
 use lsm::compaction::{Granularity, Selection, Strategy};
 use lsm::fs::TableReads;
 use lsm::{
-    Chooser, Codec, Coding, Db, Durability, Error, Family, FamilyOptions, MemtableKind, Options,
-    ReadOnly, ReadOnlyOptions, Scan, Snapshot, Swap, WriteBatch,
+    Chooser, Codec, Coding, Db, Durability, Error, Family, FamilyOptions, FamilySnapshot,
+    MemtableKind, Options, ReadOnly, ReadOnlyOptions, Scan, Snapshot, Swap, WriteBatch,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -183,6 +183,19 @@ fn model_range(
     model.iter().filter(|(key, _)| inside(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
+/// Every way of reading keys at a snapshot.
+fn check_points(then: FamilySnapshot<'_>, keys: &[Vec<u8>], model: &Model) {
+    let many = then.multi_get(keys).expect("multi_get");
+    for (key, found) in keys.iter().zip(many) {
+        let expected = model.get(key).map(|value| &value[..]);
+        assert_eq!(found.as_deref(), expected);
+        assert_eq!(then.get(key).expect("get").as_deref(), expected);
+        assert_eq!(then.contains(key).expect("contains"), expected.is_some());
+        assert_eq!(then.get_with(key, <[u8]>::to_vec).expect("get_with").as_deref(), expected);
+        assert_eq!(then.explain_get(key).expect("explain").value.as_deref(), expected);
+    }
+}
+
 fn check_scan(scan: Scan, expected: &[(Vec<u8>, Vec<u8>)], random: &mut StdRng) {
     let mut scan = scan.map(|entry| {
         let (key, value) = entry.expect("scan");
@@ -299,7 +312,7 @@ impl Run {
         assert!(matches!(handle.get(b"key"), Err(Error::FamilyDropped { .. })));
         for (snapshot, models) in &mut self.snapshots {
             models.remove(name);
-            let dropped = snapshot.get_in(&handle, b"key");
+            let dropped = snapshot.family(&handle).expect("of this database").get(b"key");
             assert!(matches!(dropped, Err(Error::FamilyDropped { .. })), "{dropped:?}");
         }
         self.options.remove(name);
@@ -324,20 +337,28 @@ impl Run {
         for (name, model) in models {
             let family = self.handle(name);
             let expected: Vec<_> = model.clone().into_iter().collect();
-            let scan = snapshot.scan_in::<&[u8]>(&family, ..).expect("scan");
-            check_scan(scan, &expected, &mut self.random);
+            let then = snapshot.family(&family).expect("of this database");
+            check_scan(then.scan::<&[u8]>(..).expect("scan"), &expected, &mut self.random);
             if name == DEFAULT {
-                let mut cursor = snapshot.cursor::<&[u8]>(..).expect("cursor");
-                cursor.seek_to_last().expect("seek");
-                for (key, value) in expected.iter().rev().take(200) {
-                    assert_eq!((cursor.key(), cursor.value()), (&**key, &**value));
-                    cursor.prev().expect("prev");
-                }
-                assert_eq!(cursor.valid(), expected.len() > 200);
+                let scan = snapshot.scan::<&[u8]>(..).expect("scan");
+                check_scan(scan, &expected, &mut self.random);
             }
-            for (key, value) in expected.iter().take(20) {
-                let found = snapshot.get_in(&family, key).expect("get");
-                assert_eq!(found.as_deref(), Some(&value[..]));
+            let mut cursor = then.cursor::<&[u8]>(..).expect("cursor");
+            cursor.seek_to_last().expect("seek");
+            for (key, value) in expected.iter().rev().take(200) {
+                assert_eq!((cursor.key(), cursor.value()), (&**key, &**value));
+                cursor.prev().expect("prev");
+            }
+            assert_eq!(cursor.valid(), expected.len() > 200);
+            let keys: Vec<_> = (0..20).map(|_| key(&mut self.random)).collect();
+            check_points(then, &keys, model);
+            let prefix = &keys[0][..keys[0].len().min(4)];
+            let inside = expected.iter().filter(|(key, _)| key.starts_with(prefix)).cloned();
+            let scan = then.scan_prefix(prefix).expect("scan");
+            check_scan(scan, &inside.collect::<Vec<_>>(), &mut self.random);
+            if self.random.random_bool(0.2) {
+                let path = then.explain_scan::<&[u8]>(.., u64::MAX).expect("explain");
+                assert_eq!(path.entries, expected.len() as u64, "{path}");
             }
         }
     }

@@ -87,7 +87,7 @@ pub use meta::TableMeta;
 pub use multi::Wanted;
 pub use options::{ReadOptions, WriteOptions};
 pub use pace::{BytesPerSecond, Pace, Paced};
-pub use probe::{BlockProbe, FenceProbe, FilterVerdict, Probe, RangeSize};
+pub use probe::{BlockProbe, FenceProbe, FilterVerdict, Probe, RangeBlock, RangeSize};
 pub use read_at::ReadAt;
 pub use salvage::{Lost, SalvageReport, salvage};
 pub use table::{Block, BlockCache, BlockKey, Expect, Table};

@@ -82,6 +82,18 @@ pub struct RangeSize {
     pub entries: u64,
 }
 
+/// A data block that a range of keys may touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RangeBlock {
+    /// Where it starts in the file, in bytes.
+    pub offset: u64,
+    /// Its length in the file, in bytes.
+    pub bytes: u64,
+    /// Whether the cache has it.
+    pub cached: bool,
+}
+
 /// The time between two moments, in nanoseconds.
 fn nanos(since: Duration, until: Duration) -> u64 {
     u64::try_from(until.saturating_sub(since).as_nanos()).unwrap_or(u64::MAX)
@@ -164,18 +176,21 @@ impl Table {
         Ok(size)
     }
 
-    /// Count of the data blocks that may hold keys from `low` to `high`, and how many of them are
-    /// in the cache. Each counts as a read in the cache's statistics.
+    /// Shows every data block that may hold keys from `low` to `high`, in order. Each counts as a
+    /// read in the cache's statistics.
     ///
     /// # Errors
     /// As [`Table::range_size`].
-    pub fn range_cached(&self, low: Bound<&[u8]>, high: Bound<&[u8]>) -> Result<(u64, u64)> {
-        let (mut blocks, mut cached) = (0, 0);
+    pub fn range_blocks(
+        &self,
+        low: Bound<&[u8]>,
+        high: Bound<&[u8]>,
+        mut show: impl FnMut(RangeBlock),
+    ) -> Result<()> {
         self.each_block(low, high, |handle, _| {
-            blocks += 1;
-            cached += u64::from(self.is_cached(handle));
-        })?;
-        Ok((blocks, cached))
+            let (offset, bytes, cached) = (handle.offset, handle.bytes, self.is_cached(handle));
+            show(RangeBlock { offset, bytes, cached });
+        })
     }
 
     /// Shows the place of every data block that may hold keys of the range, in order, and whether

@@ -68,6 +68,13 @@ impl TableCursor {
         }
     }
 
+    /// Where the block begins in the file that the cursor stands in, in bytes; `None` on no entry.
+    pub fn block_offset(&self) -> Option<u64> {
+        self.block.as_ref()?;
+        let index = self.index.as_ref().and_then(Block::index)?;
+        index.handle(self.rank).map(|handle| handle.offset)
+    }
+
     #[inline]
     fn view(&self) -> View<'_> {
         let data = self.block.as_ref().and_then(Block::data);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::ranges::bounds;
 use crate::args::{BytesArg, Cli, ExplainArgs};
-use crate::engine::{FoundVersion, GetPath, GetStep, Probe, ScanPath, ScanSource};
+use crate::engine::{FilterVerdict, FoundVersion, GetPath, GetStep, Probe, ScanPath, ScanSource};
 use crate::failure::Failure;
 use crate::terminal::{Terminal, json_bytes};
 use crate::view::View;
@@ -65,8 +65,9 @@ fn get_json(path: &GetPath) -> Value {
 
 fn step_json(step: &GetStep) -> Value {
     match step {
-        GetStep::Memtable { rank, entries, found, nanos } => json!({
-            "memtable": rank, "entries": entries, "found": found.map(found_json), "nanos": nanos,
+        GetStep::Memtable { rank, entries, filter, filter_nanos, found, nanos } => json!({
+            "memtable": rank, "entries": entries, "filter": verdict_json(*filter),
+            "filter_nanos": filter_nanos, "found": found.map(found_json), "nanos": nanos,
         }),
         GetStep::OutOfRange { level, run, tables } => {
             json!({ "out_of_range": true, "level": level, "run": run, "tables": tables })
@@ -85,9 +86,13 @@ fn found_json(found: FoundVersion) -> Value {
     })
 }
 
+fn verdict_json(verdict: FilterVerdict) -> String {
+    format!("{verdict:?}").to_lowercase()
+}
+
 fn probe_json(probe: &Probe) -> Value {
     json!({
-        "filter": probe.filter.map(|verdict| format!("{verdict:?}").to_lowercase()),
+        "filter": probe.filter.map(verdict_json),
         "filter_nanos": probe.filter_nanos,
         "fence": probe.fence.map(|fence| json!({
             "layout": format!("{:?}", fence.layout).to_lowercase(), "blocks": fence.blocks,
@@ -113,12 +118,24 @@ fn scan_json(path: &ScanPath) -> Value {
 
 fn source_json(source: &ScanSource) -> Value {
     match source {
-        ScanSource::Memtable { rank, versions } => {
-            json!({ "memtable": rank, "versions": versions })
+        ScanSource::Memtable { rank, versions, nanos } => {
+            json!({ "memtable": rank, "versions": versions, "nanos": nanos })
         }
-        ScanSource::Run { level, run, tables, pruned, blocks, cached_blocks, versions } => json!({
+        ScanSource::Run {
+            level,
+            run,
+            tables,
+            pruned,
+            blocks,
+            cached_blocks,
+            versions,
+            blocks_read,
+            cached_read,
+            nanos,
+        } => json!({
             "level": level, "run": run, "tables": tables, "pruned": pruned, "blocks": blocks,
-            "cached_blocks": cached_blocks, "versions": versions,
+            "cached_blocks": cached_blocks, "versions": versions, "blocks_read": blocks_read,
+            "cached_read": cached_read, "nanos": nanos,
         }),
         _ => json!({ "unknown": format!("{source:?}") }),
     }

@@ -287,6 +287,12 @@ impl Memtable {
             .unwrap_or_else(|error| panic!("a memtable refused numbers of its own: {error}"));
     }
 
+    /// Whether the filter lets a search for the key of this hash go on.
+    #[inline]
+    pub(crate) fn may_hold(&self, hash: u64) -> bool {
+        self.filter.may_contain_hash(hash)
+    }
+
     /// The newest version of `key` at or before `at`, deletions included; `hash` is
     /// [`bloom::hash_key`] of the key.
     #[inline]
@@ -295,7 +301,7 @@ impl Memtable {
         (key, hash): (&[u8], u64),
         at: Trailer,
     ) -> Option<(Trailer, Found<'_>)> {
-        if !self.filter.may_contain_hash(hash) {
+        if !self.may_hold(hash) {
             return None;
         }
         let shared = match &self.table {

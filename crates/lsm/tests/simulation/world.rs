@@ -483,7 +483,7 @@ impl World {
         let answer = snapshot.scan::<&[u8]>(..).and_then(|scan| {
             let mut found = collect::<Model>(b'd', scan)?;
             if let Some(other) = &self.other {
-                found.extend(collect::<Model>(b'o', snapshot.scan_in::<&[u8]>(other, ..)?)?);
+                found.extend(collect::<Model>(b'o', snapshot.family(other)?.scan::<&[u8]>(..)?)?);
             }
             Ok(found)
         });
