@@ -144,9 +144,17 @@ impl Error {
         Self::Io { operation, path: path.to_path_buf(), source: Arc::new(source) }
     }
 
-    /// Whether the medium gave no answer, as against one that is missing, short or wrong.
+    /// Whether nothing is said of what a file holds, as against one that is missing, short or
+    /// wrong: the medium gave no answer, or it is sealed right and this build lacks the codec or
+    /// does not know the version.
     pub(crate) fn is_unanswered(&self) -> bool {
         use io::ErrorKind::{NotFound, UnexpectedEof};
+        if let Self::Table(error) = self
+            && let sstable::Error::Unsupported { .. } | sstable::Error::UnsupportedCodec { .. } =
+                **error
+        {
+            return true;
+        }
         self.io_kind().is_some_and(|kind| !matches!(kind, NotFound | UnexpectedEof))
     }
 

@@ -12,8 +12,9 @@
 //! 2. Nothing is made up: every entry that is read back was written so. What is missing is listed;
 //!    where a newest version is lost, an older one may show.
 //! 3. A crash on the way leaves a folder that can be repaired.
-//! 4. Only what was read is judged: where the medium gives no answer, the repair ends with its
-//!    error, and what the file holds may be read another time.
+//! 4. Only what was read is judged: where the medium gives no answer, or this build cannot read a
+//!    table that is sealed right (a codec is off, a later version wrote it), the repair ends with
+//!    that error, and what the file holds may be read another time or by another build.
 
 mod rebuild;
 

@@ -205,12 +205,24 @@ pub(crate) fn with_place(crc: u32, place: Place) -> u32 {
     crc32c::crc32c_append(crc, &tail)
 }
 
+/// Whether the checksum that a header ends with is that of the block.
+fn is_sealed(head: &[u8; HEADER_BYTES], body: &[u8], place: Place) -> bool {
+    let crc = checksum(head, body, place).to_le_bytes();
+    head.ends_with(&crc)
+}
+
 /// Checks a whole block as read (header, then body) and returns its header.
 pub(crate) fn check(bytes: &[u8], place: Place) -> Result<Header, Fault> {
     let Some((head, body)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         return Err(Fault::Damaged("a block of at least 20 bytes"));
     };
-    let header = Header::decode(head)?;
+    let header = Header::decode(head).map_err(|fault| match fault {
+        // Only what is sealed says that it is of another version; else it is damaged.
+        Fault::Unsupported(_) if !cfg!(fuzzing) && !is_sealed(head, body, place) => {
+            Fault::Damaged("a block of a known version, codec and kind, or the checksum of another")
+        }
+        fault => fault,
+    })?;
     // Sizes are modulo 2^32: the index knows the rest.
     if u64::from(header.data_size) != body.len() as u64 & 0xffff_ffff {
         return Err(Fault::Damaged("the stored size that the index names"));

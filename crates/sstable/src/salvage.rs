@@ -50,7 +50,8 @@ pub struct Lost {
     pub bytes: u64,
     /// What is wrong with it.
     pub why: String,
-    /// Whether the medium gave no answer, so that another read may bring it back.
+    /// Whether another read, or another build, may bring it back: the medium gave no answer, or
+    /// this build lacks the codec.
     pub unread: bool,
 }
 
@@ -130,7 +131,10 @@ pub fn salvage(
 }
 
 fn lost(handle: Handle, why: &Error) -> Lost {
-    let unread = matches!(why, Error::Io { .. });
+    let unread = matches!(
+        why,
+        Error::Io { .. } | Error::Unsupported { .. } | Error::UnsupportedCodec { .. }
+    );
     Lost { offset: handle.offset, bytes: handle.bytes, why: why.to_string(), unread }
 }
 
