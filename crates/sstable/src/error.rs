@@ -51,6 +51,15 @@ pub enum Error {
     /// An option is outside its range.
     #[error("invalid table options: {0}")]
     InvalidOptions(String),
+    /// The table has as many blocks as its footer can count: the entry was not written, and the
+    /// table cannot be finished.
+    #[error("{file} has {blocks} blocks, as many as a table can hold")]
+    TableFull {
+        /// The table file.
+        file: Arc<str>,
+        /// Its blocks so far.
+        blocks: u32,
+    },
     /// The key or the value is longer than the format allows.
     #[error("{what} of {bytes} bytes is longer than the {limit} allowed")]
     TooLong {

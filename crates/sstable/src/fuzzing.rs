@@ -1,10 +1,12 @@
 //! Ways into the decoders for fuzzing; only in builds with `--cfg fuzzing`, which also skip
 //! checksums.
 
+use std::sync::{Arc, OnceLock};
+
 use crate::block::bytes::Bytes;
 use crate::block::cursor::Position;
-use crate::block::{DataBlock, search};
-use crate::codec::{self, Codec, Packed};
+use crate::block::{DataBlock, mixed, search};
+use crate::codec::{self, Codec, Coding, Packed, ReadDictionary};
 use crate::format::{FOOTER_BYTES, Footer, HEADER_BYTES, Header};
 use crate::index::{Directory, Index, Top};
 use crate::key::Trailer;
@@ -41,9 +43,44 @@ pub fn codec(bytes: &[u8], number: u8, entries: u16, original_size: u32) {
     let Some(codec) = Codec::from_u8(number % 8) else { return };
     let original_size = original_size as usize % (1 << 20);
     let entries = usize::from(entries);
-    let packed = Packed { codec, data: bytes, entries, original_size, dictionary: None };
-    if let Ok(body) = codec::decompress(packed) {
+    let (dictionary, data) = dictionary(codec, bytes);
+    let dictionary = dictionary.as_deref();
+    if let Ok(body) = codec::decompress(Packed { codec, data, entries, original_size, dictionary })
+    {
         assert_eq!(body.len(), original_size);
+    }
+}
+
+/// What blocks of `Dictionary` are read with: what the bytes begin with, whatever it is, or, after a
+/// length of 0, one that was trained. Returns it and the rest of the bytes.
+fn dictionary(codec: Codec, bytes: &[u8]) -> (Option<Arc<ReadDictionary>>, &[u8]) {
+    static TRAINED: OnceLock<Option<Arc<ReadDictionary>>> = OnceLock::new();
+    if codec != Codec::Dictionary {
+        return (None, bytes);
+    }
+    let Some((length, rest)) = bytes.split_first() else { return (None, bytes) };
+    if *length == 0 {
+        return (TRAINED.get_or_init(trained).clone(), rest);
+    }
+    let (own, rest) = rest.split_at(rest.len().min(usize::from(*length) * 4));
+    (ReadDictionary::new(own).ok().map(Arc::new), rest)
+}
+
+fn trained() -> Option<Arc<ReadDictionary>> {
+    let sample = |rank: u32| format!("{{\"id\":{rank},\"name\":\"user {}\"}}", rank % 97).repeat(9);
+    let samples: Vec<String> = (0..300).map(sample).collect();
+    let samples: Vec<&[u8]> = samples.iter().map(String::as_bytes).collect();
+    let bytes = codec::train(&samples, 1024, Coding::new(Codec::Dictionary));
+    assert!(!bytes.is_empty(), "enough to train on");
+    ReadDictionary::new(&bytes).ok().map(Arc::new)
+}
+
+/// Sets a mixed data block apart; what comes of it is that block, mixed again.
+pub fn mixed(bytes: &[u8], entries: u16) {
+    if let Ok(body) = mixed::set_apart(bytes, usize::from(entries)) {
+        let mut again = Vec::new();
+        mixed::mix(&body, usize::from(entries), &mut again).expect("just set apart");
+        assert_eq!(again, bytes);
     }
 }
 

@@ -50,6 +50,11 @@ impl<W: Write> BlockSink<W> {
         Error::Io { file: Arc::clone(&self.name), offset: self.offset, source }
     }
 
+    /// The footer counts blocks in 32 bits.
+    fn full(&self) -> Error {
+        Error::TableFull { file: Arc::clone(&self.name), blocks: self.blocks }
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.sink.write_all(bytes).map_err(|source| self.io_error(source))?;
         self.offset += bytes.len() as u64;
@@ -69,11 +74,12 @@ impl<W: Write> BlockSink<W> {
             original_size: low(block.original_bytes),
             crc: 0,
         };
+        let blocks = self.blocks.checked_add(1).ok_or_else(|| self.full())?;
         let offset = self.offset;
         let sealed = header.seal(block.body, Place { table_id: self.table_id, offset });
         self.chain = crc32c::crc32c_append(self.chain, &sealed[HEADER_BYTES - 4..]);
         self.version = self.version.max(block.form.version());
-        self.blocks += 1;
+        self.blocks = blocks;
         self.write(&sealed)?;
         self.write(block.body)?;
         Ok(Handle { offset, bytes: self.offset - offset })
@@ -100,5 +106,22 @@ impl<W: Write> BlockSink<W> {
         self.write(&footer.encode())?;
         self.sink.flush().map_err(|source| self.io_error(source))?;
         Ok((file_bytes, self.sink))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_blocks_than_a_footer_can_count_are_refused() {
+        let mut sink = BlockSink::new(Vec::new(), "big.sst", 1);
+        sink.blocks = u32::MAX - 1;
+        sink.put_plain(BlockKind::Filter, b"the last").unwrap();
+        let (offset, chain) = (sink.offset, sink.chain);
+        let error = sink.put_plain(BlockKind::Filter, b"one more").unwrap_err();
+        assert!(matches!(error, Error::TableFull { blocks: u32::MAX, .. }), "{error}");
+        assert!(error.to_string().contains("big.sst"), "{error}");
+        assert_eq!((sink.offset, sink.chain), (offset, chain), "nothing was written");
     }
 }

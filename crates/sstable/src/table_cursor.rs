@@ -37,10 +37,45 @@ pub struct TableCursor {
 struct Ahead {
     bytes: Vec<u8>,
     offset: u64,
-    /// Where a read would have to begin to count as sequential.
-    next_offset: u64,
-    /// Bytes of the next read-ahead; 0 until two blocks were read one after another.
-    window: usize,
+    /// The block that was entered last.
+    last: Handle,
+    /// Whither blocks were read one after another so far; if so, bytes of the last read-ahead.
+    run: Option<(Heading, usize)>,
+}
+
+/// Which way a cursor walks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heading {
+    Forward,
+    Backward,
+}
+
+impl Ahead {
+    /// Notes that a block is entered; returns whither the cursor walks, if this block lies beside
+    /// the one before.
+    fn enter(&mut self, handle: Handle) -> Option<Heading> {
+        let last = std::mem::replace(&mut self.last, handle);
+        let heading = if last.bytes == 0 {
+            None
+        } else if last.offset + last.bytes == handle.offset {
+            Some(Heading::Forward)
+        } else if handle.offset + handle.bytes == last.offset {
+            Some(Heading::Backward)
+        } else {
+            None
+        };
+        if self.run.map(|(run, _)| run) != heading {
+            self.run = heading.map(|heading| (heading, 0));
+        }
+        heading
+    }
+
+    /// The bytes of a block, if they were read already.
+    fn held(&self, handle: Handle) -> Option<&[u8]> {
+        let start = usize::try_from(handle.offset.checked_sub(self.offset)?).ok()?;
+        let bytes = usize::try_from(handle.bytes).ok()?;
+        self.bytes.get(start..start.checked_add(bytes)?)
+    }
 }
 
 /// Which entry of a block to move to.
@@ -124,18 +159,16 @@ impl TableCursor {
     }
 
     fn load(&mut self, handle: Handle) -> Result<Block> {
-        let sequential = self.ahead.next_offset == handle.offset && handle.offset > 0;
-        self.ahead.next_offset = handle.offset + handle.bytes;
+        let heading = self.ahead.enter(handle);
         let mapped = self.table.source().file.mapped().is_some();
-        if self.options.read_ahead_bytes == 0 || mapped || !sequential {
-            self.ahead.window = 0;
+        let Some(heading) = heading.filter(|_| self.options.read_ahead_bytes > 0 && !mapped) else {
             return self.table.data_block(handle, self.options.fill_cache);
-        }
+        };
         let table = Arc::clone(&self.table);
         if let Some(block) = table.cached(handle) {
             return Ok(block);
         }
-        let block = self.load_ahead(&table, handle)?;
+        let block = self.load_ahead(&table, handle, heading)?;
         if self.options.fill_cache {
             table.fill(handle, &block);
         }
@@ -143,29 +176,37 @@ impl TableCursor {
     }
 
     /// Reads a block out of a larger read.
-    fn load_ahead(&mut self, table: &Table, handle: Handle) -> Result<Block> {
+    fn load_ahead(&mut self, table: &Table, handle: Handle, heading: Heading) -> Result<Block> {
         let source = table.source();
         source.check_bounds(handle)?;
         let ahead = &mut self.ahead;
-        let bytes = usize::try_from(handle.bytes).unwrap_or(usize::MAX);
-        let held = |ahead: &Ahead| {
-            let start = usize::try_from(handle.offset.checked_sub(ahead.offset)?).ok()?;
-            let end = start.checked_add(bytes).filter(|end| *end <= ahead.bytes.len())?;
-            Some(start..end)
-        };
-        if held(ahead).is_none() {
-            let limit = self.options.read_ahead_bytes;
-            ahead.window = (ahead.window * 2).max(FIRST_AHEAD_BYTES).min(limit);
-            let left = usize::try_from(source.blocks_end - handle.offset).unwrap_or(usize::MAX);
-            ahead.bytes.resize(ahead.window.max(bytes).min(left), 0);
-            ahead.offset = handle.offset;
-            if let Err(error) = source.read(handle.offset, &mut ahead.bytes) {
+        if ahead.held(handle).is_none() {
+            let window = ahead.run.map_or(0, |(_, window)| window) * 2;
+            let window = window.max(FIRST_AHEAD_BYTES).min(self.options.read_ahead_bytes);
+            ahead.run = Some((heading, window));
+            let wanted = handle.bytes.max(window as u64);
+            let from = match heading {
+                Heading::Forward => handle.offset,
+                // Not into what lies before the partition's blocks.
+                Heading::Backward => {
+                    let index = self.index.as_ref().and_then(Block::index);
+                    let first = index.and_then(|index| index.handle(0)).unwrap_or(handle);
+                    (handle.offset + handle.bytes).saturating_sub(wanted).max(first.offset)
+                }
+            };
+            let to = match heading {
+                Heading::Forward => source.blocks_end.min(handle.offset.saturating_add(wanted)),
+                Heading::Backward => handle.offset + handle.bytes,
+            };
+            let bytes = usize::try_from(to.saturating_sub(from));
+            ahead.bytes.resize(bytes.map_err(|_too_large| table.malformed(handle))?, 0);
+            ahead.offset = from;
+            if let Err(error) = source.read(from, &mut ahead.bytes) {
                 ahead.bytes.clear();
                 return Err(error);
             }
         }
-        let range = held(ahead).ok_or_else(|| table.malformed(handle))?;
-        let raw = ahead.bytes.get(range).unwrap_or_default();
+        let raw = ahead.held(handle).ok_or_else(|| table.malformed(handle))?;
         let body = source.block_from(raw, handle, BlockKind::Data)?;
         table.data_from(body, handle)
     }

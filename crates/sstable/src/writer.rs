@@ -183,7 +183,8 @@ impl<W: Write> TableWriter<W> {
     ///
     /// # Errors
     /// [`Error::TooLong`] if key or value is longer than the format allows (nothing is written);
-    /// [`Error::Io`] if the sink fails (the table is then unusable).
+    /// [`Error::Io`] if the sink fails, [`Error::TableFull`] after 2^32 blocks (the table is then
+    /// unusable).
     ///
     /// # Panics
     /// If the entry does not come after the one before it in stored order.

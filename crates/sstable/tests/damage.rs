@@ -15,7 +15,8 @@ use std::sync::Arc;
 use common::{Entry, Shape, build, entries, expected, get, here, open, scan};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use sstable::{
-    Codec, Cursor, Error, Expect, ReadOptions, Table, TableCursor, Trailer, Wanted, WriteOptions,
+    Codec, Cursor, Error, Expect, ReadAt, ReadOptions, Table, TableCursor, Trailer, Wanted,
+    WriteOptions,
 };
 
 fn small(codec: Codec) -> (Vec<Entry>, Vec<u8>) {
@@ -50,7 +51,12 @@ fn scan_backwards(cursor: &mut impl Cursor) -> Result<Vec<Entry>, Error> {
 
 /// Reads the damaged bytes in every way: each answer is right or an error. Returns the first.
 fn read_all(bytes: Vec<u8>, all: &[Entry]) -> Result<(), Error> {
-    let table = open(bytes, None)?;
+    read_file(Arc::new(bytes), all)
+}
+
+fn read_file(file: Arc<dyn ReadAt>, all: &[Entry]) -> Result<(), Error> {
+    let expect = Expect { table_id: Some(42), file_bytes: None };
+    let table = Arc::new(Table::open(file, "test.sst", expect, None)?);
     let mut first = Ok(());
     let cursor = || TableCursor::new(Arc::clone(&table), ReadOptions::default());
     for seen in [scan(&mut cursor()), scan_backwards(&mut cursor())] {
@@ -114,6 +120,44 @@ fn every_byte_flipped() {
     }
 }
 
+/// Damaged in a hundred ways, in a file that is mapped or read past the page cache.
+#[cfg(all(feature = "mmap", feature = "direct-io", target_os = "linux"))]
+#[test]
+#[expect(unsafe_code, reason = "the files are this test's own")]
+fn mapped_and_direct_files_are_no_different() {
+    let mut random = StdRng::seed_from_u64(15);
+    for codec in codecs() {
+        let (all, bytes) = small(codec);
+        for rank in 0..100 {
+            let mut damaged = bytes.clone();
+            let at = random.random_range(0..bytes.len());
+            match rank % 4 {
+                0 => damaged[at] ^= 1 << random.random_range(0..8),
+                1 => damaged.truncate(at),
+                2 => damaged[at / 512 * 512..(at / 512 * 512 + 512).min(bytes.len())].fill(0),
+                _ => damaged[at..(at + 64).min(bytes.len())].fill_with(|| random.random()),
+            }
+            if damaged == bytes {
+                continue;
+            }
+            let file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            std::fs::write(file.path(), &damaged).unwrap();
+            let opened = std::fs::File::open(file.path()).unwrap();
+            if !damaged.is_empty() {
+                // SAFETY: nobody else knows the temporary file.
+                let mapped = unsafe { sstable::MappedFile::new(&opened) }.unwrap();
+                if let Err(error) = read_file(Arc::new(mapped), &all) {
+                    names_file_and_place(&error, bytes.len());
+                }
+            }
+            let direct = sstable::DirectFile::open(file.path()).unwrap();
+            if let Err(error) = read_file(Arc::new(direct), &all) {
+                names_file_and_place(&error, bytes.len());
+            }
+        }
+    }
+}
+
 #[test]
 fn every_length_cut() {
     for codec in codecs() {
@@ -133,22 +177,67 @@ fn every_length_cut() {
 
 #[test]
 fn blocks_swapped_or_zeroed() {
-    let (all, bytes) = small(Codec::None);
-    let starts: Vec<usize> =
-        (0..bytes.len() - 4).filter(|at| &bytes[*at..at + 4] == b"lbsu").collect();
+    for codec in codecs() {
+        let (all, bytes) = small(codec);
+        swap_and_zero_blocks(&all, &bytes);
+        swap_any_two_blocks(&all, &bytes);
+    }
+}
+
+/// Where blocks begin, and the last one ends.
+fn block_starts(bytes: &[u8]) -> Vec<usize> {
+    let mut starts = vec![0];
+    while let Some(at) = starts.last().copied().filter(|at| *at < bytes.len() - 64) {
+        assert!(bytes[at..].starts_with(b"lbsu"));
+        let size = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap());
+        starts.push(at + 20 + size as usize);
+    }
+    assert_eq!(starts.last(), Some(&(bytes.len() - 64)));
+    starts
+}
+
+/// Every pair of blocks trades places; what lies between moves if they differ in length.
+fn swap_any_two_blocks(all: &[Entry], bytes: &[u8]) {
+    let starts = block_starts(bytes);
+    for one in 0..starts.len() - 1 {
+        for other in one + 1..starts.len() - 1 {
+            let mut swapped = bytes[..starts[one]].to_vec();
+            swapped.extend(&bytes[starts[other]..starts[other + 1]]);
+            swapped.extend(&bytes[starts[one + 1]..starts[other]]);
+            swapped.extend(&bytes[starts[one]..starts[one + 1]]);
+            swapped.extend(&bytes[starts[other + 1]..]);
+            assert_eq!(swapped.len(), bytes.len());
+            if let Err(error) = read_all(swapped, all) {
+                names_file_and_place(&error, bytes.len());
+            }
+            // And one block in the place of another as well, where it fits there.
+            let (from, to) = (starts[one]..starts[one + 1], starts[other]..starts[other + 1]);
+            if from.len() == to.len() {
+                let mut doubled = bytes.to_vec();
+                doubled.copy_within(from, to.start);
+                if let Err(error) = read_all(doubled, all) {
+                    names_file_and_place(&error, bytes.len());
+                }
+            }
+        }
+    }
+}
+
+fn swap_and_zero_blocks(all: &[Entry], bytes: &[u8]) {
+    let starts = block_starts(bytes);
     assert!(starts.len() > 5, "several blocks");
     for pair in starts.windows(3) {
         let mut swapped = bytes[..pair[0]].to_vec();
         swapped.extend(&bytes[pair[1]..pair[2]]);
         swapped.extend(&bytes[pair[0]..pair[1]]);
         swapped.extend(&bytes[pair[2]..]);
-        match read_all(swapped, &all) {
+        match read_all(swapped, all) {
             Ok(()) => {}
             Err(error) => names_file_and_place(&error, bytes.len()),
         }
-        let mut zeroed = bytes.clone();
+        let mut zeroed = bytes.to_vec();
         zeroed[pair[0]..pair[1]].fill(0);
-        if let Err(error) = read_all(zeroed, &all) {
+        if let Err(error) = read_all(zeroed, all) {
             names_file_and_place(&error, bytes.len());
         }
     }

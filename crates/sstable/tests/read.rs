@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{Entry, SHAPES, Shape, build, entries, expected, open, scan};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use sstable::{
-    BlockCache, BytesPerSecond, Codec, Expect, Paced, ReadAt, ReadOptions, Table, TableCursor,
-    TableWriter, Trailer, Wanted, WriteOptions, salvage,
+    BlockCache, BytesPerSecond, Codec, Cursor, Expect, Paced, ReadAt, ReadOptions, Table,
+    TableCursor, TableWriter, Trailer, Wanted, WriteOptions, salvage,
 };
 
 /// Counts reads of blocks.
@@ -119,6 +119,70 @@ fn a_scan_reads_ahead_and_a_cached_one_does_not_read() {
     let filling = reads(ReadOptions::default());
     assert!(filling < blocks / 8, "{filling} reads for {blocks} blocks");
     assert_eq!(reads(ReadOptions::default()), 0);
+}
+
+/// Everything a cursor shows from its end on, in stored order.
+fn scan_back(cursor: &mut TableCursor) -> Vec<Entry> {
+    let mut seen = Vec::new();
+    cursor.seek_to_last().unwrap();
+    while let Some(entry) = common::here(cursor) {
+        seen.push(entry);
+        cursor.prev().unwrap();
+    }
+    seen.reverse();
+    seen
+}
+
+#[test]
+fn a_scan_backward_reads_ahead_too() {
+    let mut random = StdRng::seed_from_u64(58);
+    let all = entries(Shape::Integers, 50_000, &mut random);
+    for partition_blocks in [32_768, 64] {
+        let options =
+            WriteOptions { codec: Codec::None, partition_blocks, ..WriteOptions::default() };
+        let (file, table) =
+            counting(build(&all, &options), Some(Arc::new(BlockCache::new(16 << 20))));
+        let (blocks, parts) = (table.meta().block_count as usize, table.meta().partitions as usize);
+        let reads = |options| {
+            let mut cursor = TableCursor::new(Arc::clone(&table), options);
+            assert!(scan_back(&mut cursor) == all);
+            file.reads()
+        };
+        // Index partitions come through the cache, where they are not held while the table is open.
+        reads(ReadOptions { fill_cache: false, read_ahead_bytes: 0 });
+        assert_eq!(reads(ReadOptions { fill_cache: false, read_ahead_bytes: 0 }), blocks);
+        let few = reads(ReadOptions { fill_cache: false, ..ReadOptions::default() });
+        // Of each partition the last two blocks are read for themselves, or begin a window.
+        assert!(few < blocks / 8 + 4 * parts, "{few} reads for {blocks} blocks");
+        let filling = reads(ReadOptions::default());
+        assert!(filling < blocks / 8 + 4 * parts, "{filling} reads for {blocks} blocks");
+        assert_eq!(reads(ReadOptions::default()), 0);
+    }
+}
+
+/// A cursor that goes to and fro over the border of two blocks reads little, and what is right.
+#[test]
+fn to_and_fro_reads_no_more_than_it_needs() {
+    let mut random = StdRng::seed_from_u64(59);
+    let all = entries(Shape::Integers, 20_000, &mut random);
+    let options = WriteOptions { codec: Codec::None, ..WriteOptions::default() };
+    let (file, table) = counting(build(&all, &options), None);
+    let mut cursor = TableCursor::new(Arc::clone(&table), ReadOptions::default());
+    cursor.seek_to_first().unwrap();
+    let mut rank = 0_usize;
+    for step in 0..4000_usize {
+        // Ten forward, seven back.
+        if step % 17 < 10 {
+            cursor.next().unwrap();
+            rank += 1;
+        } else {
+            cursor.prev().unwrap();
+            rank -= 1;
+        }
+        assert_eq!(common::here(&cursor).as_ref(), all.get(rank));
+    }
+    let blocks = table.meta().block_count as usize * rank / all.len();
+    assert!(file.reads() < 4 * blocks + 10, "{blocks} blocks");
 }
 
 /// All entries by a scan and by point reads.

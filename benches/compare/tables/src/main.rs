@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p tables -- DIR` reads DIR/*.tsv (see `scripts/realdata.sh`) and adds a
 //! series of integers. RocksDB's writer of table files gives all records sequence number 0; so do
-//! we, and show beside it what numbers as a load would give them cost.
+//! we, and show beside it what numbers as a load would give them cost. A second table tells what a
+//! dictionary gains over plain Zstandard of the same level.
 
 use std::path::Path;
 use std::time::Instant;
@@ -61,7 +62,10 @@ fn main() {
                 if integers && name != "series" {
                     continue;
                 }
-                let options = WriteOptions { codec, block_bytes, ..WriteOptions::default() };
+                // RocksDB's level with a dictionary is 3 as well.
+                let codec_level = if codec == Codec::Dictionary { 3 } else { 0 };
+                let options =
+                    WriteOptions { codec, codec_level, block_bytes, ..WriteOptions::default() };
                 let (bytes, _) = ours(pairs, &options, |_| 0);
                 let (numbered, _) = ours(pairs, &options, |rank| rank as u64);
                 let mb = |bytes: u64| format!("{:.2}", bytes as f64 / 1e6);
@@ -82,4 +86,33 @@ fn main() {
         }
     }
     std::fs::remove_file(&scratch).expect("written above");
+    println!("\n| data | block | level | plain MB | 16 KiB | 112 KiB | 256 KiB |");
+    println!("|---|---|---|---|---|---|---|");
+    for (name, pairs) in &sets {
+        for (block_bytes, codec_level) in
+            [1024, 2048, 4096].into_iter().flat_map(|b| [(b, 3), (b, 6)])
+        {
+            let plain = WriteOptions {
+                codec: Codec::Zstd,
+                codec_level,
+                block_bytes,
+                ..WriteOptions::default()
+            };
+            let (plain_bytes, _) = ours(pairs, &plain, |_| 0);
+            let gain = |dictionary_bytes: usize| {
+                let codec = Codec::Dictionary;
+                let options = WriteOptions { codec, dictionary_bytes, ..plain.clone() };
+                let (bytes, _) = ours(pairs, &options, |_| 0);
+                format!("{:.2} = {:.3}", bytes as f64 / 1e6, plain_bytes as f64 / bytes as f64)
+            };
+            println!(
+                "| {name} | {}K | {codec_level} | {:.2} | {} | {} | {} |",
+                block_bytes >> 10,
+                plain_bytes as f64 / 1e6,
+                gain(16 << 10),
+                gain(112 << 10),
+                gain(256 << 10),
+            );
+        }
+    }
 }
