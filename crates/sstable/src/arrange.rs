@@ -1,10 +1,10 @@
 //! Whether the blocks of a table are handed to their codec with each value behind its key.
 //!
 //! Which of the two is smaller depends on the data and on the codec, so it is tried: of the blocks
-//! of a table that it may help, the first and every 64th after it are compressed both ways, and what
-//! came out smaller in sum so far holds until the next trial. It costs a thirty-second of the time
-//! that compressing takes, and nothing where entries are small: there a value has no room to repeat
-//! its key, and every entry that is to be set apart again costs a reader about 5 ns.
+//! of a table that it may help, the first and every 64th after it are compressed both ways, and
+//! what came out smaller in sum so far holds until the next trial. It costs a thirty-second of the
+//! time that compressing takes, and nothing where entries are small: there a value has no room to
+//! repeat its key, and setting its entry apart would cost a reader more than it saves.
 //!
 //! Equal blocks in equal order give equal answers, whoever compresses them.
 

@@ -51,8 +51,8 @@ pub fn codec(bytes: &[u8], number: u8, entries: u16, original_size: u32) {
     }
 }
 
-/// What blocks of `Dictionary` are read with: what the bytes begin with, whatever it is, or, after a
-/// length of 0, one that was trained. Returns it and the rest of the bytes.
+/// What blocks of `Dictionary` are read with: what the bytes begin with, whatever it is, or, after
+/// a length of 0, one that was trained. Returns it and the rest of the bytes.
 fn dictionary(codec: Codec, bytes: &[u8]) -> (Option<Arc<ReadDictionary>>, &[u8]) {
     static TRAINED: OnceLock<Option<Arc<ReadDictionary>>> = OnceLock::new();
     if codec != Codec::Dictionary {

@@ -9,7 +9,8 @@
 //! A codec finds more where a value repeats its key and stands beside it: a record that names its
 //! own id. In memory a block is always as in [`super`], where a search touches fewer lines.
 //!
-//! 1. [`set_apart`] undoes [`mix`] to the byte, and is total: what `mix` never gives is a [`Fault`].
+//! 1. [`set_apart`] undoes [`mix`] to the byte, and is total: what `mix` never gives is a
+//!    [`Fault`].
 
 use std::sync::Arc;
 

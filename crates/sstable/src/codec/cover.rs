@@ -2,9 +2,9 @@
 //! in most of them.
 //!
 //! The algorithm is COVER (Liao, Petri, Moffat and Wirth, 2016) as zstd's fastCover has it: short
-//! substrings are counted by their hash; the samples are cut into epochs, and each gives in turn its
-//! best stretch, whose substrings then count no more. What a substring is worth is the number of
-//! samples it occurs in, as within one sample the codec finds repetitions by itself.
+//! substrings are counted by their hash; the samples are cut into epochs, and each gives in turn
+//! its best stretch, whose substrings then count no more. What a substring is worth is the number
+//! of samples it occurs in, as within one sample the codec finds repetitions by itself.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
