@@ -24,6 +24,7 @@ use crate::error::Result;
 use crate::events::Event;
 use crate::inner::Inner;
 use crate::owed::Owed;
+use crate::pace::HASTE_PERCENT_MAX;
 use crate::state::View;
 
 /// Runs in level 0 from which writes are slowed down.
@@ -92,6 +93,8 @@ pub(crate) struct Admission {
     flush_us_per_mib: AtomicU64,
     /// What filling 1 MiB of memtable took lately, the delays apart, in microseconds.
     fill_us_per_mib: AtomicU64,
+    /// How much faster than its limit compaction should be, in percent.
+    haste_percent: AtomicU64,
     /// When the active memtables were begun, and all delays up to then, in microseconds.
     begun_us: AtomicU64,
     delayed_us: AtomicU64,
@@ -120,9 +123,11 @@ impl Admission {
     /// Takes note of the tree and the memtables after a change of either.
     pub(crate) fn update(&self, inner: &Inner, view: &View) {
         let live = &inner.live;
+        let debt_bytes = view.debt_bytes();
+        set(&self.haste_percent, haste_percent(debt_bytes, live.write_buffer_bytes()));
         let delays = [
             (l0_delay(view.l0_runs_max() as u64), Pressure::Level0),
-            (debt_delay(view.debt_bytes(), live.write_buffer_bytes()), Pressure::Debt),
+            (debt_delay(debt_bytes, live.write_buffer_bytes()), Pressure::Debt),
             (
                 self.memtable_delay(view.sealed.len(), live.sealed_memtables_max()),
                 Pressure::Memtables,
@@ -145,6 +150,11 @@ impl Admission {
         let all = [Pressure::None, Pressure::Level0, Pressure::Debt, Pressure::Memtables];
         // ORDERING: Relaxed; a number for people.
         all[usize::from(self.reason.load(Ordering::Relaxed))]
+    }
+
+    /// How much more than their limit merges may write, in percent; 100 while compaction keeps up.
+    pub(crate) fn haste_percent(&self) -> u64 {
+        get(&self.haste_percent).max(100)
     }
 
     /// The delay of 1 MiB at this moment; `u64::MAX` where writers wait.
@@ -207,6 +217,14 @@ fn debt_delay(debt_bytes: u64, write_buffer_bytes: usize) -> u64 {
     let over = u128::from(debt_bytes.saturating_sub(step));
     let delay = over * u128::from(DELAY_US_PER_MIB_AND_DEBT) / u128::from(step);
     u64::try_from(delay).unwrap_or(u64::MAX).min(DELAY_US_PER_MIB_MAX)
+}
+
+/// 100 up to half of the debt that slows writers down, twice that where it does, and so on.
+fn haste_percent(debt_bytes: u64, write_buffer_bytes: usize) -> u64 {
+    let half = (write_buffer_bytes as u64).saturating_mul(DEBT_SLOWDOWN_BUFFERS / 2).max(1);
+    let over = u128::from(debt_bytes.saturating_sub(half));
+    let percent = 100 + over * 100 / u128::from(half);
+    u64::try_from(percent).unwrap_or(u64::MAX).min(HASTE_PERCENT_MAX)
 }
 
 /// Waits as long as a write of `bytes` must, before it takes its place in the order.
@@ -309,6 +327,9 @@ mod tests {
         assert!(debt_delay(2 * step + step / 2, 1 << 20) > DELAY_US_PER_MIB_AND_DEBT);
         assert_eq!(debt_delay(u64::MAX, 1), DELAY_US_PER_MIB_MAX);
         assert_eq!(debt_delay(0, 0), 0);
+        let haste = |debt| haste_percent(debt, 1 << 20);
+        assert_eq!([0, step / 2, step, 2 * step].map(haste), [100, 100, 200, 400]);
+        assert_eq!((haste(u64::MAX), haste_percent(0, 0)), (HASTE_PERCENT_MAX, 100));
     }
 
     #[test]

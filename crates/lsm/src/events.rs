@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use crate::admission::Pressure;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::pace::Haste;
 use crate::scheduler::{Class, Scheduler};
 
 /// Events in the history at most.
@@ -91,6 +92,13 @@ pub enum Event {
         reason: String,
         /// How long that took.
         took: Duration,
+    },
+    /// Merges, which have a limit, go by another rule from now on.
+    MergesPaced {
+        /// The rule, and why.
+        reason: Haste,
+        /// Bytes a second that merges may write now.
+        bytes_per_second: u64,
     },
     /// A writer must wait for background work. Two other waits are only in the latency of the
     /// write: for a log segment that it makes itself, and for a load that installs its tables.
@@ -168,6 +176,7 @@ impl Event {
             Self::FlushEnded { .. }
             | Self::CompactionEnded { .. }
             | Self::Preempted { .. }
+            | Self::MergesPaced { .. }
             | Self::StallEnded { .. }
             | Self::Slowed { .. }
             | Self::Adapted { .. }
@@ -199,6 +208,7 @@ impl Event {
             Self::CompactionBegan { .. } => "CompactionBegan",
             Self::CompactionEnded { .. } => "CompactionEnded",
             Self::Preempted { .. } => "Preempted",
+            Self::MergesPaced { .. } => "MergesPaced",
             Self::StallBegan { .. } => "StallBegan",
             Self::StallEnded { .. } => "StallEnded",
             Self::Slowed { .. } => "Slowed",
@@ -218,6 +228,7 @@ impl Event {
             | Self::CompactionEnded { reason, .. }
             | Self::Preempted { reason, .. }
             | Self::Adapted { reason, .. } => Some(reason),
+            Self::MergesPaced { reason, .. } => Some(reason.words()),
             Self::StallBegan { reason }
             | Self::StallEnded { reason, .. }
             | Self::Slowed { reason, .. } => Some(reason.words()),

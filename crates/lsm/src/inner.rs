@@ -27,6 +27,7 @@ use crate::multi_get;
 use crate::open_files::OpenFiles;
 use crate::option_changes::Live;
 use crate::options::Options;
+use crate::pace::Pace;
 use crate::publish::Visible;
 use crate::read::{self, Bytes};
 use crate::scan::{Bounds, Scan};
@@ -51,8 +52,7 @@ pub(crate) struct Inner {
     /// of this one.
     pub(crate) opening: u64,
     pub(crate) cache: Option<Arc<BlockCache>>,
-    /// Slows merges down, if they are to be.
-    pub(crate) merge_pace: Option<Arc<sstable::BytesPerSecond>>,
+    pub(crate) pace: Pace,
     /// Watches the load, if codecs go by it.
     pub(crate) meter: Option<Arc<Meter>>,
     pub(crate) arena: Arena,

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::filters;
 use crate::inner::Inner;
 use crate::output::{Inherited, Outputs};
+use crate::pace::Turn;
 use crate::planted::{self, Bug};
 use crate::source::{RunCursor, Source};
 use crate::state::FamilyTables;
@@ -104,7 +105,8 @@ impl Job<'_> {
         };
         let place = (&family.core.options, plan.output_level, *filter);
         let cuts = Cuts::of(plan, &version.shape);
-        let mut outputs = Outputs::new(inner, place, (inherited, cuts));
+        let turn = Turn { inner, family: &family.core.name, plan };
+        let mut outputs = Outputs::new(inner, place, (inherited, cuts)).in_turn(turn);
         let (mut entries, mut tables) = (0u64, 0);
         self.look()?;
         match from {

@@ -53,6 +53,7 @@ pub(crate) struct Counters {
     compaction_us: AtomicU64,
     preemptions: AtomicU64,
     preemption_us: AtomicU64,
+    paced_us: AtomicU64,
     moves: AtomicU64,
     moved_bytes: AtomicU64,
     stalls: AtomicU64,
@@ -171,6 +172,11 @@ impl Counters {
         add(&self.preemption_us, micros(took));
     }
 
+    /// Takes note that a merge waited to keep to the limit.
+    pub(crate) fn paced(&self, took: Duration) {
+        add(&self.paced_us, micros(took));
+    }
+
     pub(crate) fn moved(&self, bytes: u64) {
         add(&self.moves, 1);
         add(&self.moved_bytes, bytes);
@@ -221,6 +227,7 @@ impl Counters {
             compaction_us: read(&self.compaction_us),
             preemptions: read(&self.preemptions),
             preemption_us: read(&self.preemption_us),
+            paced_us: read(&self.paced_us),
             moves: read(&self.moves),
             moved_bytes: read(&self.moved_bytes),
             stalls: read(&self.stalls),
@@ -282,6 +289,9 @@ pub struct Stats {
     pub preemptions: u64,
     /// Microseconds that this took.
     pub preemption_us: u64,
+    /// Microseconds that merges waited to keep to
+    /// [`merge_bytes_per_second`](crate::Options::merge_bytes_per_second).
+    pub paced_us: u64,
     /// Plans that changed a table's level without reading it.
     /// ```
     /// # fn main() -> lsm::Result<()> {

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -78,7 +78,8 @@ fn effect(name: &str) -> Effect {
         "write_buffer_bytes"
         | "write_buffer_entries"
         | "sealed_memtables_max"
-        | "block_cache_bytes" => Effect::AtOnce,
+        | "block_cache_bytes"
+        | "merge_bytes_per_second" => Effect::AtOnce,
         "block_bytes"
         | "codec"
         | "codec_level"
@@ -169,6 +170,7 @@ pub(crate) struct Live {
     write_buffer_bytes: AtomicUsize,
     write_buffer_entries: AtomicUsize,
     sealed_memtables_max: AtomicUsize,
+    merge_bytes_per_second: AtomicU64,
     current: Mutex<Current>,
 }
 
@@ -184,6 +186,7 @@ impl Live {
             write_buffer_bytes: options.write_buffer_bytes.into(),
             write_buffer_entries: options.write_buffer_entries.into(),
             sealed_memtables_max: options.sealed_memtables_max.into(),
+            merge_bytes_per_second: options.merge_bytes_per_second.into(),
             current: Mutex::new(Current { options: options.clone(), at_open: Vec::new() }),
         }
     }
@@ -193,6 +196,7 @@ impl Live {
         self.write_buffer_bytes.store(options.write_buffer_bytes, Ordering::Relaxed);
         self.write_buffer_entries.store(options.write_buffer_entries, Ordering::Relaxed);
         self.sealed_memtables_max.store(options.sealed_memtables_max, Ordering::Relaxed);
+        self.merge_bytes_per_second.store(options.merge_bytes_per_second, Ordering::Relaxed);
     }
 
     #[inline]
@@ -210,6 +214,11 @@ impl Live {
     pub(crate) fn sealed_memtables_max(&self) -> usize {
         // ORDERING: Relaxed; as in `set`.
         self.sealed_memtables_max.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn merge_bytes_per_second(&self) -> u64 {
+        // ORDERING: Relaxed; as in `set`.
+        self.merge_bytes_per_second.load(Ordering::Relaxed)
     }
 
     /// The options in force.
@@ -287,9 +296,10 @@ impl Db {
     }
 
     /// Changes options while the database is open, and returns what has changed. These may
-    /// change: at once `write_buffer_bytes`, `write_buffer_entries`, `sealed_memtables_max` and
-    /// `block_cache_bytes`; for tables of the default family written from now on, and for its
-    /// compactions, all that [`FamilyOptions`] has too. Other families: [`Family::set_options`].
+    /// change: at once `write_buffer_bytes`, `write_buffer_entries`, `sealed_memtables_max`,
+    /// `block_cache_bytes` and `merge_bytes_per_second`; for tables of the default family written
+    /// from now on, and for its compactions, all that [`FamilyOptions`] has too. Other families:
+    /// [`Family::set_options`].
     ///
     /// ```
     /// # fn main() -> lsm::Result<()> {

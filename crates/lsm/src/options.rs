@@ -254,7 +254,11 @@ pub struct Options {
     /// How tables are read. Default: positioned reads.
     pub table_reads: TableReads,
     /// Bytes a second that merges may write to tables, together; flushes are not slowed down.
-    /// Default 0: no limit.
+    /// Merges of level 0 take what they need of it, those of deeper levels the rest. The limit is
+    /// not why writers are held back: from 8 runs in level 0 on its merges do not wait, and while
+    /// more must be merged than half of what slows writers down, the rate is up to four times this.
+    /// May change at any time, see [`Db::set_options`](crate::Db::set_options). Default 0: no
+    /// limit.
     pub merge_bytes_per_second: u64,
     /// Filter bits a key; 10 answer about 99 % of the reads of absent keys without a table read.
     /// Default 10, 0 (no filter) to 64.

@@ -10,9 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compaction::{Cuts, TableInfo};
-use sstable::{
-    BlockCache, BytesPerSecond, Expect, Paced, SeqNo, Table, TableMeta, TableWriter, Trailer,
-};
+use sstable::{BlockCache, Expect, Paced, SeqNo, Table, TableMeta, TableWriter, Trailer};
 
 use crate::error::{Error, Result};
 use crate::family_options::FamilyOptions;
@@ -22,13 +20,14 @@ use crate::memory;
 use crate::meter::Timed;
 use crate::names;
 use crate::open_files::OpenFiles;
+use crate::pace::Turn;
 use crate::planted::{self, Bug};
 use crate::version::TableFile;
 
 /// Bytes handed to the operating system at a time.
 const WRITE_BYTES: usize = 256 << 10;
 
-type Sink = io::BufWriter<Paced<Timed, Option<Arc<BytesPerSecond>>>>;
+type Sink<'a> = io::BufWriter<Paced<Timed, Option<Turn<'a>>>>;
 
 /// What tables owe to where their entries come from.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +47,9 @@ pub(crate) struct Outputs<'a> {
     table_options: sstable::WriteOptions,
     cuts: Cuts,
     inherited: Inherited,
-    open: Option<(u64, TableWriter<Sink>)>,
+    /// Slows the writing down, if anything does.
+    turn: Option<Turn<'a>>,
+    open: Option<(u64, TableWriter<Sink<'a>>)>,
     last_key: Vec<u8>,
     written: Vec<(u64, TableMeta)>,
     /// Every file made so far; emptied when they are taken.
@@ -67,11 +68,18 @@ impl<'a> Outputs<'a> {
             table_options: options.table_options(level, filter),
             cuts,
             inherited,
+            turn: None,
             open: None,
             last_key: Vec::new(),
             written: Vec::new(),
             paths: Vec::new(),
         }
+    }
+
+    /// The same, within the limit for merges.
+    pub(crate) fn in_turn(mut self, turn: Turn<'a>) -> Self {
+        self.turn = Some(turn);
+        self
     }
 
     /// Appends an entry; entries ascend.
@@ -95,16 +103,14 @@ impl<'a> Outputs<'a> {
         Ok(())
     }
 
-    fn open_table(&mut self) -> Result<(u64, TableWriter<Sink>)> {
+    fn open_table(&mut self) -> Result<(u64, TableWriter<Sink<'a>>)> {
         let number = self.inner.tree.lock().new_file_number();
         let path = names::table_path(&self.inner.path, number);
         let file = self.inner.env.fs.create(&path);
         let file = file.map_err(|error| Error::io("create", &path, error))?;
         self.paths.push(path.clone());
-        // What a flush writes is what writers wait for: only merges are slowed down.
-        let pace = self.inner.merge_pace.clone().filter(|_| self.level > 0);
         let file = Timed::new(file, self.inner.meter.clone());
-        let sink = io::BufWriter::with_capacity(WRITE_BYTES, Paced::new(file, pace));
+        let sink = io::BufWriter::with_capacity(WRITE_BYTES, Paced::new(file, self.turn));
         let id = table_id(self.inner.db_id, number);
         let options = &self.table_options;
         let writer = TableWriter::new(sink, &path.to_string_lossy(), id, options)?;

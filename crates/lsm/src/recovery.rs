@@ -163,8 +163,6 @@ fn assemble(
 ) -> Arc<Inner> {
     let cache = (options.block_cache_bytes > 0)
         .then(|| Arc::new(sstable::BlockCache::new(options.block_cache_bytes)));
-    let rate = options.merge_bytes_per_second;
-    let merge_pace = (rate > 0).then(|| Arc::new(sstable::BytesPerSecond::new(rate)));
     let clock = Arc::clone(&env.clock);
     let events = Events::new(options.listeners.clone(), clock, Arc::clone(&env.scheduler));
     Arc::new(Inner {
@@ -174,7 +172,7 @@ fn assemble(
         db_id: manifest.database(),
         opening: crate::inner::new_opening(),
         cache,
-        merge_pace,
+        pace: crate::pace::Pace::default(),
         meter: options.codec_by_load.then(|| Meter::new(Arc::clone(&env.clock))),
         open_files: OpenFiles::new(options.open_files_max),
         arena: Arena::new(options.memtable, options.write_buffer_bytes),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lsm::compaction::{Granularity, Selection, Strategy};
 use lsm::fs::MemFs;
 use lsm::scheduler::Signal;
-use lsm::{Codec, Db, Durability, Env, Event, Listeners, Options, Pressure};
+use lsm::{Codec, Db, Durability, Env, Event, Haste, Listeners, Options, Pressure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -162,6 +162,11 @@ impl Drop for Opens {
     }
 }
 
+/// One run a level, and a level at a time, so that deep merges are long.
+fn whole_levels() -> Strategy {
+    Strategy::Fluid { inner_runs: 1, last_runs: 1, granularity: Granularity::Whole }
+}
+
 /// One worker, and it is in a deep merge: level 0 fills up meanwhile, and is merged before the
 /// deep merge has ended, at its beginning and in its midst, as are the flushes.
 #[test]
@@ -170,7 +175,7 @@ fn a_deep_merge_gives_way_to_level_0_when_it_has_the_only_worker() {
     let (armed, gates) =
         (Arc::new(AtomicBool::new(false)), Arc::new((Signal::new(), Signal::new())));
     let (watch, gate) = (Arc::clone(&armed), Arc::clone(&gates));
-    let deep = |text: &str| text.contains("merge L2") || text.contains("merge L3");
+    let deep = |text: &str| text.contains("merge L") && !text.contains(" L0");
     let listeners = Listeners::new().with(move |event: &Event| {
         let Some(text) = words(event) else { return };
         let is_held = deep(&text) && text.starts_with("begins")
@@ -184,11 +189,11 @@ fn a_deep_merge_gives_way_to_level_0_when_it_has_the_only_worker() {
         }
     });
     let options = Options {
-        write_buffer_bytes: 32 << 10,
-        table_bytes: 8 << 10,
+        write_buffer_bytes: 8 << 10,
+        table_bytes: 4 << 10,
         background_threads: 1,
         listeners,
-        ..options(Strategy::Leveled)
+        ..options(whole_levels())
     };
     let env = Env { fs: Arc::new(MemFs::new()), ..Env::system(&options).expect("threads") };
     let db = Db::open_with("/db", options, env).expect("open");
@@ -196,7 +201,7 @@ fn a_deep_merge_gives_way_to_level_0_when_it_has_the_only_worker() {
     let (mut model, mut rng) = (BTreeMap::new(), StdRng::seed_from_u64(41));
     churn(&db, &mut model, &mut rng, 40_000);
     db.wait_idle().expect("idle");
-    assert!(db.shape().levels.len() > 3, "too small for a deep merge");
+    assert!(story.try_iter().count() > 0);
     armed.store(true, Ordering::SeqCst);
     let flushes = |db: &Db| db.stats().flushes;
     for round in 0..3 {
@@ -205,11 +210,11 @@ fn a_deep_merge_gives_way_to_level_0_when_it_has_the_only_worker() {
             churn(&db, &mut model, &mut rng, 50);
         }
         let before = flushes(&db);
-        for _ in 0..5 {
-            churn(&db, &mut model, &mut rng, 300);
+        for _ in 0..10 {
+            churn(&db, &mut model, &mut rng, 50);
             db.flush().expect("nobody merges, and flushes go on");
         }
-        assert!(flushes(&db) >= before + 5, "a flush has its own worker");
+        assert!(flushes(&db) >= before + 10, "a flush has its own worker");
         gates.1.notify();
     }
     db.wait_idle().expect("idle");
@@ -223,6 +228,57 @@ fn a_deep_merge_gives_way_to_level_0_when_it_has_the_only_worker() {
     let inside = &story[at("begins").expect("begun")..at("ends").expect("ended")];
     let merged = inside.iter().filter(|text| text.starts_with("ends: merge L0")).count();
     assert!(merged >= 2, "level 0 is merged within the deep merge: {inside:#?}");
+}
+
+/// A limit so low that a deep merge takes minutes: level 0 is merged all the same, and a higher
+/// limit counts at once.
+#[test]
+fn level_0_does_not_wait_for_the_limit_of_merges_which_may_change_at_any_time() {
+    let (sender, story) = channel::<String>();
+    let listeners = Listeners::new().with(move |event: &Event| {
+        if let Some(text) = words(event) {
+            sender.send(text).expect("the test listens");
+        }
+    });
+    let options = Options {
+        write_buffer_bytes: 8 << 10,
+        table_bytes: 4 << 10,
+        background_threads: 1,
+        listeners,
+        ..options(whole_levels())
+    };
+    let env = Env { fs: Arc::new(MemFs::new()), ..Env::system(&options).expect("threads") };
+    let db = Db::open_with("/db", options, env).expect("open");
+    let (mut model, mut rng) = (BTreeMap::new(), StdRng::seed_from_u64(43));
+    churn(&db, &mut model, &mut rng, 40_000);
+    db.wait_idle().expect("idle");
+    assert_eq!(db.stats().paced_us, 0);
+    let changes = db.set_options(|options| options.merge_bytes_per_second = 20_000).expect("ok");
+    let words: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    assert_eq!(words, ["merge_bytes_per_second: 0 -> 20000, at once"]);
+    let deep = |text: &String| {
+        text.starts_with("gave way: merge L") && text.contains("level 0 must be merged")
+    };
+    assert!(story.try_iter().count() > 0);
+    let mut steps = 0;
+    while !story.try_iter().any(|text| deep(&text)) {
+        churn(&db, &mut model, &mut rng, 100);
+        steps += 1;
+        assert!(steps < 10_000, "no deep merge ever gave way: {:?}", db.stats());
+    }
+    let stats = db.stats();
+    assert!(stats.paced_us > 0, "{stats:?}");
+    let paced = |past: &lsm::Past| match past.event {
+        Event::MergesPaced { reason, .. } => Some(reason),
+        _ => None,
+    };
+    let reasons: Vec<Haste> = db.history().iter().filter_map(paced).collect();
+    assert!(reasons.contains(&Haste::Level0), "{reasons:?}");
+    let begun = Instant::now();
+    db.set_options(|options| options.merge_bytes_per_second = 0).expect("ok");
+    db.wait_idle().expect("idle");
+    assert!(begun.elapsed() < Duration::from_secs(20), "all of a sudden: {:?}", begun.elapsed());
+    same(&db, &model);
 }
 
 #[test]

@@ -795,6 +795,7 @@ impl World {
             strategy,
             size_ratio,
             adaptive: self.below(4) == 0,
+            merge_bytes_per_second: [0, 0, 1 << 20][self.below(3)],
             table_bytes: [4096, 16 << 10][self.below(2)],
             background_threads: 1 + self.below(3),
             ..Options::default()

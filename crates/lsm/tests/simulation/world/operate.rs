@@ -124,6 +124,7 @@ impl World {
             options.size_ratio = new.size_ratio;
             options.codec = new.codec;
             options.table_bytes = new.table_bytes;
+            options.merge_bytes_per_second = new.merge_bytes_per_second;
         };
         let answer = self.db().set_options(change);
         self.tell("change options", "change options", &answer);
