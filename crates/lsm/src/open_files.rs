@@ -8,18 +8,21 @@
 //!    under way, one a thread.
 //! 2. Which handle goes is decided by a clock (second chance; Corbató, 1968): the oldest that was
 //!    not used since it was last looked at.
+//! 3. A map must stay where it is for as long as its table lives, since blocks are used in it. So
+//!    maps are never taken away; once there are as many as handles may be open, tables are read by
+//!    handles like the others.
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use sstable::ReadAt;
 
-use crate::fs::Fs;
+use crate::fs::{Fs, TableReads};
 
 /// The open handles of a database's tables.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub(crate) struct OpenFiles {
     most: usize,
     /// The slots that hold a handle, those of dropped tables among them, oldest first.
     hand: Mutex<VecDeque<Weak<Slot>>>,
+    /// Tables that are mapped.
+    maps: AtomicUsize,
 }
 
 /// A place for the handle of one table.
@@ -44,14 +49,37 @@ struct Handle(Arc<dyn ReadAt>);
 struct PooledFile {
     fs: Arc<dyn Fs>,
     path: PathBuf,
+    reads: TableReads,
     pool: Arc<OpenFiles>,
     slot: Arc<Slot>,
 }
 
+/// A mapped table.
+#[derive(Debug)]
+struct Map {
+    file: Arc<dyn ReadAt>,
+    pool: Arc<OpenFiles>,
+}
+
+/// How many files may be kept open if `asked` for so many: at most half of those that this process
+/// may have (`RLIMIT_NOFILE`).
+fn within_limit(asked: usize) -> usize {
+    #[cfg(unix)]
+    let most = {
+        use rustix::process::{Resource, getrlimit};
+        let most = getrlimit(Resource::Nofile).current;
+        most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
+    };
+    #[cfg(not(unix))]
+    let most = usize::MAX;
+    asked.min((most / 2).max(1))
+}
+
 impl OpenFiles {
-    /// Keeps `most` files open.
+    /// Keeps `most` files open, or half of what the process may have.
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, hand: Mutex::default() })
+        let (most, hand) = (within_limit(most), Mutex::default());
+        Arc::new(Self { most, hand, maps: AtomicUsize::new(0) })
     }
 
     /// The file at `path`, which is there and keeps its name while the result lives.
@@ -59,11 +87,35 @@ impl OpenFiles {
         self: &Arc<Self>,
         fs: &Arc<dyn Fs>,
         path: PathBuf,
+        reads: TableReads,
     ) -> io::Result<Arc<dyn ReadAt>> {
+        let mut reads = reads;
+        if reads == TableReads::Mapped {
+            if let Some(map) = self.map(fs, &path)? {
+                return Ok(map);
+            }
+            reads = TableReads::Positioned;
+        }
         let (fs, pool, slot) = (Arc::clone(fs), Arc::clone(self), Arc::default());
-        let file = PooledFile { fs, path, pool, slot };
+        let file = PooledFile { fs, path, reads, pool, slot };
         file.handle()?;
         Ok(Arc::new(file))
+    }
+
+    /// The file as a map, if there are not too many.
+    fn map(self: &Arc<Self>, fs: &Arc<dyn Fs>, path: &Path) -> io::Result<Option<Arc<dyn ReadAt>>> {
+        // ORDERING: Relaxed; a count that publishes nothing.
+        if self.maps.fetch_add(1, Ordering::Relaxed) >= self.most {
+            self.unmapped();
+            return Ok(None);
+        }
+        let file = fs.open_table(path, TableReads::Mapped).inspect_err(|_| self.unmapped())?;
+        Ok(Some(Arc::new(Map { file, pool: Arc::clone(self) })))
+    }
+
+    fn unmapped(&self) {
+        // ORDERING: Relaxed; as in `map`.
+        self.maps.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Takes a new handle in, and closes others.
@@ -97,7 +149,7 @@ impl PooledFile {
             self.slot.used.store(true, Ordering::Relaxed);
             return Ok(handle);
         }
-        let opened = Arc::new(Handle(self.fs.open_read(&self.path)?));
+        let opened = Arc::new(Handle(self.fs.open_table(&self.path, self.reads)?));
         Ok(self.pool.admit(&self.slot, opened))
     }
 }
@@ -112,10 +164,29 @@ impl ReadAt for PooledFile {
     }
 }
 
+impl ReadAt for Map {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buf, offset)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn mapped(&self) -> Option<&[u8]> {
+        self.file.mapped()
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        self.pool.unmapped();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-    use std::path::Path;
 
     use super::*;
     use crate::fs::MemFs;
@@ -137,7 +208,7 @@ mod tests {
             let mut file = fs.create(&path).unwrap();
             file.write_all(&[n; 10]).unwrap();
             file.sync().unwrap();
-            files.push(pool.file(&fs, path).unwrap());
+            files.push(pool.file(&fs, path, TableReads::Positioned).unwrap());
             assert!(open(&pool) <= 4);
         }
         for step in 0..200 {

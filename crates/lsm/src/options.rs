@@ -383,9 +383,10 @@ pub struct Options {
     /// Who is told of flushes, compactions, stalls and failures. Default nobody.
     pub listeners: Listeners,
     /// Table files that are kept open; others are opened again when a block of theirs is read from
-    /// the file. Default 512, from 4. Reads under way may hold one more each. Counts plain reads
-    /// only: with other [`table_reads`](Self::table_reads), mapped and direct, every table stays
-    /// mapped or open.
+    /// the file. Default 4096, from 4; in any case at most half of the files that the process may
+    /// have open (`RLIMIT_NOFILE`) when the database is opened. Reads under way may hold one more
+    /// each. With [`table_reads`](Self::table_reads) `Mapped`, so many tables are mapped at most,
+    /// which takes no open file; those that come when there are so many are read plainly.
     /// ```
     /// # #[cfg(target_os = "linux")]
     /// # fn main() -> lsm::Result<()> {
@@ -455,7 +456,7 @@ impl Default for Options {
             background_threads: 2,
             latency_sampling: 64,
             listeners: Listeners::default(),
-            open_files_max: 512,
+            open_files_max: 4096,
             recovery: RecoveryMode::default(),
         }
     }

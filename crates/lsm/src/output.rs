@@ -208,9 +208,9 @@ pub(crate) fn open_table(inner: &Inner, info: Arc<TableInfo>) -> Result<Arc<Tabl
 /// [`open_table`] for any folder.
 pub(crate) fn open_table_in(place: &Place<'_>, info: Arc<TableInfo>) -> Result<Arc<TableFile>> {
     let path = names::table_path(place.folder, info.id);
-    let file = match (place.open_files, place.reads) {
-        (Some(open_files), TableReads::Positioned) => open_files.file(place.fs, path.clone()),
-        _ => place.fs.open_table(&path, place.reads),
+    let file = match place.open_files {
+        Some(open_files) => open_files.file(place.fs, path.clone(), place.reads),
+        None => place.fs.open_table(&path, place.reads),
     };
     let file = file.map_err(|error| Error::io("open", &path, error))?;
     let expect =

@@ -64,7 +64,8 @@ pub enum Damage {
     PassOver,
 }
 
-/// How a database is opened for reading only.
+/// How a database is opened for reading only. Each table takes an open file of the process: beside
+/// a writer, who may remove it, it could not be opened again.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadOnlyOptions {
     /// Bytes of the block cache. Default 32 MiB. 0 keeps no blocks.

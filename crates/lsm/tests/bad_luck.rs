@@ -1,12 +1,16 @@
-//! Bad luck: full disks, failed syncs, folders in use, dropped families, closed databases. Each is
-//! an error that says so, what was acknowledged stays readable, and iterators outlive all of it.
+//! Bad luck: full disks, failed syncs, folders in use, limits. Each is an error that says so, and
+//! what was acknowledged stays readable.
 
+#![expect(clippy::print_stdout, reason = "a process tells another")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use lsm::clock::StdClock;
 use lsm::fs::{Call, Fault, FaultFs, MemFs};
 use lsm::scheduler::{InlineScheduler, ThreadScheduler};
-use lsm::{Db, Env, Error, FamilyOptions, Options, WriteBatch};
+use lsm::{Db, Env, Error, FamilyOptions, Options, ReadOnly, ReadOnlyOptions};
 
 fn options() -> Options {
     Options { write_buffer_bytes: 64 << 10, table_bytes: 64 << 10, ..Options::default() }
@@ -149,7 +153,7 @@ fn a_compaction_that_fails_fails_no_flush() {
 }
 
 #[test]
-fn a_folder_in_use_is_an_error_here_and_in_other_processes() {
+fn a_folder_in_use_is_an_error_here() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let db = Db::open(&path, options()).unwrap();
@@ -164,117 +168,41 @@ fn a_folder_in_use_is_an_error_here_and_in_other_processes() {
 }
 
 #[test]
-fn a_dropped_family_is_an_error_everywhere() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = Db::open(folder.path().join("db"), options()).unwrap();
-    let family = db.create_family("f", FamilyOptions::default()).unwrap();
-    family.put(b"k", b"v").unwrap();
-    let snapshot = db.snapshot();
-    db.drop_family("f").unwrap();
-    let dropped = |result: lsm::Result<()>| {
-        assert!(matches!(&result, Err(Error::FamilyDropped { name }) if name == "f"), "{result:?}");
-    };
-    dropped(family.put(b"k", b"v"));
-    dropped(family.delete(b"k"));
-    dropped(family.delete_range(b"a", b"z"));
-    dropped(family.get(b"k").map(|_| ()));
-    dropped(family.get_with(b"k", |_| ()).map(|_| ()));
-    dropped(family.multi_get(&[b"k"]).map(|_| ()));
-    dropped(family.get_or_insert(b"k", b"v").map(|_| ()));
-    dropped(family.compare_and_swap(b"k", None, None).map(|_| ()));
-    dropped(family.scan::<&[u8]>(..).map(|_| ()));
-    dropped(family.scan_prefix(b"k").map(|_| ()));
-    dropped(family.cursor::<&[u8]>(..).map(|_| ()));
-    dropped(family.compact::<&[u8]>(..));
-    dropped(family.shape().map(|_| ()));
-    dropped(snapshot.family(&family).and_then(|then| then.get(b"k")).map(|_| ()));
-    dropped(db.drop_family("f"));
-    let mut batch = WriteBatch::new();
-    batch.put(b"kept", b"no").put_in(&family, b"k", b"v");
-    dropped(db.write(batch));
-    assert_eq!(db.get(b"kept").unwrap(), None, "all of a batch or nothing");
-    let again = db.create_family("f", FamilyOptions::default()).unwrap();
-    assert_eq!(again.get(b"k").unwrap(), None, "a new family of the name is empty");
-    dropped(family.put(b"k", b"v"));
+#[ignore = "the process that another test starts"]
+fn a_process_that_has_the_folder_open() {
+    let path = std::env::var("LSM_OPEN_FOLDER").expect("started by a test");
+    let db = Db::open(path, options()).unwrap();
+    db.put("k", "v").unwrap();
+    println!("it is open");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    drop(db);
 }
 
 #[test]
-fn a_closed_database_is_an_error_everywhere() {
+fn a_folder_in_use_by_another_process_is_an_error_until_that_dies() {
     let folder = tempfile::tempdir().unwrap();
-    let db = Db::open(folder.path().join("db"), options()).unwrap();
-    let family = db.create_family("f", FamilyOptions::default()).unwrap();
-    let snapshot = db.snapshot();
-    db.put(b"k", b"v").unwrap();
-    db.clone().close().unwrap();
-    let closed = |result: lsm::Result<()>| {
-        assert!(matches!(result, Err(Error::Closed)), "{result:?}");
-    };
-    closed(db.put(b"k", b"v"));
-    closed(db.delete(b"k"));
-    closed(db.delete_range(b"a", b"z"));
-    closed(db.write(WriteBatch::new()));
-    closed(db.get(b"k").map(|_| ()));
-    closed(db.contains(b"k").map(|_| ()));
-    closed(db.multi_get(&[b"k"]).map(|_| ()));
-    closed(db.get_or_insert(b"k", b"v").map(|_| ()));
-    closed(db.compare_and_swap(b"k", None, Some(b"v")).map(|_| ()));
-    closed(db.scan::<&[u8]>(..).map(|_| ()));
-    closed(db.cursor::<&[u8]>(..).map(|_| ()));
-    closed(db.sync());
-    closed(db.flush());
-    closed(db.compact());
-    closed(db.wait_idle());
-    closed(db.verify().map(|_| ()));
-    closed(db.create_family("g", FamilyOptions::default()).map(|_| ()));
-    closed(db.family("f").map(|_| ()));
-    closed(db.drop_family("f"));
-    closed(db.set_options(|_| ()).map(|_| ()));
-    closed(family.put(b"k", b"v"));
-    closed(family.shape().map(|_| ()));
-    closed(snapshot.get(b"k").map(|_| ()));
-    assert_eq!(db.clone().close().map_err(|error| error.to_string()), Ok(()), "closing is done");
-    // What only looks does not fail.
-    drop((db.stats(), db.memory(), db.history(), db.latencies(), db.options()));
-}
-
-#[test]
-fn iterators_outlive_compactions_family_drops_and_close() {
-    let folder = tempfile::tempdir().unwrap();
-    let db = Db::open(folder.path().join("db"), options()).unwrap();
-    let family = db.create_family("f", FamilyOptions::default()).unwrap();
-    for n in 0..2000u32 {
-        family.put(key(n), [n.to_le_bytes(); 50].concat()).unwrap();
-    }
-    db.flush().unwrap();
-    let mut scan = family.scan::<&[u8]>(..).unwrap();
-    let mut cursor = family.cursor::<&[u8]>(..).unwrap();
-    cursor.seek_to_last().unwrap();
-    let pinned = family.get(key(7)).unwrap().unwrap();
-    for n in 0..100 {
-        assert_eq!(&*scan.next().unwrap().unwrap().0, key(n).as_bytes());
-    }
-    family.delete_range("key", "kez").unwrap();
-    db.compact().unwrap();
-    assert_eq!(family.get(key(7)).unwrap(), None);
-    for n in 100..200 {
-        assert_eq!(&*scan.next().unwrap().unwrap().0, key(n).as_bytes());
-    }
-    db.drop_family("f").unwrap();
-    for n in 200..300 {
-        assert_eq!(&*scan.next().unwrap().unwrap().0, key(n).as_bytes());
-    }
-    db.close().unwrap();
-    for n in 300..2000 {
-        let (found, value) = scan.next().unwrap().unwrap();
-        assert_eq!((&*found, &value[..4]), (key(n).as_bytes(), &n.to_le_bytes()[..]));
-    }
-    assert!(scan.next().is_none());
-    for n in (0..2000).rev() {
-        assert_eq!(cursor.key(), key(n).as_bytes());
-        cursor.prev().unwrap();
-    }
-    assert!(!cursor.valid());
-    assert_eq!(&pinned[..4], 7u32.to_le_bytes());
+    let path = folder.path().join("db");
+    let mut other = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "a_process_that_has_the_folder_open", "--nocapture"])
+        .env("LSM_OPEN_FOLDER", &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(other.stdout.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("it is open")));
+    let refused = Db::open(&path, options()).unwrap_err();
+    assert!(matches!(&refused, Error::Locked { path: at } if *at == path), "{refused}");
+    assert!(refused.to_string().ends_with("in use by another process"), "{refused}");
+    let refused = Db::repair(&path, &options()).map(|_| ());
+    assert!(matches!(refused, Err(Error::Locked { .. })), "{refused:?}");
+    // Reading only needs no lock.
+    let seen = ReadOnly::open(&path, ReadOnlyOptions::default()).unwrap();
+    assert_eq!(seen.get("k").unwrap().as_deref(), Some(&b"v"[..]));
+    other.kill().unwrap();
+    other.wait().unwrap();
+    let db = Db::open(&path, options()).unwrap();
+    assert_eq!(db.get("k").unwrap().as_deref(), Some(&b"v"[..]));
 }
 
 #[test]
