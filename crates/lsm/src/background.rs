@@ -7,6 +7,7 @@
 //! comes back heals.
 
 use std::sync::Arc;
+use std::thread::ThreadId;
 
 use compaction::Plan;
 use parking_lot::Mutex;
@@ -37,6 +38,8 @@ struct WorkState {
     jobs: FamilyJobs,
     flush_failure: Option<Error>,
     compaction_failure: Option<Error>,
+    /// Threads of callers that are changing the tree by themselves.
+    callers: Vec<ThreadId>,
     phase: Phase,
 }
 
@@ -77,6 +80,45 @@ impl Work {
     /// Picks under one lock, so that two jobs never take the same tables.
     pub(crate) fn with_jobs<T>(&self, pick: impl FnOnce(&mut FamilyJobs) -> T) -> T {
         pick(&mut self.state.lock().jobs)
+    }
+}
+
+/// A caller's thread that changes the tree by itself; [`wait_for_callers`] waits for it.
+pub(crate) struct Caller<'a> {
+    inner: &'a Inner,
+}
+
+/// Enters a caller that is about to change the tree.
+pub(crate) fn enter(inner: &Inner) -> Result<Caller<'_>> {
+    let mut work = inner.work.state.lock();
+    if work.phase == Phase::Closing {
+        return Err(Error::Closed);
+    }
+    work.callers.push(std::thread::current().id());
+    Ok(Caller { inner })
+}
+
+impl Drop for Caller<'_> {
+    fn drop(&mut self) {
+        let me = std::thread::current().id();
+        let mut work = self.inner.work.state.lock();
+        if let Some(rank) = work.callers.iter().rposition(|caller| *caller == me) {
+            work.callers.swap_remove(rank);
+        }
+        drop(work);
+        self.inner.progress.notify();
+    }
+}
+
+/// Waits until no other thread of a caller changes the tree: none begins, and compactions give up.
+pub(crate) fn wait_for_callers(inner: &Inner) {
+    let me = std::thread::current().id();
+    loop {
+        let seen = inner.progress.epoch();
+        if inner.work.state.lock().callers.iter().all(|caller| *caller == me) {
+            return;
+        }
+        inner.progress.wait_past(seen);
     }
 }
 

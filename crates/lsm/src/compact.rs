@@ -386,4 +386,58 @@ mod tests {
         assert!(matches!(pick(), Picked::Done));
         assert_eq!(db.approximate_len().unwrap(), 80);
     }
+
+    /// Found by review: `close` did not wait for a compaction in a caller's thread, whose edit then
+    /// went to a manifest that the next opening had replaced; the inputs that it removed were live.
+    #[test]
+    fn a_merge_in_a_callers_thread_changes_nothing_once_the_database_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let db = Db::open(&path, Options::default()).unwrap();
+        for round in 0..2 {
+            for n in 0..100 {
+                db.put(format!("{n:02}"), format!("{round}")).unwrap();
+            }
+            db.flush().unwrap();
+        }
+        db.wait_idle().unwrap();
+        db.put("00", "2").unwrap();
+        db.flush().unwrap();
+        let inner = Arc::clone(db.inner());
+        let view = inner.state.view();
+        let family = view.family(DEFAULT_FAMILY).unwrap();
+        let all = Manual::all(&family.version.shape);
+        let Picked::Plan(job) = pick_manual(&inner, DEFAULT_FAMILY, &all) else {
+            panic!("there is something to merge")
+        };
+        let files = merge::run(&inner, &family.tables_only(), &job.plan).unwrap();
+        // It is past its last look when another handle closes.
+        db.close().unwrap();
+        let again = Db::open(&path, Options::default()).unwrap();
+        let refused = install(&inner, DEFAULT_FAMILY, &job.plan, &files);
+        assert!(matches!(refused, Err(crate::Error::Closed)), "{refused:?}");
+        drop((files, view, inner));
+        again.verify().unwrap();
+        assert_eq!(again.scan::<&str>(..).unwrap().map(Result::unwrap).count(), 100);
+        drop(again);
+        Db::open(&path, Options::default()).unwrap().verify().unwrap();
+    }
+
+    #[test]
+    fn closing_waits_for_callers_that_change_the_tree() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(folder.path().join("db"), Options::default()).unwrap();
+        let inner = Arc::clone(db.inner());
+        let caller = background::enter(&inner).unwrap();
+        let (send, closed) = std::sync::mpsc::channel();
+        let closing = std::thread::spawn(move || {
+            db.close().unwrap();
+            send.send(()).unwrap();
+        });
+        let still = closed.recv_timeout(std::time::Duration::from_millis(50));
+        assert!(still.is_err(), "it waits");
+        drop(caller);
+        closing.join().unwrap();
+        assert!(background::enter(&inner).is_err(), "and lets nobody in any more");
+    }
 }

@@ -441,9 +441,11 @@ fn close(inner: &Arc<Inner>) -> Result<()> {
     inner.work.close();
     inner.progress.notify();
     inner.env.scheduler.join();
+    background::wait_for_callers(inner);
     let result = if inner.is_stopped() { Ok(()) } else { commit::end_log(inner) };
     inner.logs.clear(inner);
     inner.events.close();
+    inner.tree.lock().close();
     *inner.lock.lock() = None;
     result
 }

@@ -26,7 +26,7 @@ use compaction::{KeyRange, Levels, TableInfo};
 use sstable::{Cursor as _, Expect, Kind, ReadOptions, SeqNo, Table, TableCursor, Trailer};
 
 use crate::admission::wait_until;
-use crate::background::Awaited;
+use crate::background::{self, Awaited};
 use crate::commit::{self, Tail};
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -107,6 +107,7 @@ impl<'a> Loader<'a> {
 
     fn finish(self) -> Result<LoadReport> {
         self.inner.check_writable()?;
+        let _until_it_is_in = background::enter(self.inner)?;
         let (inner, family, entries) = (self.inner, self.family, self.entries);
         let mut files = self.outputs.finish()?;
         if files.is_empty() {
@@ -118,7 +119,7 @@ impl<'a> Loader<'a> {
         }
         let (level, seqno) = installed?;
         let bytes = files.iter().map(|file| file.info().bytes).sum();
-        crate::background::schedule(inner);
+        background::schedule(inner);
         Ok(LoadReport { entries, tables: files.len() as u64, bytes, level, seqno })
     }
 }

@@ -100,9 +100,13 @@ fn compact_family(inner: &Arc<Inner>, family: u32, manual: &Manual) -> Result<()
     loop {
         inner.check_writable()?;
         let seen = inner.progress.epoch();
+        let caller = background::enter(inner)?;
         match compact::pick_manual(inner, family, manual) {
             Picked::Plan(job) => compact::run_job(inner, &job)?,
-            Picked::Blocked => inner.env.scheduler.wait(&inner.progress, seen),
+            Picked::Blocked => {
+                drop(caller);
+                inner.env.scheduler.wait(&inner.progress, seen);
+            }
             Picked::Done => return Ok(()),
         }
     }

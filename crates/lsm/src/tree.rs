@@ -24,6 +24,7 @@ pub(crate) struct Tree {
     next_file: u64,
     next_run: u64,
     next_family: u64,
+    closed: bool,
 }
 
 impl Tree {
@@ -31,7 +32,7 @@ impl Tree {
         let state = manifest.state();
         let (next_file, next_run) = (state.next_file_number.max(1), state.next_run_id.max(1));
         let next_family = state.next_family_id;
-        Self { manifest, next_file, next_run, next_family }
+        Self { manifest, next_file, next_run, next_family, closed: false }
     }
 
     /// An id for a new family, used by no other, not even before.
@@ -59,8 +60,17 @@ impl Tree {
         self.next_run - 1
     }
 
+    /// Takes no more edits: the folder is about to be given up, and whoever opens it next goes by
+    /// what the manifest says now.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
     /// Writes an edit to the medium.
     pub(crate) fn append(&mut self, mut edit: Edit) -> Result<()> {
+        if self.closed {
+            return Err(Error::Closed);
+        }
         edit.next_file_number = Some(self.next_file);
         edit.next_run_id = Some(self.next_run);
         edit.next_family_id = Some(self.next_family);

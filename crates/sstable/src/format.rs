@@ -151,6 +151,12 @@ impl Header {
         out
     }
 
+    /// The bytes of the body as stored, modulo 2^32, whatever else the header says.
+    pub(crate) fn stored_bytes(head: &[u8; HEADER_BYTES]) -> u32 {
+        let [.., d0, d1, d2, d3, _, _, _, _, _, _, _, _] = *head;
+        u32::from_le_bytes([d0, d1, d2, d3])
+    }
+
     /// Reads a header without looking at the body.
     pub(crate) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<Self, Fault> {
         let [m0, m1, m2, m3, version, flags, e0, e1, sizes @ ..] = *bytes;

@@ -3,7 +3,7 @@
 use crate::block::DataBlock;
 use crate::block::cursor::Position;
 use crate::error::Result;
-use crate::format::{BlockKind, HEADER_BYTES, Handle, Header};
+use crate::format::{BlockKind, Fault, HEADER_BYTES, Handle, Header};
 use crate::index::Index;
 use crate::key::{Kind, Trailer, compare};
 use crate::table::{Block, Table};
@@ -79,7 +79,7 @@ impl Table {
         while offset < source.blocks_end {
             source.check_bounds(Handle { offset, bytes: HEADER_BYTES as u64 })?;
             source.read(offset, &mut head)?;
-            let header = Header::decode(&head).map_err(|fault| source.fault(offset, fault))?;
+            let header = self.header(offset, &head)?;
             let mut bytes = HEADER_BYTES as u64 + u64::from(header.data_size);
             if let Some(handle) = huge.next_if(|handle| handle.offset == offset) {
                 bytes = handle.bytes;
@@ -103,6 +103,22 @@ impl Table {
             return Err(source.damaged(source.blocks_end, expected));
         }
         Ok(())
+    }
+
+    /// The header of the block at `offset`, whose checksum is looked at only if it seems to be of
+    /// another version: what is not sealed is damaged.
+    fn header(&self, offset: u64, head: &[u8; HEADER_BYTES]) -> Result<Header> {
+        let source = self.source();
+        let fault = match Header::decode(head) {
+            Ok(header) => return Ok(header),
+            Err(Fault::Unsupported(what)) => {
+                let bytes = HEADER_BYTES as u64 + u64::from(Header::stored_bytes(head));
+                source.block(Handle { offset, bytes }, BlockKind::Data)?;
+                Fault::Unsupported(what)
+            }
+            Err(fault) => fault,
+        };
+        Err(source.fault(offset, fault))
     }
 
     /// Blocks too large for their headers to tell their size.
