@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::block::Form;
 use crate::block::mixed::mix;
-use crate::codec::{Codec, Coding, Compressor};
+use crate::codec::{Coding, Compressor};
 use crate::format::DECOMPRESSED_BYTES_MAX;
 
 /// Eligible blocks from one trial to the next.
@@ -44,11 +44,7 @@ impl Arrangement {
     /// Returns how the block with this body is to be handed to its codec.
     pub(crate) fn form(&mut self, body: &[u8], entries: u16, coding: Coding) -> Form {
         let count = usize::from(entries);
-        let finds_repetitions = match coding.codec {
-            Codec::None | Codec::BitPack | Codec::Delta => false,
-            Codec::Lz4 | Codec::Snappy | Codec::Zstd | Codec::Lzma | Codec::Dictionary => true,
-        };
-        let eligible = finds_repetitions
+        let eligible = coding.codec.finds_repetitions()
             && count > 1
             && body.len() / count >= ENTRY_BYTES_MIN
             && body.len() <= DECOMPRESSED_BYTES_MAX;

@@ -14,7 +14,7 @@ use crate::block::builder::BlockBuilder;
 use crate::block::mixed::mix;
 use crate::codec::{self, Codec, Coding, Compressor, LoadGauge};
 use crate::error::{Error, Result};
-use crate::format::{BlockKind, Handle};
+use crate::format::{BlockKind, DECOMPRESSED_BYTES_MAX, Handle};
 use crate::index::{Directory, IndexBuilder, PartHandles, Top};
 use crate::key::{KEY_BYTES_MAX, Kind, Trailer, VALUE_BYTES_MAX, compare, separator};
 use crate::meta::TableMeta;
@@ -397,8 +397,10 @@ impl<W: Write> TableWriter<W> {
             self.filter = new_filter(&self.options);
         }
         self.body.clear();
-        self.index.finish(&mut self.body);
-        part.index = self.sink.put_plain(BlockKind::Index, &self.body)?;
+        let mut body = std::mem::take(&mut self.body);
+        self.index.finish(&mut body);
+        part.index = self.put(BlockKind::Index, without_dictionary(self.coding), &body)?;
+        self.body = body;
         self.meta.index_bytes += part.index.bytes;
         self.meta.partitions += 1;
         self.parts.push(part);
@@ -406,22 +408,25 @@ impl<W: Write> TableWriter<W> {
         Ok(())
     }
 
-    /// Writes the dictionary, compressed if that makes it smaller.
-    fn put_dictionary(&mut self) -> Result<Handle> {
-        let coding = Coding { codec: Codec::Zstd, level: DICTIONARY_LEVEL };
-        self.body.clear();
-        let mut compressor = Compressor::new(&Arc::default());
-        compressor.compress(coding, &self.dictionary, 0, &mut self.body);
-        if self.body.len() >= self.dictionary.len() {
-            return self.sink.put_plain(BlockKind::Dictionary, &self.dictionary);
+    /// Writes a block that is no data block, compressed if that pays.
+    fn put(&mut self, kind: BlockKind, coding: Coding, body: &[u8]) -> Result<Handle> {
+        let finds_repetitions = coding.codec.finds_repetitions();
+        let bytes_min = self.options.compress_bytes_min;
+        if !finds_repetitions || body.len() < bytes_min || body.len() > DECOMPRESSED_BYTES_MAX {
+            return self.sink.put_plain(kind, body);
+        }
+        let mut packed = Vec::new();
+        Compressor::new(&Arc::default()).compress(coding, body, 0, &mut packed);
+        if (body.len() as f64) < packed.len() as f64 * self.options.ratio_min {
+            return self.sink.put_plain(kind, body);
         }
         self.sink.put(Stored {
-            kind: BlockKind::Dictionary,
+            kind,
             form: Form::Apart,
             codec: coding.codec,
             entries: 0,
-            original_bytes: self.dictionary.len(),
-            body: &self.body,
+            original_bytes: body.len(),
+            body: &packed,
         })
     }
 
@@ -437,8 +442,13 @@ impl<W: Write> TableWriter<W> {
         } else {
             self.cut(None)?;
         }
-        let dictionary =
-            if self.dictionary.is_empty() { None } else { Some(self.put_dictionary()?) };
+        let dictionary = Arc::clone(&self.dictionary);
+        let dictionary = if dictionary.is_empty() {
+            None
+        } else {
+            let coding = Coding { codec: Codec::Zstd, level: DICTIONARY_LEVEL };
+            Some(self.put(BlockKind::Dictionary, coding, &dictionary)?)
+        };
         self.body.clear();
         let top = std::mem::replace(&mut self.top, fence::Builder::new(self.options.fence));
         Top::encode(&self.parts, &top.finish(), &mut self.body);

@@ -26,6 +26,7 @@ fn small(codec: Codec) -> (Vec<Entry>, Vec<u8>) {
         block_bytes: 512,
         codec,
         ratio_min: 1.0,
+        compress_bytes_min: 64, // the index as well
         hash_index: true,
         ..WriteOptions::default()
     };

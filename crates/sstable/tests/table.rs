@@ -382,6 +382,34 @@ fn values_that_repeat_their_keys_are_stored_behind_them() {
     }
 }
 
+/// An index of many blocks has much in common; a filter has nothing.
+#[test]
+fn indexes_are_compressed_and_filters_are_not() {
+    let all = rows(30_000);
+    for codec in Codec::ALL.into_iter().filter(|codec| codec.is_built_in()) {
+        let options = WriteOptions { codec, partition_blocks: 100, ..WriteOptions::default() };
+        let bytes = build(&all, &options);
+        let codecs = |kind: u8| -> Vec<u8> {
+            let is_it = |head: &&[u8]| head.starts_with(b"lbsu") && head[5] >> 4 == kind;
+            bytes.windows(8).filter(is_it).map(|head| head[5] & 15).collect()
+        };
+        let (index, filter) = (codecs(1), codecs(2));
+        assert!(index.len() > 2 && index.len() == filter.len(), "{codec:?}");
+        assert!(filter.iter().all(|codec| *codec == 0));
+        // The last one may be small.
+        let expected = match codec {
+            Codec::None | Codec::BitPack | Codec::Delta => Codec::None,
+            Codec::Dictionary => Codec::Zstd,
+            other => other,
+        };
+        assert!(index[..2].iter().all(|codec| *codec == expected as u8), "{codec:?}: {index:?}");
+        let table = open(bytes, None).unwrap();
+        table.verify().unwrap();
+        let mut cursor = TableCursor::new(Arc::clone(&table), ReadOptions::default());
+        assert!(scan(&mut cursor).unwrap() == all);
+    }
+}
+
 /// Small entries, and values that have nothing of their keys, stay in tables of version 1.
 #[test]
 fn tables_stay_of_version_1_where_nothing_is_gained() {

@@ -101,6 +101,14 @@ impl Codec {
         }
     }
 
+    /// Whether it refers back to what came before, whatever that is.
+    pub(crate) const fn finds_repetitions(self) -> bool {
+        match self {
+            Self::None | Self::BitPack | Self::Delta => false,
+            Self::Lz4 | Self::Snappy | Self::Zstd | Self::Lzma | Self::Dictionary => true,
+        }
+    }
+
     /// Returns the codec with this number, or `None` if there is no such codec.
     #[must_use]
     pub const fn from_u8(number: u8) -> Option<Self> {
