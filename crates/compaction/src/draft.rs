@@ -6,7 +6,7 @@
 
 use crate::busy::Busy;
 use crate::levels::{KeyRange, Levels};
-use crate::plan::{Input, Kind, OutputRun, Plan, places};
+use crate::plan::{Input, Kind, OutputRun, Plan, Span, places};
 use crate::policy::Context;
 
 /// A contiguous piece of one run, chosen to be compacted.
@@ -25,6 +25,10 @@ pub(crate) struct Target {
     pub(crate) level: usize,
     pub(crate) output: OutputRun,
     pub(crate) table_bytes: u64,
+    /// How much of what lies deeper an output table may lie over.
+    pub(crate) span: Span,
+    /// Bytes that a job should take at most.
+    pub(crate) job_bytes: u64,
 }
 
 /// What every draft needs to see.
@@ -38,13 +42,13 @@ pub(crate) struct Scene<'a> {
 impl Scene<'_> {
     /// Completes `seeds` to a plan for `target`.
     pub(crate) fn draft(&self, seeds: &[Seed], target: Target, reason: String) -> Option<Plan> {
-        let inputs = self.close(seeds, target)?;
         let mut plan = Plan {
             kind: Kind::Merge,
-            inputs,
+            inputs: self.close(seeds, target)?,
             output_level: target.level,
             output: target.output,
             target_table_bytes: target.table_bytes,
+            span: target.span,
             bottommost: false,
             older: Vec::new(),
             reason,
@@ -58,6 +62,34 @@ impl Scene<'_> {
         }
         debug_assert_eq!(plan.check(self.levels), Ok(()), "{plan}");
         Some(plan)
+    }
+
+    /// [`Scene::draft`], or what brings less down if that is a larger job than it should be.
+    pub(crate) fn draft_small(
+        &self,
+        seeds: &[Seed],
+        target: Target,
+        reason: String,
+    ) -> Option<Plan> {
+        let plan = self.draft(seeds, target, reason)?;
+        if plan.fits(self.levels, target.job_bytes) {
+            return Some(plan);
+        }
+        self.oldest_first(&plan, target).or(Some(plan))
+    }
+
+    /// Brings less down than `plan`, the oldest first: one table of the oldest run on the way,
+    /// under which there is but the output. `None` if that is not less.
+    fn oldest_first(&self, plan: &Plan, target: Target) -> Option<Plan> {
+        let OutputRun::Into(id) = target.output else { return None };
+        let input = plan.inputs.iter().rfind(|input| input.run_id != id)?;
+        let level = self.levels.level(input.level);
+        let run = level.position(input.run_id)?;
+        let first = level.runs[run].tables.iter().position(|t| t.id == input.table_ids[0])?;
+        let seed = Seed { level: input.level, run, tables: first..first + 1 };
+        let bytes = |plan: &Plan| plan.input_totals(self.levels).bytes;
+        let less = self.draft(&[seed], target, plan.reason.clone());
+        less.filter(|less| bytes(less) < bytes(plan))
     }
 
     /// Widens the seeds, newest run first, by all that shares a key with the hull so far.
@@ -102,7 +134,8 @@ impl Scene<'_> {
     }
 
     /// Returns whether changing places is enough: the inputs come from above, share no key with
-    /// each other or the output run, and a merge would forget no tombstone.
+    /// each other or the output run, lie over no more than outputs may, and a merge would forget no
+    /// tombstone.
     fn movable(&self, plan: &Plan) -> bool {
         if plan.inputs.iter().any(|input| input.level == plan.output_level) {
             return false;
@@ -111,6 +144,16 @@ impl Scene<'_> {
         let snapshot = self.ctx.oldest_snapshot.unwrap_or(u64::MAX);
         let forgets = |tombstones: u64, min_seqno: u64| tombstones > 0 && min_seqno <= snapshot;
         if plan.bottommost && tables.iter().any(|t| forgets(t.tombstones, t.min_seqno)) {
+            return false;
+        }
+        let most = match plan.span {
+            Span::Free | Span::Tiers { .. } => u64::MAX,
+            Span::Table(bytes) => bytes,
+            Span::Columns(bytes) => bytes.saturating_mul(2),
+        };
+        if let Some(under) = self.levels.under(plan.output_level)
+            && tables.iter().any(|table| under.bytes_in(&table.range()) > most)
+        {
             return false;
         }
         tables.sort_by(|a, b| a.smallest.cmp(&b.smallest));

@@ -207,6 +207,11 @@ impl Run {
         start..start + rest.partition_point(|t| t.smallest <= range.largest)
     }
 
+    /// Returns the bytes of the tables that share a key with `range`.
+    pub(crate) fn bytes_in(&self, range: &KeyRange) -> u64 {
+        self.tables[self.overlapping(range)].iter().map(|table| table.bytes).sum()
+    }
+
     /// Takes the tables numbered `ids` out; the run may be empty then.
     fn take(&mut self, ids: &[u64]) {
         let first = self.tables.iter().position(|t| t.id == ids[0]).expect("checked by the plan");
@@ -299,6 +304,12 @@ impl Levels {
     /// Returns the rank of the deepest level that holds a table.
     pub fn deepest(&self) -> Option<usize> {
         self.levels.iter().rposition(|level| !level.runs.is_empty())
+    }
+
+    /// Returns the newest run below `level`: what tables of `level` will be merged with.
+    pub(crate) fn under(&self, level: usize) -> Option<&Run> {
+        let deeper = self.levels.iter().skip(level + 1);
+        deeper.flat_map(|level| &level.runs).next().map(AsRef::as_ref)
     }
 
     /// Returns the size of all tables in bytes.

@@ -24,7 +24,7 @@ pub use busy::{Busy, JobId};
 pub use cuts::Cuts;
 pub use levels::{KeyRange, Level, Levels, Run, TableInfo, Totals};
 pub use options::{Granularity, InvalidOption, Options, Strategy};
-pub use plan::{Input, Kind, OutputRun, Plan, PlanError};
+pub use plan::{Input, Kind, OutputRun, Plan, PlanError, Span};
 pub use policy::adaptive::{Adaptive, Tuning, Window};
 pub use policy::fluid::Shape;
 pub use policy::partial::Selection;

@@ -19,9 +19,8 @@ pub enum Strategy {
     Partial(Selection),
     /// Several runs in every level but the last, which keeps one (Dayan & Idreos 2018).
     LazyLeveled,
-    /// Only L0 holds several runs; whole levels move at once. The CS265 report's "lazy leveled".
-    /// A merge into the last level writes all of it anew in one job: the tree may take twice the
-    /// space for that time, whatever [`Options::max_job_bytes`] is.
+    /// Only L0 holds several runs; whole levels move, in columns. The CS265 report's "lazy
+    /// leveled".
     LazyL0,
     /// Several runs in every level: cheapest writes, dearest reads and space.
     Tiered,
@@ -46,9 +45,7 @@ pub enum Strategy {
 /// How much one job takes from a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Granularity {
-    /// The whole level: several runs in columns of about [`Options::max_job_bytes`], a run that is
-    /// alone in its level in one job, however large. Such a job writes anew what it takes and what
-    /// lies under it before anything is freed: up to the whole database once more, for a time.
+    /// The whole level, in columns of keys that are installed one after the other.
     Whole,
     /// One table and what lies under it. For levels of one run; others move in columns.
     Partial(Selection),
@@ -76,9 +73,10 @@ pub struct Options {
     /// Bytes at which an output table is closed. Default: 64 MiB. Smaller tables mean finer jobs
     /// and more files.
     pub target_table_bytes: u64,
-    /// Bytes that one job takes from a level of several runs, about. Bounds the temporary space,
-    /// except where a lone run moves as a whole ([`Granularity::Whole`]). The job writes what lies
-    /// under them too, about `size_ratio` times as much. Default: 1 GiB.
+    /// Bytes that one job takes, with what lies under it: at most these and one table of each run
+    /// that takes part. Bounds the temporary space: it is that of the running jobs. Output tables
+    /// are cut so that their way down is such a job; a tree that other options made may hold a
+    /// table that alone lies over more. Default: 1 GiB.
     pub max_job_bytes: u64,
     /// Age in microseconds at which a tombstone is pushed to the last level, so that deleted data
     /// is gone by then (Sarkar et al., "Lethe", 2020). Default: `None`.

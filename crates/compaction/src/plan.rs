@@ -41,6 +41,27 @@ pub enum OutputRun {
     Into(u64),
 }
 
+/// How much of the run under it a table that a plan makes may lie over: what it will rewrite when
+/// it goes down itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Span {
+    /// Any: what lies under the outputs is not merged with them.
+    Free,
+    /// At most so many bytes in one table.
+    Table(u64),
+    /// In columns of so many bytes, each run of the level cut at the same keys: what lies between
+    /// two of them can go down without what lies beside it.
+    Columns(u64),
+    /// The runs of the level will become a new run: each is cut at the same keys, so that they can
+    /// in columns.
+    Tiers {
+        /// Bytes of a column in the oldest run of the level, where none lies deeper.
+        beside: u64,
+        /// Bytes of a column in the oldest run of the next level.
+        deeper: u64,
+    },
+}
+
 /// The tables that a plan takes from one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
@@ -66,6 +87,8 @@ pub struct Plan {
     /// Size in bytes at which an output table is closed. All versions of a key go into one table,
     /// so a table may become larger.
     pub target_table_bytes: u64,
+    /// How much of the run under it an output table may lie over.
+    pub span: Span,
     /// Whether no older table covers any key of the inputs: every tombstone that no snapshot needs
     /// may go. The same as `older.is_empty()`.
     pub bottommost: bool,
@@ -315,6 +338,24 @@ impl Plan {
         totals
     }
 
+    /// Returns the bytes that this plan's job may take beyond `max_job_bytes`: a table of each run
+    /// that takes part, as none is cut in two.
+    pub fn slack_bytes(&self, levels: &Levels) -> u64 {
+        let largest = |input: &Input| {
+            let level = levels.level(input.level);
+            let run = level.position(input.run_id).map(|rank| &level.runs[rank]);
+            run.and_then(|run| run.tables.iter().map(|table| table.bytes).max()).unwrap_or(0)
+        };
+        self.inputs.iter().map(largest).sum()
+    }
+
+    /// Returns whether the job takes at most `max_job_bytes` and [`Plan::slack_bytes`]. A move or a
+    /// deletion takes nothing.
+    pub fn fits(&self, levels: &Levels, max_job_bytes: u64) -> bool {
+        let most = || max_job_bytes.saturating_add(self.slack_bytes(levels));
+        self.kind != Kind::Merge || self.input_totals(levels).bytes <= most()
+    }
+
     /// Returns the keys from the smallest to the largest of the inputs: outputs stay inside.
     pub fn hull(&self, levels: &Levels) -> Option<KeyRange> {
         let mut hull: Option<KeyRange> = None;
@@ -365,6 +406,7 @@ impl Plan {
             output_level: level,
             output: OutputRun::Into(run_id),
             target_table_bytes,
+            span: Span::Free,
             bottommost: false,
             older: Vec::new(),
             reason: reason.to_owned(),

@@ -8,6 +8,7 @@
 //! ratio, how many runs rest in an inner level, how many in the last, and how much moves at once.
 
 pub(crate) mod adaptive;
+mod columns;
 pub(crate) mod fifo;
 pub(crate) mod fluid;
 mod geometry;
@@ -22,9 +23,10 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 
 use crate::busy::Busy;
+use crate::cuts::Cuts;
 use crate::levels::{KeyRange, Levels};
 use crate::options::Options;
-use crate::plan::Plan;
+use crate::plan::{Input, Plan};
 
 /// Decides what to compact next.
 pub trait Policy: Send + Sync + Debug {
@@ -53,6 +55,12 @@ pub trait Policy: Send + Sync + Debug {
 
     /// Returns the ratio between the sizes of neighbouring levels.
     fn size_ratio(&self) -> u32;
+
+    /// Returns where the tables of a flush end, so that a large first level can take them in by
+    /// columns. By size alone if the policy does not say otherwise.
+    fn flush_cuts(&self, _levels: &Levels) -> Cuts {
+        Cuts::by_size(self.options().target_table_bytes)
+    }
 }
 
 /// What a policy must be told beside the tree.
@@ -62,7 +70,8 @@ pub struct Context {
     pub now_us: u64,
     /// The oldest sequence number that a snapshot still reads.
     pub oldest_snapshot: Option<u64>,
-    /// For round-robin: the largest key that was last taken from each level.
+    /// The largest key up to which each level was last taken: where round-robin and a merge that
+    /// goes on in columns take up again.
     pub cursors: HashMap<usize, Vec<u8>>,
     /// For coldest-first: reads of each table, in any unit.
     pub reads: HashMap<u64, u64>,
@@ -72,14 +81,18 @@ pub struct Context {
 }
 
 impl Context {
-    /// Notes that `plan` was started on `levels`, so that round-robin goes on behind it.
+    /// Notes that `plan` was started on `levels`, so that the next one goes on behind it.
     pub fn note_started(&mut self, plan: &Plan, levels: &Levels) {
-        let Some(input) = plan.inputs.first() else { return };
-        let level = levels.level(input.level);
-        let run = level.position(input.run_id).map(|rank| &level.runs[rank]);
-        let last = run.and_then(|run| run.tables.iter().rfind(|t| input.table_ids.contains(&t.id)));
-        if let Some(table) = last {
-            self.cursors.insert(input.level, table.largest.clone());
+        let Some(Input { level: rank, .. }) = plan.inputs.first() else { return };
+        let level = levels.level(*rank);
+        let last = |input: &Input| {
+            let run = &level.runs[level.position(input.run_id)?];
+            run.tables.iter().rfind(|t| input.table_ids.contains(&t.id)).map(|t| &t.largest)
+        };
+        // What stays of any of the runs lies behind the least of their ends.
+        let ends = plan.inputs.iter().filter(|input| input.level == *rank).filter_map(last);
+        if let Some(end) = ends.min() {
+            self.cursors.insert(*rank, end.clone());
         }
     }
 }

@@ -166,16 +166,12 @@ pub struct Report {
     pub space_amplification_max: Option<f64>,
     /// The most bytes that running jobs had written and not yet installed; `None` as above.
     ///
-    /// What comes out of several runs is taken in columns of about [`Options::max_job_bytes`]. A
-    /// run that is alone in its level and moves as a whole is not: [`Strategy::LazyL0`] rewrites
-    /// its last level in one job, and so do the strategies of whole levels at a size ratio of 2.
-    ///
-    /// [`Strategy::LazyL0`]: crate::Strategy::LazyL0
+    /// A job takes at most [`Options::max_job_bytes`] and one table of each run that takes part.
     /// ```
     /// use compaction::simulate::{Setup, Workload, simulate};
     /// use compaction::{Options, Strategy};
     ///
-    /// // Tiered merges whole levels, but in columns of about `max_job_bytes`.
+    /// // Tiered merges whole levels, but in columns of at most `max_job_bytes`.
     /// let workload = Workload { entries: 1_000_000, ..Workload::default() };
     /// let temporary = |max_job_bytes| {
     ///     let options = Options { size_ratio: 6, ..Options::new(Strategy::Tiered) };
@@ -186,7 +182,7 @@ pub struct Report {
     ///     Ok::<_, compaction::InvalidOption>(report.temporary_bytes_max.expect("a small tree"))
     /// };
     /// let (free, bounded) = (temporary(1 << 40)?, temporary(16 << 20)?);
-    /// assert!(bounded < 48 << 20 && free > 2 * bounded, "{free} {bounded}");
+    /// assert!(bounded < 24 << 20 && free > 2 * bounded, "{free} {bounded}");
     /// # Ok::<(), compaction::InvalidOption>(())
     /// ```
     pub temporary_bytes_max: Option<u64>,

@@ -6,7 +6,7 @@ use compaction::plot::{Axis, svg, table};
 use compaction::simulate::{
     Machine, Report, Setup, Skew, Spread, Workload, simulate, simulate_phases,
 };
-use compaction::{Options, Strategy};
+use compaction::{Granularity, Options, Strategy};
 
 fn setup(strategy: Strategy) -> Setup {
     let options = Options {
@@ -123,25 +123,42 @@ fn a_slow_machine_stalls_and_a_fast_one_does_not() {
     assert_eq!((unknown.stalled, unknown.slowed), (None, None));
 }
 
-/// The temporary space of a large tiered tree is a few jobs, not the tree.
+/// What a job writes before anything is freed: `max_job_bytes` and a table of each run that takes
+/// part, whatever the strategy, the ratio and the level.
 #[test]
 fn temporary_space_is_bounded() {
-    let bounded = run(Strategy::Tiered, &workload());
-    // Tables of the last level are one megabyte; a column takes at most a table a run more.
-    let temporary = bounded.temporary_bytes_max.expect("nothing is left out");
-    assert!(temporary < 3 * (16 << 20), "{temporary}");
-    assert!(bounded.table_bytes > 6 * (16 << 20), "the test is about a tree larger than a job");
-}
-
-/// The exception: a lone run that moves as a whole takes the last level's space once more.
-#[test]
-fn temporary_space_of_lazy_l0_is_that_of_its_last_level() {
-    let report = run(Strategy::LazyL0, &workload());
-    let temporary = report.temporary_bytes_max.expect("nothing is left out");
-    assert!(temporary > report.live_bytes * 9 / 10, "{temporary} of {}", report.live_bytes);
-    assert!(report.space_amplification_max > Some(1.9), "{:?}", report.space_amplification_max);
-    let bounded = run(Strategy::Leveled, &workload());
-    assert!(bounded.space_amplification_max < Some(1.5), "{:?}", bounded.space_amplification_max);
+    const TABLE_BYTES: u64 = 64 << 10;
+    const JOB_BYTES: u64 = 16 * TABLE_BYTES;
+    let part = Granularity::default();
+    let mut strategies =
+        vec![Strategy::Leveled, Strategy::LazyL0, Strategy::LazyLeveled, Strategy::Tiered];
+    for (inner_runs, last_runs) in [(1, 2), (2, 1), (2, 2), (3, 3)] {
+        for granularity in [Granularity::Whole, part] {
+            strategies.push(Strategy::Fluid { inner_runs, last_runs, granularity });
+        }
+    }
+    for strategy in strategies {
+        for size_ratio in [2, 3, 4, 10, 16] {
+            let options = Options {
+                size_ratio,
+                base_bytes: 4 * TABLE_BYTES,
+                target_table_bytes: TABLE_BYTES,
+                max_job_bytes: JOB_BYTES,
+                ..Options::new(strategy)
+            };
+            if options.validate().is_err() {
+                continue;
+            }
+            let setup = Setup { options, write_buffer_bytes: TABLE_BYTES, ..Setup::default() };
+            let deletes = if size_ratio == 4 { 0.3 } else { 0.0 };
+            let workload = Workload { entries: 120_000, deletes, ..workload() };
+            let report = simulate(&workload, &setup).expect("valid options");
+            let most = report.temporary_bytes_max.expect("nothing is left out");
+            assert!(report.table_bytes > 8 * JOB_BYTES, "the tree is larger than a job");
+            let tables = u64::from(size_ratio) + 2;
+            assert!(most <= JOB_BYTES + tables * TABLE_BYTES, "{strategy} {size_ratio}: {most}");
+        }
+    }
 }
 
 #[test]

@@ -171,6 +171,7 @@ fn hold(case: &Case, busy: &mut Busy) {
             output_level: 1000 + usize::try_from(*id).unwrap(),
             output: compaction::OutputRun::New,
             target_table_bytes: 1,
+            span: compaction::Span::Free,
             bottommost: true,
             older: Vec::new(),
             reason: String::new(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use compaction::{
     Busy, Context, Granularity, Input, JobId, Kind as PlanKind, Levels, Manual, OutputRun, Plan,
-    Selection, TableInfo,
+    Selection, Span, TableInfo,
 };
 use sstable::SeqNo;
 
@@ -111,6 +111,7 @@ fn drop_hidden(version: &Version, busy: &Busy, snapshots: &[SeqNo]) -> Option<Pl
         inputs: vec![input],
         output: OutputRun::New,
         target_table_bytes: 0,
+        span: Span::Free,
         bottommost: false,
         older: Vec::new(),
         reason: "a range delete hides all of these tables".into(),

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use compaction::{Cuts, Retain, Verdict};
+use compaction::{Retain, Verdict};
 use sstable::Cursor as _;
 
 use crate::adaptive;
@@ -119,7 +119,7 @@ fn write_tables(
     };
     let (options, shape) = (&family.core.options, &family.version.shape);
     let filter = filters::for_level(options, shape, 0, memtable.len() as u64);
-    let cuts = Cuts::by_size(options.table_bytes);
+    let cuts = family.core.policy.flush_cuts(shape);
     let mut outputs = Outputs::new(inner, (options, 0, filter), (inherited, cuts));
     cursor.seek_to_first()?;
     while cursor.valid() {

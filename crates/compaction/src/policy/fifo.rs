@@ -10,7 +10,7 @@ use crate::busy::Busy;
 use crate::draft::Scene;
 use crate::levels::{Levels, TableInfo};
 use crate::options::Options;
-use crate::plan::{Input, Kind, OutputRun, Plan};
+use crate::plan::{Input, Kind, OutputRun, Plan, Span};
 use crate::policy::{Context, Manual, Picked, Policy};
 
 /// The policy without merges.
@@ -72,6 +72,7 @@ impl Policy for Fifo {
             output_level: level,
             output: OutputRun::New,
             target_table_bytes: self.options.target_table_bytes,
+            span: Span::Free,
             bottommost: true,
             older: Vec::new(),
             reason,

@@ -12,11 +12,13 @@
 //! 6. L0 although it holds few runs, when nobody writes: what reads gain costs no writer time.
 
 use crate::busy::Busy;
+use crate::cuts::Cuts;
 use crate::draft::{Scene, Seed, Target};
-use crate::levels::{Level, Levels};
+use crate::levels::{Level, Levels, Run, TableInfo};
 use crate::number::to_u64;
 use crate::options::{Granularity, Options, Strategy};
-use crate::plan::{Kind, OutputRun, Plan};
+use crate::plan::{Kind, OutputRun, Plan, Span};
+use crate::policy::columns::{self, Part};
 use crate::policy::geometry::Geometry;
 use crate::policy::{Context, Manual, Picked, Policy, leveled, manual, tiered, tombstones};
 
@@ -91,17 +93,30 @@ impl Fluid {
             (0..depth).map(|l| (score(l), l)).filter(|(s, _)| *s >= 1.0).collect();
         asking.sort_by(|a, b| (b.1 == 0).cmp(&(a.1 == 0)).then(b.0.total_cmp(&a.0)));
         for level in 1..depth {
-            let below = geometry.below(level);
-            let front = scene.levels.level(below).runs.first();
             let listed = asking.iter().any(|(_, l)| *l == level);
-            if !listed
-                && self.rest(geometry, level) > 1
-                && front.is_some_and(|f| tiered::unfinished(scene.levels.level(level), f).is_some())
-            {
+            if !listed && self.open(scene, geometry, level).is_some() {
                 asking.push((1.0, level));
             }
         }
         asking
+    }
+
+    /// Which runs of `level` wait for the rest of a merge that has begun, if one has.
+    fn open(
+        &self,
+        scene: &Scene<'_>,
+        geometry: &Geometry,
+        level: usize,
+    ) -> Option<std::ops::Range<usize>> {
+        let below = geometry.below(level);
+        let front = scene.levels.level(below).runs.first()?;
+        let lone = level > 0 && self.rest(geometry, level) == 1;
+        if lone && self.shape.granularity != Granularity::Whole || level >= geometry.last {
+            return None;
+        }
+        let grown = || tiered::unfinished(scene.levels.level(level), front);
+        let grows = self.rest(geometry, below) > 1;
+        waiting(scene, level).or_else(|| grown().filter(|_| grows))
     }
 
     /// Picks a job out of `level`.
@@ -114,7 +129,7 @@ impl Fluid {
         let runs = scene.levels.level(level).runs.len();
         let rest = self.rest(geometry, level);
         if level > 0 && level >= geometry.base && rest == 1 && runs > 1 {
-            return self.pick_consolidation(scene, level);
+            return self.pick_consolidation(scene, geometry, level);
         }
         if level >= geometry.last && self.shape.last_runs == 1 {
             return None;
@@ -141,33 +156,71 @@ impl Fluid {
         let here = scene.levels.level(level);
         let below = geometry.below(level);
         let front = scene.levels.level(below).runs.first();
-        let open = front.and_then(|front| tiered::unfinished(here, front));
-        let whole = self.shape.granularity == Granularity::Whole && here.runs.len() == 1;
-        let max_bytes = if whole { u64::MAX } else { self.options.max_job_bytes };
-        let (ranks, target, what) = match (open, front) {
-            (Some(ranks), Some(front)) if self.rest(geometry, below) > 1 => {
-                let output = OutputRun::Into(front.id);
-                let target = self.into(below, output);
-                (ranks, target, "goes on with a merge of")
+        let open = self.open(scene, geometry, level);
+        let what = if open.is_some() { "goes on with a merge of" } else { "merges" };
+        let ranks = open.clone().unwrap_or(0..here.runs.len());
+        let runs = &here.runs[ranks.clone()];
+        let target = match front {
+            // What has gone down already is as new as what waits.
+            Some(front) if open.is_some() && front.max_seqno() >= oldest_seqno(runs) => {
+                self.into(geometry, below, OutputRun::Into(front.id))
             }
-            _ => {
-                let target = self.target(scene, geometry, level, here.bytes());
-                (0..here.runs.len(), target, "merges")
-            }
+            _ => self.target(scene, geometry, level, runs.iter().map(|run| run.bytes()).sum()),
         };
-        let (name, count) = (self.name(), ranks.len());
-        let reason = format!("{name}: L{level} {what} {count} run(s)");
-        tiered::pick_column(scene, level, ranks, (target, max_bytes), reason)
+        let round = here.runs.len() == 1 && self.rest(geometry, level) == 1;
+        let from = |run: &Run| match scene.ctx.cursors.get(&level) {
+            Some(cursor) if round => {
+                let next = run.tables.partition_point(|table| table.smallest <= *cursor);
+                if next < run.tables.len() { next } else { 0 }
+            }
+            _ => 0,
+        };
+        let reason = format!("{}: L{level} {what} {} run(s)", self.name(), ranks.len());
+        if let ([run], OutputRun::New) = (&here.runs[..], target.output) {
+            let seed = Seed { level, run: 0, tables: 0..run.tables.len() };
+            let plan = scene.draft(&[seed], target, reason.clone());
+            if let Some(plan) = plan.filter(|plan| plan.kind == Kind::Move) {
+                return Some(plan);
+            }
+        }
+        let column = pick_column(scene, (level, ranks.clone()), &from, target, reason)?;
+        if column.fits(scene.levels, self.options.max_job_bytes) {
+            return Some(column);
+        }
+        // Tables that end at different keys draw each other in. Merged with each other first, they
+        // end where a column does; if that is too much too, the older half of them.
+        let oldest = &here.runs[ranks.end - 1];
+        let into = self.into(geometry, level, OutputRun::Into(oldest.id));
+        let counts = || std::iter::successors(Some(ranks.len()), |count| Some(count / 2));
+        let fits = |plan: &Plan| plan.fits(scene.levels, self.options.max_job_bytes);
+        let even = counts().take_while(|count| *count > 1).find_map(|count| {
+            let reason = format!("{}: L{level} has {count} uneven runs", self.name());
+            let newer = ranks.end - count..ranks.end - 1;
+            pick_column(scene, (level, newer), &from, into, reason).filter(fits)
+        });
+        let fewer = || {
+            counts().skip(1).take_while(|count| *count > 0).find_map(|count| {
+                let reason = format!("{}: L{level} merges {count} of its runs", self.name());
+                let older = ranks.end - count..ranks.end;
+                pick_column(scene, (level, older), &from, target, reason).filter(fits)
+            })
+        };
+        even.or_else(fewer).or(Some(column))
     }
 
     /// Makes one run of several in a level that should have one, after a change of strategy.
-    fn pick_consolidation(&self, scene: &Scene<'_>, level: usize) -> Option<Plan> {
+    fn pick_consolidation(
+        &self,
+        scene: &Scene<'_>,
+        geometry: &Geometry,
+        level: usize,
+    ) -> Option<Plan> {
         let here = scene.levels.level(level);
         let oldest = here.runs.last()?;
-        let target = self.into(level, OutputRun::Into(oldest.id));
+        let target = self.into(geometry, level, OutputRun::Into(oldest.id));
         let newer = 0..here.runs.len() - 1;
         let reason = format!("{}: L{level} has {} runs, not 1", self.name(), here.runs.len());
-        tiered::pick_column(scene, level, newer, (target, self.options.max_job_bytes), reason)
+        pick_column(scene, (level, newer), &|_| 0, target, reason)
     }
 
     /// Decides into which run of the next level `incoming` bytes of `level` go.
@@ -195,11 +248,33 @@ impl Fluid {
                 }
             }
         };
-        self.into(below, output)
+        self.into(geometry, below, output)
     }
 
-    fn into(&self, level: usize, output: OutputRun) -> Target {
-        Target { level, output, table_bytes: self.options.target_table_bytes }
+    fn into(&self, geometry: &Geometry, level: usize, output: OutputRun) -> Target {
+        Target {
+            level,
+            output,
+            table_bytes: self.options.target_table_bytes,
+            span: self.span(geometry, level),
+            job_bytes: self.options.max_job_bytes,
+        }
+    }
+
+    /// How much of what lies deeper a table of `level` may lie over, so that its way down is a job
+    /// of at most about `max_job_bytes`.
+    fn span(&self, geometry: &Geometry, level: usize) -> Span {
+        let most = self.options.max_job_bytes;
+        if self.counts(self.rest(geometry, geometry.below(level))) {
+            let runs = self.rest(geometry, level) as u64 + 1;
+            let beside = most / 2 / runs;
+            let deeper = beside.saturating_mul(self.options.size_ratio.into());
+            if level == 0 { Span::Free } else { Span::Tiers { beside, deeper } }
+        } else if level > 0 && self.rest(geometry, level) == 1 {
+            Span::Table(most)
+        } else {
+            Span::Columns(most / 2)
+        }
     }
 
     /// Moves the oldest run into the last level if that is empty: after growth by a level, or
@@ -212,7 +287,7 @@ impl Fluid {
         let runs = &scene.levels.level(deepest).runs;
         let (rank, run) = (runs.len() - 1, runs.last()?);
         let seed = Seed { level: deepest, run: rank, tables: 0..run.tables.len() };
-        let target = self.into(geometry.last, OutputRun::New);
+        let target = self.into(geometry, geometry.last, OutputRun::New);
         let reason = format!("{}: L{deepest} becomes the last level", self.name());
         scene.draft(&[seed], target, reason).filter(|plan| plan.kind == Kind::Move)
     }
@@ -239,10 +314,15 @@ impl Fluid {
     }
 
     /// Merges the free runs of a long L0 with each other when their way down is blocked.
-    fn pick_within_l0(&self, scene: &Scene<'_>) -> Option<Plan> {
+    fn pick_within_l0(&self, scene: &Scene<'_>, geometry: &Geometry) -> Option<Plan> {
         let runs = &scene.levels.level(0).runs;
         let is_free = |rank: &usize| runs[*rank].tables.iter().all(|t| !scene.busy.holds(t.id));
-        let free = (0..runs.len()).take_while(is_free).count();
+        let mut bytes = 0u64;
+        let free = (0..runs.len()).take_while(is_free).take_while(|rank| {
+            bytes = bytes.saturating_add(runs[*rank].bytes());
+            bytes <= self.options.max_job_bytes
+        });
+        let free = free.count();
         let l0_runs = self.options.l0_runs as usize;
         if free < 2 * l0_runs || free == runs.len() && scene.busy.is_empty() {
             return None;
@@ -250,14 +330,55 @@ impl Fluid {
         let seeds: Vec<Seed> = (0..free)
             .map(|run| Seed { level: 0, run, tables: 0..runs[run].tables.len() })
             .collect();
-        let target = Target {
-            level: 0,
-            output: OutputRun::New,
-            table_bytes: self.options.target_table_bytes,
-        };
+        let target = self.into(geometry, 0, OutputRun::New);
         let reason = format!("{}: L0 has {free} free runs and no way down", self.name());
         scene.draft(&seeds, target, reason)
     }
+}
+
+/// Picks a column of the runs `ranks` of a level on their way to `target`, of each run from the
+/// table that `from` says or the first that is free behind it.
+fn pick_column(
+    scene: &Scene<'_>,
+    (level, ranks): (usize, std::ops::Range<usize>),
+    from: &dyn Fn(&Run) -> usize,
+    target: Target,
+    reason: String,
+) -> Option<Plan> {
+    let runs = &scene.levels.level(level).runs;
+    let part = |run: usize| {
+        let tables = &runs[run].tables;
+        let busy = |table: &&std::sync::Arc<TableInfo>| scene.busy.holds(table.id);
+        let from = from(&runs[run]);
+        let first = from + tables[from..].iter().take_while(busy).count();
+        Part { level, run, first, tables: &tables[first..] }
+    };
+    let parts: Vec<Part<'_>> = ranks.map(part).collect();
+    let into = scene.levels.level(target.level);
+    let under = match target.output {
+        OutputRun::Into(id) => into.position(id).map(|rank| into.runs[rank].as_ref()),
+        OutputRun::New => None,
+    };
+    let seeds = columns::column(&parts, under, target.job_bytes);
+    scene.draft(&seeds, target, reason)
+}
+
+fn oldest_seqno(runs: &[std::sync::Arc<Run>]) -> u64 {
+    runs.iter().map(|run| run.min_seqno()).min().unwrap_or(u64::MAX)
+}
+
+/// The oldest runs of `level` that all begin behind its cursor: what a merge in columns has not
+/// taken yet, while newer runs have come.
+fn waiting(scene: &Scene<'_>, level: usize) -> Option<std::ops::Range<usize>> {
+    let cursor = scene.ctx.cursors.get(&level)?;
+    let runs = &scene.levels.level(level).runs;
+    let rest = |run: &Run| run.tables.iter().position(|table| !scene.busy.holds(table.id));
+    let begins = |run: &&std::sync::Arc<Run>| {
+        rest(run).is_none_or(|first| run.tables[first].smallest > *cursor)
+    };
+    let count = runs.iter().rev().take_while(begins).count();
+    let waiting = runs.len() - count..runs.len();
+    runs[waiting.clone()].iter().any(|run| rest(run).is_some()).then_some(waiting)
 }
 
 /// Counts the runs and bytes of `level` that no running job takes.
@@ -299,18 +420,32 @@ impl Policy for Fluid {
         let level = |list: Vec<(f64, usize)>| {
             list.into_iter().find_map(|asked| self.pick_level(&scene, &geometry, asked))
         };
+        let into = |level, output| self.into(&geometry, level, output);
+        let way = tombstones::Way { below: &|level| geometry.below(level), into: &into };
         self.pick_sink(&scene, &geometry)
             .or_else(|| level(l0))
-            .or_else(|| tombstones::pick_expired(&scene, &self.options, &|l| geometry.below(l)))
+            .or_else(|| tombstones::pick_expired(&scene, &self.options, way))
             .or_else(|| level(deeper))
-            .or_else(|| self.pick_within_l0(&scene))
-            .or_else(|| tombstones::pick_dense(&scene, &self.options, &|l| geometry.below(l)))
+            .or_else(|| self.pick_within_l0(&scene, &geometry))
+            .or_else(|| tombstones::pick_dense(&scene, &self.options, way))
             .or_else(|| self.pick_quiet(&scene, &geometry))
     }
 
     fn pick_range(&self, levels: &Levels, busy: &Busy, ctx: &Context, manual: &Manual) -> Picked {
-        let last = self.geometry(levels).last;
-        manual::pick(&Scene { levels, busy, ctx }, &self.options, manual, last)
+        let geometry = self.geometry(levels);
+        let into = |level, output| self.into(&geometry, level, output);
+        manual::pick(&Scene { levels, busy, ctx }, manual, geometry.last, &into)
+    }
+
+    fn flush_cuts(&self, levels: &Levels) -> Cuts {
+        let span = self.span(&self.geometry(levels), 0);
+        let target_bytes = self.options.target_table_bytes;
+        match (levels.under(0), span) {
+            (Some(run), Span::Columns(bytes)) => {
+                Cuts::columns(target_bytes, bytes, &run.tables, 0..run.tables.len())
+            }
+            _ => Cuts::by_size(target_bytes),
+        }
     }
 
     fn scores(&self, levels: &Levels) -> Vec<f64> {

@@ -11,8 +11,7 @@ pub(crate) fn shape(size_ratio: u32) -> Shape {
     Shape { inner_runs: runs, last_runs: 1, granularity: Granularity::Whole }
 }
 
-/// The CS265 report's form: L0 holds runs, every deeper level one, and whole levels move, each in
-/// one job: the temporary space is that of the last level.
+/// The CS265 report's form: L0 holds runs, every deeper level one, and whole levels move.
 pub(crate) fn l0_shape() -> Shape {
     Shape { inner_runs: 1, last_runs: 1, granularity: Granularity::Whole }
 }

@@ -3,24 +3,37 @@
 
 use crate::draft::{Scene, Seed, Target};
 use crate::levels::{KeyRange, Levels, Run};
-use crate::options::Options;
 use crate::plan::{OutputRun, places};
+use crate::policy::columns::{self, Part};
 use crate::policy::{Manual, Picked};
 
 /// Picks the next step of `manual`; data that lies in L0 alone goes to level `last`.
-pub(crate) fn pick(scene: &Scene<'_>, options: &Options, manual: &Manual, last: usize) -> Picked {
+pub(crate) fn pick(
+    scene: &Scene<'_>,
+    manual: &Manual,
+    last: usize,
+    into: &dyn Fn(usize, OutputRun) -> Target,
+) -> Picked {
     let touches = |run: &Run| !in_range(run, manual).is_empty();
     let found = places(scene.levels).filter(|(_, run)| touches(run)).last();
     let Some(((level, rank), oldest)) = found else { return Picked::Done };
-    let table_bytes = options.target_table_bytes;
-    let (target, above) = if level == 0 {
-        let output = OutputRun::New;
-        (Target { level: last, output, table_bytes }, (last, 0))
+    let (target, above, under) = if level == 0 {
+        (into(last, OutputRun::New), (last, 0), None)
     } else {
-        let output = OutputRun::Into(oldest.id);
-        (Target { level, output, table_bytes }, (level, rank))
+        (into(level, OutputRun::Into(oldest.id)), (level, rank), Some(oldest.as_ref()))
     };
-    let seeds = column(scene.levels, manual, above, options.max_job_bytes);
+    let parts = parts(scene.levels, manual, above);
+    // Runs that end at different keys draw each other in: then the older half of them goes first.
+    let mut newest = 0;
+    let seeds = loop {
+        let seeds = columns::column(&parts[newest..], under, target.job_bytes);
+        let plan = scene.draft(&seeds, target, String::new());
+        if newest + 1 >= parts.len() || plan.is_none_or(|p| p.fits(scene.levels, target.job_bytes))
+        {
+            break seeds;
+        }
+        newest += (parts.len() - newest).div_ceil(2);
+    };
     let reason = |what: &str| format!("manual: {what} L{}", target.level);
     if !seeds.is_empty() {
         let plan = scene.draft(&seeds, target, reason("brings old data to"));
@@ -40,29 +53,16 @@ fn in_range(run: &Run, manual: &Manual) -> std::ops::Range<usize> {
     }
 }
 
-/// The next tables, in key order, that lie in places newer than `above` and hold data from before
-/// the request.
-fn column(levels: &Levels, manual: &Manual, above: (usize, usize), max_bytes: u64) -> Vec<Seed> {
-    let old = |seqno: u64| seqno <= manual.before_seqno;
-    let mut tables = Vec::new();
-    for (place, run) in places(levels).filter(|(place, _)| *place < above) {
-        for rank in in_range(run, manual).filter(|&rank| old(run.tables[rank].min_seqno)) {
-            tables.push((&run.tables[rank].smallest, run.tables[rank].bytes, place, rank));
-        }
-    }
-    tables.sort();
-    let (mut seeds, mut sum): (Vec<Seed>, u64) = (Vec::new(), 0);
-    for (_, bytes, (level, run), rank) in tables {
-        if sum > 0 && sum.saturating_add(bytes) > max_bytes {
-            break;
-        }
-        sum += bytes;
-        match seeds.iter_mut().find(|s| (s.level, s.run) == (level, run)) {
-            Some(seed) => seed.tables.end = rank + 1,
-            None => seeds.push(Seed { level, run, tables: rank..rank + 1 }),
-        }
-    }
-    seeds
+/// The tables of each run that lie in places newer than `above` and hold data from before the
+/// request, and what lies between them.
+fn parts<'a>(levels: &'a Levels, manual: &Manual, above: (usize, usize)) -> Vec<Part<'a>> {
+    let part = |((level, rank), run): ((usize, usize), &'a std::sync::Arc<Run>)| {
+        let range = in_range(run, manual);
+        let old = |rank: &usize| run.tables[*rank].min_seqno <= manual.before_seqno;
+        let (first, last) = (range.clone().find(old)?, range.rev().find(old)?);
+        Some(Part { level, run: rank, first, tables: &run.tables[first..=last] })
+    };
+    places(levels).filter(|(place, _)| *place < above).filter_map(part).collect()
 }
 
 /// Rewrites a table of the last run whose tombstones no snapshot needs any more.

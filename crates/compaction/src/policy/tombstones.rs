@@ -14,32 +14,24 @@ use crate::options::Options;
 use crate::plan::{OutputRun, Plan, places};
 
 /// Picks the table with the oldest overdue tombstone.
-pub(crate) fn pick_expired(
-    scene: &Scene<'_>,
-    options: &Options,
-    below: &dyn Fn(usize) -> usize,
-) -> Option<Plan> {
+pub(crate) fn pick_expired(scene: &Scene<'_>, options: &Options, way: Way<'_>) -> Option<Plan> {
     let age = options.max_tombstone_age_us?;
     let overdue = |t: &TableInfo| {
         scene.ctx.now_us > 0 && t.tombstones_since_us.saturating_add(age) <= scene.ctx.now_us
     };
     let reason = format!("tombstones: older than {} s", age / 1_000_000);
     let rank = |t: &TableInfo| t.tombstones_since_us;
-    pick(scene, options, (&overdue, &rank), (below, &reason))
+    pick(scene, (&overdue, &rank), (way, &reason))
 }
 
 /// Picks the table with the largest share of tombstones above the limit.
-pub(crate) fn pick_dense(
-    scene: &Scene<'_>,
-    options: &Options,
-    below: &dyn Fn(usize) -> usize,
-) -> Option<Plan> {
+pub(crate) fn pick_dense(scene: &Scene<'_>, options: &Options, way: Way<'_>) -> Option<Plan> {
     let limit = options.tombstone_density;
     let share = |t: &TableInfo| t.tombstones as f64 / t.entries.max(1) as f64;
     let dense = |t: &TableInfo| limit > 0.0 && share(t) >= limit;
     let reason = format!("tombstones: more than {:.0} % of a table", limit * 100.0);
     let rank = |t: &TableInfo| u64::MAX - to_u64(share(t) * 1e9);
-    pick(scene, options, (&dense, &rank), (below, &reason))
+    pick(scene, (&dense, &rank), (way, &reason))
 }
 
 /// Returns whether a rewrite of the table at the bottom forgets all its tombstones: no snapshot
@@ -48,13 +40,19 @@ fn forgettable(scene: &Scene<'_>, table: &TableInfo) -> bool {
     scene.ctx.oldest_snapshot.is_none_or(|snapshot| table.max_seqno <= snapshot)
 }
 
+/// The way down: which level is below a level, and how outputs enter a run of a level.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) below: &'a dyn Fn(usize) -> usize,
+    pub(crate) into: &'a dyn Fn(usize, OutputRun) -> Target,
+}
+
 type Rule<'a> = (&'a dyn Fn(&TableInfo) -> bool, &'a dyn Fn(&TableInfo) -> u64);
 
 fn pick(
     scene: &Scene<'_>,
-    options: &Options,
     (wanted, rank): Rule<'_>,
-    (below, reason): (&dyn Fn(usize) -> usize, &str),
+    (way, reason): (Way<'_>, &str),
 ) -> Option<Plan> {
     let mut found: Vec<(u64, Seed, Arc<TableInfo>)> = Vec::new();
     for (level, here) in scene.levels.levels.iter().enumerate() {
@@ -70,29 +68,21 @@ fn pick(
     }
     found.sort_by_key(|(rank, _, table)| (*rank, table.id));
     found.into_iter().find_map(|(_, seed, table)| {
-        let target = target(scene, &seed, &table, options, below)?;
-        scene.draft(&[seed], target, reason.to_owned())
+        let target = target(scene, &seed, &table, way)?;
+        scene.draft_small(&[seed], target, reason.to_owned())
     })
 }
 
 /// Returns where the table goes: down, while anything older lies under it; else it is rewritten in
 /// its place, if that helps.
-fn target(
-    scene: &Scene<'_>,
-    seed: &Seed,
-    table: &TableInfo,
-    options: &Options,
-    below: &dyn Fn(usize) -> usize,
-) -> Option<Target> {
-    let table_bytes = options.target_table_bytes;
+fn target(scene: &Scene<'_>, seed: &Seed, table: &TableInfo, way: Way<'_>) -> Option<Target> {
     let range = table.range();
     let here = (seed.level, seed.run);
     let own = scene.levels.level(seed.level).runs.get(seed.run)?;
     let under = places(scene.levels)
         .filter(|(place, run)| *place > here && !run.overlapping(&range).is_empty())
         .last();
-    let in_place =
-        |run: &Run| Target { level: seed.level, output: OutputRun::Into(run.id), table_bytes };
+    let in_place = |run: &Run| (way.into)(seed.level, OutputRun::Into(run.id));
     match under {
         None => return forgettable(scene, table).then(|| in_place(own)),
         Some(((level, _), oldest)) if level == seed.level && level > 0 => {
@@ -100,10 +90,10 @@ fn target(
         }
         Some(_) => {}
     }
-    let level = below(seed.level);
+    let level = (way.below)(seed.level);
     let output = match scene.levels.level(level).runs.first() {
         Some(front) => OutputRun::Into(front.id),
         None => OutputRun::New,
     };
-    Some(Target { level, output, table_bytes })
+    Some((way.into)(level, output))
 }

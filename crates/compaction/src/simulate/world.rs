@@ -202,7 +202,7 @@ impl<'a> World<'a> {
         let mut entries: Vec<Entry> = self.memtable.drain().collect();
         self.memtable_writes = 0;
         entries.sort_unstable_by_key(|(key, _)| *key);
-        let pieces = self.cut(entries, Cuts::by_size(self.scale.options.target_table_bytes));
+        let pieces = self.cut(entries, self.policy.flush_cuts(&self.levels));
         let tables = self.install(0, pieces, u64::MAX);
         let id = self.id();
         self.levels.push_run(0, Run::new(id, tables));
