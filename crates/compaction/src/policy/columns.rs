@@ -3,8 +3,8 @@
 //! 1. A column holds, of each run, the first tables up to a common key. Where a run's table lies
 //!    across that key, it goes along, and with it what older runs hold up to its end.
 //! 2. What lies under a column is rewritten with it and counts. What lies under an uneven edge is
-//!    rewritten by two columns: so the cheapest edge is taken of all that make a job of between half
-//!    of the limit and the limit.
+//!    rewritten by two columns: so the cheapest edge is taken of all that make a job of between
+//!    half of the limit and the limit.
 //! 3. Runs whose tables end at the same keys ([`crate::Span::Columns`]) have even edges.
 //!
 //! The idea is that of Dayan et al., "Spooky", 2022.
