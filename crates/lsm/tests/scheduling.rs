@@ -326,3 +326,58 @@ fn deletions_do_not_outlive_their_deadline() {
     assert_eq!(db.stats().table_tombstones, 0, "they are merged with what they hide");
     assert_eq!(db.get(key(7)).expect("ok"), None);
 }
+
+/// Tables that overlap nothing below go down without being read or written, and say so.
+#[test]
+fn tables_that_overlap_nothing_are_moved_and_not_rewritten() {
+    let disk = MemFs::new();
+    let options = Options {
+        write_buffer_bytes: 16 << 10,
+        table_bytes: 16 << 10,
+        size_ratio: 2,
+        latency_sampling: 0,
+        ..Options::default()
+    };
+    let open = || {
+        let scheduler = Arc::new(lsm::scheduler::InlineScheduler::new(1));
+        let fs = Arc::new(disk.clone());
+        let env = Env { fs, scheduler, ..Env::system(&options).expect("env") };
+        Db::open_with("/db", options.clone(), env).expect("open")
+    };
+    let db = open();
+    for n in 0..4000 {
+        db.put(key(n), [b'v'; 100]).expect("put");
+        if n == 1000 {
+            db.delete_range(key(10), key(20)).expect("delete");
+        }
+    }
+    db.flush().expect("flush");
+    db.wait_idle().expect("idle");
+    let stats = db.stats();
+    assert!(stats.moves > 4, "{stats:?}");
+    assert!(stats.moved_bytes > 4 * (8 << 10), "{stats:?}");
+    let deepest = db.shape().levels.len();
+    assert!(deepest > 2, "they went down: {deepest} levels");
+    let mut moves = 0;
+    for past in db.history() {
+        let Event::CompactionEnded { plan, reason, read_bytes, written_bytes, error, .. } =
+            past.event
+        else {
+            continue;
+        };
+        assert!(error.is_none() && !reason.is_empty(), "{plan}");
+        if plan.starts_with("move") {
+            assert_eq!((read_bytes, written_bytes), (0, 0), "{plan} because {reason}");
+            moves += 1;
+        }
+    }
+    assert!(moves > 4, "{moves}");
+    let check = |db: &Db| {
+        assert_eq!(db.scan::<&[u8]>(..).expect("scan").count(), 3990);
+        assert!(db.get(key(15)).expect("get").is_none(), "a moved table stays under its deletes");
+        db.verify().expect("verify");
+    };
+    check(&db);
+    db.close().expect("close");
+    check(&open());
+}

@@ -221,7 +221,13 @@ pub fn make_durable(fs: &dyn Fs, dir: &Path, log: &LogReport) -> Result<()> {
 
 /// Stores the bytes from `start` to `end`, multiples of 8, over themselves, and syncs.
 fn rewrite(fs: &dyn Fs, path: &Path, start: u64, end: u64) -> io::Result<()> {
-    let (file, log) = (fs.open_read(path)?, fs.open_log(path)?);
+    let file = fs.open_read(path)?;
+    let bytes = file.len()?;
+    if !bytes.is_multiple_of(8) {
+        // Somebody has cut it: what is behind the last word is a part of no record.
+        fs.open_append(path)?.truncate(bytes / 8 * 8)?;
+    }
+    let log = fs.open_log(path)?;
     let mut piece = vec![0; REWRITE_BYTES];
     let mut offset = start;
     while offset < end {
@@ -232,6 +238,11 @@ fn rewrite(fs: &dyn Fs, path: &Path, start: u64, end: u64) -> io::Result<()> {
         offset += bytes.len() as u64;
     }
     log.sync()
+}
+
+/// What is expected of a log that is too short.
+fn whole(header: &FileHeader) -> String {
+    format!("a file of {} bytes", header.capacity)
 }
 
 /// The state of a replay between records.
@@ -273,6 +284,7 @@ impl Replay<'_> {
         let Some(header) = self.header(path, file, number, database)? else {
             return Ok(());
         };
+        let short = self.is_short(path, file, &header)?;
         let failed = |error| Error::io("read", path, error);
         let mut reader = Reader::new(file, header.seed()).map_err(failed)?;
         let synced = FILE_HEADER_BYTES as u64;
@@ -300,6 +312,17 @@ impl Replay<'_> {
                     break;
                 }
             }
+        }
+        match short {
+            None => {}
+            // Nothing was behind the end record: only told of.
+            Some(offset) if report.how == LogEnd::Sealed => {
+                let path = path.to_path_buf();
+                let torn = Torn { path, offset, lost_bytes: 0, lost_records: 0 };
+                self.report.torn.get_or_insert(torn);
+            }
+            // What follows in other logs may have come after what was cut off.
+            Some(offset) => self.damage(path, offset, &whole(&header))?,
         }
         report.end = reader.offset();
         report.synced = report.synced.min(report.end);
@@ -343,12 +366,27 @@ impl Replay<'_> {
             self.damage(path, 24, &format!("a log of database {database:016x}, not {found:016x}"))?;
             return Ok(None);
         }
-        let bytes = file.len().map_err(|error| Error::io("read", path, error))?;
-        if bytes < header.capacity {
-            // All of its space was taken, and synced, before it got its first record.
-            self.damage(path, bytes, &format!("a file of {} bytes", header.capacity))?;
-        }
         Ok(Some(header))
+    }
+
+    /// Where the file ends, if that is too early. All of its space was taken, and synced, before it
+    /// got its first record. Modes that go on read what is left.
+    fn is_short(
+        &mut self,
+        path: &Path,
+        file: &dyn ReadAt,
+        header: &FileHeader,
+    ) -> Result<Option<u64>> {
+        let bytes = file.len().map_err(|error| Error::io("read", path, error))?;
+        if bytes >= header.capacity {
+            return Ok(None);
+        }
+        match self.mode {
+            RecoveryMode::Strict | RecoveryMode::TolerateTornTail => {
+                Err(Error::corruption(path, bytes, whole(header)))
+            }
+            RecoveryMode::PointInTime | RecoveryMode::Salvage => Ok(Some(bytes)),
+        }
     }
 
     /// A batch: applied if it is the next one.
