@@ -395,22 +395,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
         let db = Db::open(&path, Options::default()).unwrap();
-        for round in 0..2 {
+        let inner = Arc::clone(db.inner());
+        // Until there is something to merge that no worker has taken.
+        let job = loop {
             for n in 0..100 {
-                db.put(format!("{n:02}"), format!("{round}")).unwrap();
+                db.put(format!("{n:02}"), "value").unwrap();
             }
             db.flush().unwrap();
-        }
-        db.wait_idle().unwrap();
-        db.put("00", "2").unwrap();
-        db.flush().unwrap();
-        let inner = Arc::clone(db.inner());
+            let shape = inner.state.view().family(DEFAULT_FAMILY).unwrap().version.shape.clone();
+            let picked = pick_manual(&inner, DEFAULT_FAMILY, &Manual::all(&shape));
+            match picked {
+                Picked::Plan(job) if job.plan.kind == PlanKind::Merge => break job,
+                Picked::Plan(job) => run_job(&inner, &job).unwrap(),
+                Picked::Blocked | Picked::Done => {}
+            }
+        };
         let view = inner.state.view();
         let family = view.family(DEFAULT_FAMILY).unwrap();
-        let all = Manual::all(&family.version.shape);
-        let Picked::Plan(job) = pick_manual(&inner, DEFAULT_FAMILY, &all) else {
-            panic!("there is something to merge")
-        };
         let files = merge::run(&inner, &family.tables_only(), &job.plan).unwrap();
         // It is past its last look when another handle closes.
         db.close().unwrap();

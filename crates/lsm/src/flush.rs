@@ -31,22 +31,30 @@ struct Flushed {
 }
 
 /// Flushes sealed memtables, oldest first, until none is left.
-pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
-    loop {
-        let view = inner.state.view();
-        let Some(sealed) = view.sealed.last() else { return Ok(()) };
-        // Writers that have their number may still be inserting.
-        if !inner.visible.wait(sealed.last_seqno) {
-            return Err(inner.writes_stopped());
-        }
-        if inner.work.closing() {
-            return Err(Error::Closed);
-        }
-        flush(inner, &view, sealed)?;
-        inner.progress.notify();
-        adaptive::observe(inner);
-        crate::background::schedule(inner);
+pub(crate) fn run_all(inner: &Arc<Inner>) -> Result<()> {
+    while !inner.state.peek().sealed.is_empty() {
+        run(inner)?;
     }
+    Ok(())
+}
+
+/// Flushes the oldest sealed memtables, if there are any. The next are a job of their own: this one
+/// may run in the turn of a merge, which waits for it.
+pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
+    let view = inner.state.view();
+    let Some(sealed) = view.sealed.last() else { return Ok(()) };
+    // Writers that have their number may still be inserting.
+    if !inner.visible.wait(sealed.last_seqno) {
+        return Err(inner.writes_stopped());
+    }
+    if inner.work.closing() {
+        return Err(Error::Closed);
+    }
+    flush(inner, &view, sealed)?;
+    inner.progress.notify();
+    adaptive::observe(inner);
+    crate::background::schedule(inner);
+    Ok(())
 }
 
 /// Flushes one generation of memtables, and tells of it.

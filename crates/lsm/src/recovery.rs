@@ -353,7 +353,7 @@ impl Replayed<'_> {
         });
         let sealed = self.inner.state.peek().sealed.len();
         if sealed > self.inner.options.sealed_memtables_max {
-            flush::run(self.inner)
+            flush::run_all(self.inner)
         } else {
             Ok(())
         }
@@ -429,7 +429,7 @@ fn replay_logs(inner: &Arc<Inner>, logs: &[u64], flushed: SeqNo) -> Result<()> {
     if report.torn.is_some() {
         tracing::warn!(?report.torn, "the log ends in a write that was cut");
         // What lies behind the tear must never meet new operations of the same numbers.
-        flush::run(inner)?;
+        flush::run_all(inner)?;
     }
     Ok(())
 }
