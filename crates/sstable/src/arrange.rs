@@ -63,11 +63,8 @@ impl Arrangement {
         mix(body, entries, &mut self.mixed).expect("the builder's own body");
         let make = || Box::new(Compressor::new(&self.dictionary));
         let compressor = self.compressor.get_or_insert_with(make);
-        let mut bytes = |body: &[u8]| {
-            self.packed.clear();
-            compressor.compress(coding, body, entries, &mut self.packed);
-            self.packed.len() as u64
-        };
+        let mut bytes =
+            |body: &[u8]| compressor.compress(coding, body, entries, &mut self.packed) as u64;
         self.apart_bytes += bytes(body);
         self.mixed_bytes += bytes(&self.mixed);
     }

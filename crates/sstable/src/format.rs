@@ -27,6 +27,7 @@
 
 use crate::block::Form;
 use crate::codec::Codec;
+use crate::crc;
 
 /// The newest version of the block header and the footer that this build writes and reads.
 pub(crate) const VERSION: u8 = 2;
@@ -199,8 +200,8 @@ pub(crate) struct Place {
 
 /// Computes the checksum of a block from its encoded header (its last four bytes do not count).
 pub(crate) fn checksum(header: &[u8; HEADER_BYTES], body: &[u8], place: Place) -> u32 {
-    let crc = crc32c::crc32c(&header[..HEADER_BYTES - 4]);
-    with_place(crc32c::crc32c_append(crc, body), place)
+    let crc = crc::append(crc::EMPTY, &header[..HEADER_BYTES - 4]);
+    with_place(crc::append(crc, body), place)
 }
 
 /// Completes the checksum of a header and a body with where the block belongs.
@@ -208,7 +209,7 @@ pub(crate) fn with_place(crc: u32, place: Place) -> u32 {
     let mut tail = [0; 16];
     tail[..8].copy_from_slice(&place.table_id.to_le_bytes());
     tail[8..].copy_from_slice(&place.offset.to_le_bytes());
-    crc32c::crc32c_append(crc, &tail)
+    crc::append(crc, &tail)
 }
 
 /// Whether the checksum that a header ends with is that of the block.
@@ -263,7 +264,7 @@ impl Footer {
         out[32..36].copy_from_slice(&directory_bytes.to_le_bytes());
         out[36..40].copy_from_slice(&self.blocks.to_le_bytes());
         out[40..44].copy_from_slice(&self.chain.to_le_bytes());
-        let crc = crc32c::crc32c(&out[..52]);
+        let crc = crc::append(crc::EMPTY, &out[..52]);
         out[52..56].copy_from_slice(&crc.to_le_bytes());
         out[56..64].copy_from_slice(&FOOTER_MAGIC.to_le_bytes());
         out
@@ -285,7 +286,7 @@ impl Footer {
         if take_u64(&mut rest) != FOOTER_MAGIC {
             return Err(Fault::Damaged("a table footer that ends with 'lsmtable'"));
         }
-        if !cfg!(fuzzing) && crc != crc32c::crc32c(&bytes[..52]) {
+        if !cfg!(fuzzing) && crc != crc::append(crc::EMPTY, &bytes[..52]) {
             return Err(Fault::Damaged("the footer's checksum"));
         }
         let known = u8::try_from(version).ok().filter(|version| (1..=VERSION).contains(version));

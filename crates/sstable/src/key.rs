@@ -147,6 +147,18 @@ pub(crate) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
         }
         at += 8;
     }
+    if at == bytes {
+        return at;
+    }
+    // The last word once more, as far as it is there: what was equal stays equal.
+    if let Some(last) = bytes.checked_sub(8) {
+        let different = word(a, last) ^ word(b, last);
+        return if different == 0 {
+            bytes
+        } else {
+            last + (different.trailing_zeros() / 8) as usize
+        };
+    }
     while at < bytes && a[at] == b[at] {
         at += 1;
     }

@@ -42,6 +42,7 @@
 mod arrange;
 mod block;
 mod codec;
+mod crc;
 mod cursor;
 #[cfg(all(feature = "direct-io", target_os = "linux"))]
 mod direct;
@@ -60,6 +61,7 @@ mod multi;
 mod options;
 mod pace;
 mod pack;
+mod pool;
 mod prefetch;
 mod probe;
 mod read_at;

@@ -2,24 +2,20 @@
 //!
 //! What comes out is the same either way, and in the order of what went in.
 
-use std::collections::BTreeMap;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use crate::block::Form;
 use crate::block::mixed::mix;
 use crate::codec::{self, Chooser, Codec, Coding, Compressor};
+use crate::error::Result;
 use crate::format::DECOMPRESSED_BYTES_MAX;
 use crate::options::WriteOptions;
-
-/// Blocks a thread may have waiting, its own included.
-const WAITING_PER_THREAD: usize = 4;
+use crate::pool::Pool;
 
 /// The body of a data block before compression.
-#[derive(Debug)]
-pub(crate) struct Raw {
-    pub(crate) body: Vec<u8>,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Raw<'a> {
+    pub(crate) body: &'a [u8],
     pub(crate) entries: u16,
     pub(crate) coding: Coding,
     /// How it is to be handed to the codec; `body` itself is never mixed.
@@ -27,18 +23,14 @@ pub(crate) struct Raw {
 }
 
 /// The body of a data block as it is to be stored.
-#[derive(Debug)]
-pub(crate) struct Ready {
-    pub(crate) body: Vec<u8>,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready<'a> {
+    pub(crate) body: &'a [u8],
     pub(crate) entries: u16,
     pub(crate) codec: Codec,
     pub(crate) form: Form,
     /// Bytes of what was handed to the codec.
     pub(crate) original_bytes: usize,
-    /// Bytes of the body that came in.
-    pub(crate) raw_bytes: usize,
-    /// Memory to use again.
-    pub(crate) spare: Vec<u8>,
 }
 
 /// When compression is worth it.
@@ -51,7 +43,7 @@ struct Rules {
 
 /// Compresses one body after another.
 #[derive(Debug)]
-struct Packer {
+pub(crate) struct Packer {
     rules: Rules,
     compressor: Compressor,
     packed: Vec<u8>,
@@ -59,8 +51,18 @@ struct Packer {
     mixed: Vec<u8>,
 }
 
+/// How a body was compressed.
+struct Packed {
+    codec: Codec,
+    form: Form,
+    /// Bytes of what was handed to the codec.
+    original_bytes: usize,
+    /// Bytes that came out.
+    bytes: usize,
+}
+
 impl Packer {
-    fn new(options: &WriteOptions, dictionary: &Arc<[u8]>) -> Self {
+    pub(crate) fn new(options: &WriteOptions, dictionary: &Arc<[u8]>) -> Self {
         let rules = Rules {
             ratio_min: options.ratio_min,
             bytes_min: options.compress_bytes_min,
@@ -71,218 +73,101 @@ impl Packer {
         Self { rules, compressor, packed, columns, mixed }
     }
 
-    fn pack(&mut self, raw: Raw) -> Ready {
-        let raw_bytes = raw.body.len();
-        self.packed.clear();
-        let (codec, form) = self.choose(&raw);
-        let Raw { body, entries, .. } = raw;
-        let pays = raw_bytes as f64 >= self.packed.len() as f64 * self.rules.ratio_min;
-        if codec == Codec::None || !pays {
-            let (codec, form, spare) = (Codec::None, Form::Apart, Vec::new());
-            return Ready {
-                body,
-                entries,
-                codec,
-                form,
-                original_bytes: raw_bytes,
-                raw_bytes,
-                spare,
-            };
-        }
-        let original_bytes = match form {
-            Form::Apart => raw_bytes,
-            Form::Mixed => self.mixed.len(),
+    /// Returns what to store for a body: lies in this packer's memory, or is the body itself.
+    pub(crate) fn pack<'a>(&'a mut self, raw: Raw<'a>) -> Ready<'a> {
+        let (body, entries, original_bytes) = (raw.body, raw.entries, raw.body.len());
+        let plain = Ready { body, entries, codec: Codec::None, form: Form::Apart, original_bytes };
+        let Some(Packed { codec, form, original_bytes, bytes }) = self.choose(raw) else {
+            return plain;
         };
-        let packed = std::mem::take(&mut self.packed);
-        Ready { body: packed, entries, codec, form, original_bytes, raw_bytes, spare: body }
+        let pays = body.len() as f64 >= bytes as f64 * self.rules.ratio_min;
+        match self.packed.get(..bytes) {
+            Some(packed) if pays => Ready { body: packed, entries, codec, form, original_bytes },
+            _ => plain,
+        }
     }
 
-    /// Compresses into `self.packed`; returns with what, and what of.
-    fn choose(&mut self, raw: &Raw) -> (Codec, Form) {
-        let Raw { body, entries, coding, form } = raw;
-        let (entries, coding, form) = (*entries, *coding, *form);
+    /// Compresses into `self.packed`; `None`: not to be compressed.
+    fn choose(&mut self, Raw { body, entries, coding, form }: Raw<'_>) -> Option<Packed> {
         let small = body.len() < self.rules.bytes_min;
         let by_data = self.rules.chooser == Chooser::ByData;
         let plain = coding.codec == Codec::None;
         if plain && !by_data || small || body.len() > DECOMPRESSED_BYTES_MAX {
-            return (Codec::None, Form::Apart);
+            return None;
         }
         let entries = usize::from(entries);
         let hopeless = by_data && (plain || codec::looks_random(body));
+        let Self { compressor, packed, columns, mixed, .. } = self;
+        let mut chosen = None;
         if !hopeless {
             let source = match form {
                 Form::Apart => body,
                 Form::Mixed => {
-                    mix(body, entries, &mut self.mixed).expect("the builder's own body");
-                    &self.mixed
+                    mix(body, entries, mixed).expect("the builder's own body");
+                    mixed
                 }
             };
-            self.compressor.compress(coding, source, entries, &mut self.packed);
+            let bytes = compressor.compress(coding, source, entries, packed);
+            let (codec, original_bytes) = (coding.codec, source.len());
+            chosen = Some(Packed { codec, form, original_bytes, bytes });
         }
         if !by_data {
-            return (coding.codec, form);
+            return chosen;
         }
-        self.columns.clear();
-        self.compressor.compress(Coding::new(Codec::Delta), body, entries, &mut self.columns);
-        if hopeless || self.columns.len() <= self.packed.len() {
-            std::mem::swap(&mut self.packed, &mut self.columns);
-            return (Codec::Delta, Form::Apart);
+        let bytes = compressor.compress(Coding::new(Codec::Delta), body, entries, columns);
+        if chosen.as_ref().is_none_or(|chosen| bytes <= chosen.bytes) {
+            std::mem::swap(packed, columns);
+            let (codec, form, original_bytes) = (Codec::Delta, Form::Apart, body.len());
+            chosen = Some(Packed { codec, form, original_bytes, bytes });
         }
-        (coding.codec, form)
+        chosen
     }
 }
 
 /// Where bodies are compressed.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
-    place: Place,
-    /// Body bytes that went in and did not come out yet.
-    waiting_bytes: usize,
-}
-
-#[derive(Debug)]
-enum Place {
-    Here(Box<Packer>),
-    Threads(Pool),
+    /// The writer's own.
+    packer: Packer,
+    pool: Option<Pool>,
 }
 
 impl Pipeline {
-    /// Starts the threads that the options ask for.
+    /// Makes a pipeline with the threads that the options ask for; they start when there is enough
+    /// to do.
     pub(crate) fn new(options: &WriteOptions, dictionary: &Arc<[u8]>) -> Self {
-        let place = match options.compression_threads {
-            0 => Place::Here(Box::new(Packer::new(options, dictionary))),
-            threads => Place::Threads(Pool::new(threads, options, dictionary)),
-        };
-        Self { place, waiting_bytes: 0 }
+        let threads = options.compression_threads;
+        Self {
+            packer: Packer::new(options, dictionary),
+            pool: (threads > 0).then(|| Pool::new(options, dictionary)),
+        }
     }
 
+    /// Body bytes that went in and did not come out yet.
     pub(crate) fn waiting_bytes(&self) -> usize {
-        self.waiting_bytes
+        self.pool.as_ref().map_or(0, Pool::waiting_bytes)
     }
 
-    /// Takes a body in; appends what is ready to `out`, in order.
-    pub(crate) fn submit(&mut self, raw: Raw, out: &mut Vec<Ready>) {
-        match &mut self.place {
-            Place::Here(packer) => out.push(packer.pack(raw)),
-            Place::Threads(pool) => {
-                self.waiting_bytes += raw.body.len();
-                pool.submit(raw, out);
-                self.waiting_bytes -= out.iter().map(|ready| ready.raw_bytes).sum::<usize>();
-            }
+    /// Takes a body in; calls `write` for each that is ready, in order.
+    #[inline]
+    pub(crate) fn submit(
+        &mut self,
+        raw: Raw<'_>,
+        write: &mut impl FnMut(Ready<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match &mut self.pool {
+            None => write(self.packer.pack(raw)),
+            Some(pool) => pool.submit(raw, &mut self.packer, write),
         }
     }
 
-    /// Appends all that is still under way to `out`, in order.
-    pub(crate) fn drain(&mut self, out: &mut Vec<Ready>) {
-        if let Place::Threads(pool) = &mut self.place {
-            pool.drain(out);
-            self.waiting_bytes = 0;
+    /// Calls `write` for all that is still under way, in order.
+    pub(crate) fn drain(&mut self, write: &mut impl FnMut(Ready<'_>) -> Result<()>) -> Result<()> {
+        match &mut self.pool {
+            None => Ok(()),
+            Some(pool) => pool.drain(&mut self.packer, write),
         }
     }
-
-    /// Takes back memory to compress the next body into.
-    pub(crate) fn recycle(&mut self, memory: Vec<u8>) {
-        if let Place::Here(packer) = &mut self.place
-            && packer.packed.capacity() == 0
-        {
-            packer.packed = memory;
-        }
-    }
-}
-
-type Numbered<T> = (u64, T);
-
-/// Threads that compress; they end when the pool is dropped.
-#[derive(Debug)]
-struct Pool {
-    jobs: Option<Sender<Numbered<Raw>>>,
-    results: Receiver<Numbered<Ready>>,
-    threads: Vec<JoinHandle<()>>,
-    /// Number of the next body in and of the next one out.
-    next_in: u64,
-    next_out: u64,
-    /// What came out before its turn.
-    early: BTreeMap<u64, Ready>,
-}
-
-impl Pool {
-    fn new(threads: usize, options: &WriteOptions, dictionary: &Arc<[u8]>) -> Self {
-        let (jobs, job_queue) = mpsc::channel::<Numbered<Raw>>();
-        let (result_queue, results) = mpsc::channel();
-        let job_queue = Arc::new(Mutex::new(job_queue));
-        let work = |_| {
-            let (jobs, results) = (Arc::clone(&job_queue), Sender::clone(&result_queue));
-            let packer = Packer::new(options, dictionary);
-            std::thread::spawn(move || pack_all(&jobs, packer, &results))
-        };
-        let threads = (0..threads).map(work).collect();
-        let early = BTreeMap::new();
-        Self { jobs: Some(jobs), results, threads, next_in: 0, next_out: 0, early }
-    }
-
-    fn submit(&mut self, raw: Raw, out: &mut Vec<Ready>) {
-        let jobs = self.jobs.as_ref().expect("open until dropped");
-        jobs.send((self.next_in, raw)).expect("compression threads outlive their queue");
-        self.next_in += 1;
-        while let Ok((number, ready)) = self.results.try_recv() {
-            self.early.insert(number, ready);
-        }
-        while self.waiting() > self.threads.len() * WAITING_PER_THREAD {
-            self.receive();
-        }
-        self.release(out);
-    }
-
-    /// Bodies under way.
-    fn waiting(&self) -> usize {
-        let out = self.next_in - self.next_out;
-        usize::try_from(out).unwrap_or(usize::MAX) - self.early.len()
-    }
-
-    fn receive(&mut self) {
-        let (number, ready) = self.results.recv().expect("compression threads do not panic");
-        self.early.insert(number, ready);
-    }
-
-    fn release(&mut self, out: &mut Vec<Ready>) {
-        while let Some(ready) = self.early.remove(&self.next_out) {
-            out.push(ready);
-            self.next_out += 1;
-        }
-    }
-
-    fn drain(&mut self, out: &mut Vec<Ready>) {
-        while self.waiting() > 0 {
-            self.receive();
-        }
-        self.release(out);
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        self.jobs = None;
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has said so already.
-            drop(thread.join());
-        }
-    }
-}
-
-fn pack_all(
-    jobs: &Mutex<Receiver<Numbered<Raw>>>,
-    mut packer: Packer,
-    results: &Sender<Numbered<Ready>>,
-) {
-    while let Some((number, raw)) = next_job(jobs) {
-        if results.send((number, packer.pack(raw))).is_err() {
-            return;
-        }
-    }
-}
-
-fn next_job(jobs: &Mutex<Receiver<Numbered<Raw>>>) -> Option<Numbered<Raw>> {
-    jobs.lock().ok()?.recv().ok()
 }
 
 #[cfg(all(test, feature = "lz4"))]
@@ -290,16 +175,18 @@ mod tests {
     use super::*;
     use rand::{Rng, SeedableRng, rngs::StdRng};
 
-    fn pack(body: &[u8], options: &WriteOptions) -> Ready {
+    /// The codec and the bytes that are stored.
+    fn pack(body: &[u8], options: &WriteOptions) -> (Codec, Vec<u8>) {
+        let mut packer = Packer::new(options, &Arc::default());
         let (coding, form) = (Coding::new(Codec::Lz4), Form::Apart);
-        let raw = Raw { body: body.to_vec(), entries: 1, coding, form };
-        Packer::new(options, &Arc::default()).pack(raw)
+        let ready = packer.pack(Raw { body, entries: 1, coding, form });
+        assert_eq!((ready.original_bytes, ready.entries), (body.len(), 1));
+        (ready.codec, ready.body.to_vec())
     }
 
     fn packed_bytes(body: &[u8]) -> usize {
-        let mut packed = Vec::new();
-        Compressor::new(&Arc::default()).compress(Coding::new(Codec::Lz4), body, 1, &mut packed);
-        packed.len()
+        let coding = Coding::new(Codec::Lz4);
+        Compressor::new(&Arc::default()).compress(coding, body, 1, &mut Vec::new())
     }
 
     /// A body of 6,000 bytes that LZ4 makes `bytes` of: noise, then zeros.
@@ -322,27 +209,25 @@ mod tests {
             for (bytes, pays) in [(4999, true), (5000, true), (5001, false)] {
                 let body = body_that_packs_to(bytes);
                 assert!(!codec::looks_random(&body), "it would not be tried");
-                let ready = pack(&body, &options);
-                assert_eq!(ready.original_bytes, 6000);
+                let (codec, stored) = pack(&body, &options);
                 let expected = if pays { (Codec::Lz4, bytes) } else { (Codec::None, 6000) };
-                assert_eq!((ready.codec, ready.body.len()), expected, "{chooser:?}");
-                assert!(pays || ready.body == body, "stored as it is");
+                assert_eq!((codec, stored.len()), expected, "{chooser:?}");
+                assert!(pays || stored == body, "stored as it is");
             }
         }
         let all = WriteOptions { ratio_min: 1.0, ..WriteOptions::default() };
-        assert_eq!(pack(&body_that_packs_to(5001), &all).codec, Codec::Lz4);
+        assert_eq!(pack(&body_that_packs_to(5001), &all).0, Codec::Lz4);
     }
 
     #[test]
     fn a_block_is_compressed_from_512_bytes_on() {
         for chooser in [Chooser::Fixed, Chooser::ByData] {
             let options = WriteOptions { chooser, ..WriteOptions::default() };
-            assert_eq!(pack(&[7; 511], &options).codec, Codec::None, "{chooser:?}");
-            assert_eq!(pack(&[7; 511], &options).body, [7; 511]);
-            assert_ne!(pack(&[7; 512], &options).codec, Codec::None, "{chooser:?}");
+            assert_eq!(pack(&[7; 511], &options), (Codec::None, vec![7; 511]), "{chooser:?}");
+            assert_ne!(pack(&[7; 512], &options).0, Codec::None, "{chooser:?}");
             let from = |bytes| WriteOptions { compress_bytes_min: bytes, ..options.clone() };
-            assert_eq!(pack(&[7; 512], &from(513)).codec, Codec::None, "{chooser:?}");
-            assert_ne!(pack(&[7; 100], &from(100)).codec, Codec::None, "{chooser:?}");
+            assert_eq!(pack(&[7; 512], &from(513)).0, Codec::None, "{chooser:?}");
+            assert_ne!(pack(&[7; 100], &from(100)).0, Codec::None, "{chooser:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::block::Form;
 use crate::codec::Codec;
+use crate::crc;
 use crate::error::{Error, Result};
 use crate::format::{BlockKind, Footer, HEADER_BYTES, Handle, Header, Place};
 
@@ -77,7 +78,7 @@ impl<W: Write> BlockSink<W> {
         let blocks = self.blocks.checked_add(1).ok_or_else(|| self.full())?;
         let offset = self.offset;
         let sealed = header.seal(block.body, Place { table_id: self.table_id, offset });
-        self.chain = crc32c::crc32c_append(self.chain, &sealed[HEADER_BYTES - 4..]);
+        self.chain = crc::append(self.chain, &sealed[HEADER_BYTES - 4..]);
         self.version = self.version.max(block.form.version());
         self.blocks = blocks;
         self.write(&sealed)?;

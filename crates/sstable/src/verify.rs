@@ -2,6 +2,7 @@
 
 use crate::block::DataBlock;
 use crate::block::cursor::Position;
+use crate::crc;
 use crate::error::Result;
 use crate::format::{BlockKind, Fault, HEADER_BYTES, Handle, Header};
 use crate::index::Index;
@@ -88,7 +89,7 @@ impl Table {
             if header.kind != BlockKind::Data {
                 source.block(handle, header.kind)?;
             }
-            chain = crc32c::crc32c_append(chain, &header.crc.to_le_bytes());
+            chain = crc::append(chain, &header.crc.to_le_bytes());
             blocks = blocks.wrapping_add(1);
             version = version.max(header.form.version());
             offset += bytes;

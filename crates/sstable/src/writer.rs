@@ -10,26 +10,17 @@ use std::sync::Arc;
 
 use crate::arrange::Arrangement;
 use crate::block::Form;
-use crate::block::builder::BlockBuilder;
+use crate::block::builder::{BlockBuilder, Tally};
 use crate::block::mixed::mix;
 use crate::codec::{self, Codec, Coding, Compressor, LoadGauge};
 use crate::error::{Error, Result};
 use crate::format::{BlockKind, DECOMPRESSED_BYTES_MAX, Handle};
 use crate::index::{Directory, IndexBuilder, PartHandles, Top};
-use crate::key::{KEY_BYTES_MAX, Kind, Trailer, VALUE_BYTES_MAX, compare, separator};
+use crate::key::{KEY_BYTES_MAX, Trailer, VALUE_BYTES_MAX, common_prefix, separator};
 use crate::meta::TableMeta;
 use crate::options::WriteOptions;
 use crate::pack::{Pipeline, Raw, Ready};
 use crate::sink::{BlockSink, Stored};
-
-/// Entries of one block at most: its header counts them in 16 bits.
-const BLOCK_ENTRIES_MAX: usize = u16::MAX as usize;
-/// A block is cut before it grows beyond this, unless one entry alone does.
-const BLOCK_GROWTH_MAX: usize = 1 << 30;
-
-/// How far back LZ4 and Snappy refer, and where restarts become wide: a block that is nearly full
-/// is cut before it reaches beyond.
-const WINDOW_BYTES: usize = 65_535;
 
 /// Writes a sorted sequence of entries as a table.
 ///
@@ -56,8 +47,6 @@ pub struct TableWriter<W: Write> {
     adapting: Option<Adapting>,
     arrangement: Arrangement,
     pipeline: Pipeline,
-    /// Blocks that came out of the pipeline and are to be written next; empty between calls.
-    ready: Vec<Ready>,
     training: Option<Training>,
     dictionary: Arc<[u8]>,
     index: IndexBuilder,
@@ -71,9 +60,20 @@ pub struct TableWriter<W: Write> {
 /// Blocks held back until there is enough to train a dictionary on.
 #[derive(Debug, Default)]
 struct Training {
-    blocks: Vec<Raw>,
+    blocks: Vec<Held>,
     bytes: usize,
 }
+
+/// A block held back.
+#[derive(Debug)]
+struct Held {
+    body: Vec<u8>,
+    entries: u16,
+    coding: Coding,
+}
+
+/// Bytes of an entry beside key and value, at most about.
+const ENTRY_BYTES: usize = 16;
 
 /// How blocks are compressed under the load of the moment.
 #[derive(Debug)]
@@ -122,7 +122,6 @@ impl<W: Write> TableWriter<W> {
             adapting: None,
             arrangement: Arrangement::default(),
             pipeline: Pipeline::new(options, &Arc::default()),
-            ready: Vec::new(),
             training: (options.codec == Codec::Dictionary).then(Training::default),
             dictionary: Arc::default(),
             index: IndexBuilder::new(options.fence),
@@ -190,46 +189,30 @@ impl<W: Write> TableWriter<W> {
     /// If the entry does not come after the one before it in stored order.
     #[inline]
     pub fn add(&mut self, key: &[u8], trailer: Trailer, value: &[u8]) -> Result<()> {
-        check_lengths(key, value)?;
-        let entry_bytes = key.len() + value.len() + 16;
-        let filled = self.block.estimated_bytes();
+        if key.len() > KEY_BYTES_MAX || value.len() as u64 > VALUE_BYTES_MAX {
+            return Err(too_long(key, value));
+        }
+        let mut shared = 0;
         if let Some(last) = self.block.last_trailer() {
-            let ascends = compare(self.block.last_key(), last, key, trailer).is_lt();
+            let last_key = self.block.last_key();
+            shared = common_prefix(last_key, key);
+            // The first bytes that differ tell the order; `None`, a key's end, is less than any.
+            let (before, here) = (last_key.get(shared), key.get(shared));
+            let ascends = before < here || before == here && last > trailer;
             assert!(ascends, "entries must ascend in stored order");
-            let target = self.options.block_bytes;
-            // An entry of a block's size or more gets a block to itself, and spares its neighbours.
-            let behind_window = filled + entry_bytes > WINDOW_BYTES;
-            if filled >= target
-                || entry_bytes > target
-                || behind_window && filled * 10 > target * 9
-                || filled + entry_bytes > BLOCK_GROWTH_MAX
-                || self.block.entries() == BLOCK_ENTRIES_MAX
-            {
+            let entry_bytes = key.len() + value.len() + ENTRY_BYTES;
+            if self.block.is_full(entry_bytes, self.options.block_bytes) {
                 self.cut(Some(key))?;
             }
+        } else {
+            self.meta.smallest = key.to_vec();
         }
         let hash = bloom::hash_key(key);
         if let Some(filter) = &mut self.filter {
             filter.add_hash(hash);
         }
-        self.note(key, trailer, value);
-        self.block.add(key, trailer, value, hash);
+        self.block.add((key, shared), trailer, value, hash);
         Ok(())
-    }
-
-    fn note(&mut self, key: &[u8], trailer: Trailer, value: &[u8]) {
-        let meta = &mut self.meta;
-        if meta.entries == 0 {
-            meta.smallest = key.to_vec();
-        }
-        meta.entries += 1;
-        if matches!(trailer.kind(), Some(Kind::Delete | Kind::RangeDelete)) {
-            meta.tombstones += 1;
-        }
-        meta.key_bytes += key.len() as u64;
-        meta.value_bytes += value.len() as u64;
-        meta.min_seqno = meta.min_seqno.min(trailer.seqno());
-        meta.max_seqno = meta.max_seqno.max(trailer.seqno());
     }
 
     /// Returns the bytes the file would have if it were finished now, within a block or so.
@@ -242,7 +225,7 @@ impl<W: Write> TableWriter<W> {
             reason = "an estimate; the options keep it positive and small"
         )]
         let filter_bytes = (keys as f64 * self.options.filter_bits_per_key / 8.0) as usize;
-        let pending = self.block.estimated_bytes() + self.index.memory() + filter_bytes;
+        let pending = self.block.bytes_max() + self.index.memory() + filter_bytes;
         let held = self.training.as_ref().map_or(0, |training| training.bytes);
         self.sink.offset() + (pending + held + self.pipeline.waiting_bytes()) as u64
     }
@@ -250,7 +233,7 @@ impl<W: Write> TableWriter<W> {
     /// Returns the count of entries added.
     #[must_use]
     pub fn entries(&self) -> u64 {
-        self.meta.entries
+        self.meta.entries + self.block.entries() as u64
     }
 
     /// Ends the block that is being filled; `next` is the key that comes after it, if any.
@@ -268,41 +251,36 @@ impl<W: Write> TableWriter<W> {
         if next.is_none() {
             self.meta.largest = last.to_vec();
         }
-        self.body.clear();
-        let entries = self.block.finish(&mut self.body);
-        self.send(entries)?;
+        self.send()?;
         if let Some(separator) = partition_separator {
             self.end_partition(&separator)?;
         }
         Ok(())
     }
 
-    /// Sends a block to be compressed, or holds it back for training.
-    fn send(&mut self, entries: u16) -> Result<()> {
-        let body = std::mem::take(&mut self.body);
+    /// Sends the block to be compressed, or holds it back for training.
+    fn send(&mut self) -> Result<()> {
+        let (body, tally) = self.block.finish();
+        note(&mut self.meta, tally);
         let coding = match &mut self.adapting {
             Some(adapting) => adapting.coding(self.coding, body.len()),
             None => self.coding,
         };
-        let raw = Raw { body, entries, coding, form: Form::Apart };
-        match &mut self.training {
-            None => self.submit(raw),
-            Some(training) => {
-                training.bytes += raw.body.len();
-                training.blocks.push(raw);
-                if training.bytes < self.options.dictionary_bytes * HELD_BACK_FACTOR {
-                    return Ok(());
-                }
-                self.end_training()
-            }
+        let entries = tally.entries;
+        let Some(training) = &mut self.training else {
+            let form = self.arrangement.form(body, entries, coding);
+            let mut write = into(&mut self.sink, &mut self.index, &mut self.meta);
+            self.pipeline.submit(Raw { body, entries, coding, form }, &mut write)?;
+            self.block.clear();
+            return Ok(());
+        };
+        training.bytes += body.len();
+        training.blocks.push(Held { body: body.to_vec(), entries, coding });
+        self.block.clear();
+        if training.bytes < self.options.dictionary_bytes * HELD_BACK_FACTOR {
+            return Ok(());
         }
-    }
-
-    /// Sends a block to be compressed, and writes what is ready.
-    fn submit(&mut self, mut raw: Raw) -> Result<()> {
-        raw.form = self.arrangement.form(&raw.body, raw.entries, raw.coding);
-        self.pipeline.submit(raw, &mut self.ready);
-        self.write_ready()
+        self.end_training()
     }
 
     /// Trains the dictionary on the blocks held back and sends them.
@@ -318,11 +296,13 @@ impl<W: Write> TableWriter<W> {
             self.pipeline = Pipeline::new(&self.options, &self.dictionary);
             self.arrangement = Arrangement::new(&self.dictionary);
         }
-        for mut raw in training.blocks {
+        let mut write = into(&mut self.sink, &mut self.index, &mut self.meta);
+        for Held { body, entries, mut coding } in training.blocks {
             if self.dictionary.is_empty() {
-                raw.coding = without_dictionary(raw.coding);
+                coding = without_dictionary(coding);
             }
-            self.submit(raw)?;
+            let form = self.arrangement.form(&body, entries, coding);
+            self.pipeline.submit(Raw { body: &body, entries, coding, form }, &mut write)?;
         }
         Ok(())
     }
@@ -351,39 +331,10 @@ impl<W: Write> TableWriter<W> {
         codec::train(&bodies, bytes_max, coding)
     }
 
-    /// Writes the blocks that are ready.
-    fn write_ready(&mut self) -> Result<()> {
-        let mut ready = std::mem::take(&mut self.ready);
-        for block in ready.drain(..) {
-            let handle = self.sink.put(Stored {
-                kind: BlockKind::Data,
-                form: block.form,
-                codec: block.codec,
-                entries: block.entries,
-                original_bytes: block.original_bytes,
-                body: &block.body,
-            })?;
-            self.index.push_block(handle);
-            self.meta.block_count += 1;
-            self.meta.stored_bytes += handle.bytes;
-            self.meta.blocks_by_codec[block.codec as usize] += 1;
-            let (small, large) = (block.spare, block.body);
-            if small.capacity() == 0 {
-                self.body = large;
-            } else {
-                self.body = small;
-                self.pipeline.recycle(large);
-            }
-        }
-        self.ready = ready;
-        Ok(())
-    }
-
     /// Writes all blocks that are still under way.
     fn drain(&mut self) -> Result<()> {
         self.end_training()?;
-        self.pipeline.drain(&mut self.ready);
-        self.write_ready()
+        self.pipeline.drain(&mut into(&mut self.sink, &mut self.index, &mut self.meta))
     }
 
     /// Writes filter and index of the partition that is full.
@@ -416,7 +367,8 @@ impl<W: Write> TableWriter<W> {
             return self.sink.put_plain(kind, body);
         }
         let mut packed = Vec::new();
-        Compressor::new(&Arc::default()).compress(coding, body, 0, &mut packed);
+        let bytes = Compressor::new(&Arc::default()).compress(coding, body, 0, &mut packed);
+        packed.truncate(bytes);
         if (body.len() as f64) < packed.len() as f64 * self.options.ratio_min {
             return self.sink.put_plain(kind, body);
         }
@@ -437,10 +389,10 @@ impl<W: Write> TableWriter<W> {
     /// # Errors
     /// [`Error::Io`] if the sink fails.
     pub fn finish(mut self) -> Result<(TableMeta, W)> {
-        if self.meta.entries == 0 {
-            self.meta.min_seqno = 0;
-        } else {
+        if self.block.entries() > 0 {
             self.cut(None)?;
+        } else {
+            self.meta.min_seqno = 0;
         }
         let dictionary = Arc::clone(&self.dictionary);
         let dictionary = if dictionary.is_empty() {
@@ -491,11 +443,47 @@ fn without_dictionary(coding: Coding) -> Coding {
     }
 }
 
-fn check_lengths(key: &[u8], value: &[u8]) -> Result<()> {
-    let check = |what, bytes: usize, limit| {
-        let bytes = bytes as u64;
-        if bytes > limit { Err(Error::TooLong { what, bytes, limit }) } else { Ok(()) }
-    };
-    check("key", key.len(), KEY_BYTES_MAX as u64)?;
-    check("value", value.len(), VALUE_BYTES_MAX)
+/// Adds what a block's entries come to.
+fn note(meta: &mut TableMeta, tally: Tally) {
+    meta.entries += u64::from(tally.entries);
+    meta.tombstones += tally.tombstones as u64;
+    meta.key_bytes += tally.key_bytes as u64;
+    meta.value_bytes += tally.value_bytes as u64;
+    meta.min_seqno = meta.min_seqno.min(tally.trailer_min.seqno());
+    meta.max_seqno = meta.max_seqno.max(tally.trailer_max.seqno());
+}
+
+/// Writes blocks that are ready, and notes where.
+fn into<W: Write>(
+    sink: &mut BlockSink<W>,
+    index: &mut IndexBuilder,
+    meta: &mut TableMeta,
+) -> impl FnMut(Ready<'_>) -> Result<()> {
+    move |ready| {
+        let handle = sink.put(Stored {
+            kind: BlockKind::Data,
+            form: ready.form,
+            codec: ready.codec,
+            entries: ready.entries,
+            original_bytes: ready.original_bytes,
+            body: ready.body,
+        })?;
+        index.push_block(handle);
+        meta.block_count += 1;
+        meta.stored_bytes += handle.bytes;
+        meta.blocks_by_codec[ready.codec as usize] += 1;
+        Ok(())
+    }
+}
+
+#[cold]
+fn too_long(key: &[u8], value: &[u8]) -> Error {
+    if key.len() > KEY_BYTES_MAX {
+        return Error::TooLong {
+            what: "key",
+            bytes: key.len() as u64,
+            limit: KEY_BYTES_MAX as u64,
+        };
+    }
+    Error::TooLong { what: "value", bytes: value.len() as u64, limit: VALUE_BYTES_MAX }
 }

@@ -93,7 +93,7 @@ fn put_restart(to: &mut [u8], key_at: usize, value_at: usize) -> Option<()> {
 mod tests {
     use super::*;
     use crate::block::builder::BlockBuilder;
-    use crate::key::Trailer;
+    use crate::key::{Trailer, common_prefix};
     use rand::{Rng, SeedableRng, rngs::StdRng};
 
     /// How many entries, of how long values, all alike or up to that.
@@ -110,11 +110,13 @@ mod tests {
             let raw = if rank % 2 == 0 { 1 } else { random.random() };
             let hash = bloom::hash_key(key.as_bytes());
             let value = &value.as_bytes()[..bytes];
-            builder.add(key.as_bytes(), Trailer::from_raw(raw), value, hash);
+            let shared = common_prefix(builder.last_key(), key.as_bytes());
+            builder.add((key.as_bytes(), shared), Trailer::from_raw(raw), value, hash);
         }
-        let mut body = Vec::new();
-        let entries = builder.finish(&mut body);
-        (body, usize::from(entries))
+        let (body, tally) = builder.finish();
+        let made = (body.to_vec(), usize::from(tally.entries));
+        builder.clear();
+        made
     }
 
     /// Bodies of every kind that a builder makes, with their counts of entries.
@@ -151,11 +153,11 @@ mod tests {
     #[test]
     fn a_value_stands_behind_its_key() {
         let mut builder = BlockBuilder::new(16, false);
-        builder.add(b"apple", Trailer::from_raw(1), b"RED", 0);
-        builder.add(b"apricot", Trailer::from_raw(1), b"ORANGE", 0);
-        let (mut body, mut mixed) = (Vec::new(), Vec::new());
-        builder.finish(&mut body);
-        mix(&body, 2, &mut mixed).unwrap();
+        builder.add((b"apple", 0), Trailer::from_raw(1), b"RED", 0);
+        builder.add((b"apricot", 2), Trailer::from_raw(1), b"ORANGE", 0);
+        let mut mixed = Vec::new();
+        let (body, _) = builder.finish();
+        mix(body, 2, &mut mixed).unwrap();
         assert!(body.ends_with(b"\x05\x03apple\x25\x06ricotREDORANGE"), "{body:?}");
         assert!(mixed.ends_with(b"\x05\x03appleRED\x25\x06ricotORANGE"), "{mixed:?}");
     }

@@ -34,6 +34,7 @@ pub(crate) mod bytes;
 pub(crate) mod cursor;
 pub(crate) mod mixed;
 pub(crate) mod search;
+mod spread;
 
 use crate::format::Fault;
 use crate::key::{KEY_BYTES_MAX, Trailer};

@@ -47,16 +47,17 @@ pub(crate) enum Ways {
     Delta,
 }
 
-/// Appends the body of a data block of `entries`, compressed, to `out`: one byte more than it is
-/// at worst.
-pub(super) fn compress(ways: Ways, body: &[u8], entries: usize, out: &mut Vec<u8>) {
-    let start = out.len();
+/// Makes `out` the body of a data block of `entries`, compressed, and returns its length: one byte
+/// more than the body's at worst.
+pub(super) fn compress(ways: Ways, body: &[u8], entries: usize, out: &mut Vec<u8>) -> usize {
+    out.clear();
     let columns = Table::read(body, entries).map(|table| table.encode(ways, out));
-    if columns.is_none() || out.len() - start > body.len() {
-        out.truncate(start);
+    if columns.is_none() || out.len() > body.len() {
+        out.clear();
         out.push(MODE_RAW);
         out.extend_from_slice(body);
     }
+    out.len()
 }
 
 /// Returns what `data` holds.
@@ -64,7 +65,7 @@ pub(super) fn decompress(data: &[u8], entries: usize, original: usize) -> Result
     let body = match data.split_first() {
         Some((&MODE_RAW, body)) => Some(body.to_vec()),
         Some((&MODE_COLUMNS, rest)) => {
-            Table::decode(rest, entries, original).and_then(|table| table.build(original))
+            Table::decode(rest, entries, original).and_then(|table| table.build())
         }
         _ => None,
     };
@@ -212,7 +213,7 @@ impl Table {
     }
 
     /// Puts the block together again.
-    fn build(&self, original: usize) -> Option<Vec<u8>> {
+    fn build(&self) -> Option<Vec<u8>> {
         let mut builder = BlockBuilder::new(self.interval, self.hash_index);
         let (mut key, mut value) = (self.prefix.clone(), Vec::new());
         let widths: Vec<usize> = self.word_widths().collect();
@@ -225,11 +226,10 @@ impl Table {
                 to.extend_from_slice(word.get(..*bytes)?);
             }
             let hash = if self.hash_index { bloom::hash_key(&key) } else { 0 };
-            builder.add(&key, Trailer::from_raw(*trailer), &value, hash);
+            let shared = common_prefix(builder.last_key(), &key);
+            builder.add((&key, shared), Trailer::from_raw(*trailer), &value, hash);
         }
-        let mut body = Vec::with_capacity(original);
-        builder.finish(&mut body);
-        Some(body)
+        Some(builder.finish().0.to_vec())
     }
 }
 
@@ -354,11 +354,12 @@ mod tests {
         let mut builder = BlockBuilder::new(16, hash_index);
         for (key, seqno, value) in entries {
             let trailer = Trailer::new(*seqno, Kind::Put);
-            builder.add(key, trailer, value, bloom::hash_key(key));
+            let shared = common_prefix(builder.last_key(), key);
+            builder.add((key, shared), trailer, value, bloom::hash_key(key));
         }
-        let mut body = Vec::new();
-        assert_eq!(usize::from(builder.finish(&mut body)), entries.len());
-        body
+        let (body, tally) = builder.finish();
+        assert_eq!(usize::from(tally.entries), entries.len());
+        body.to_vec()
     }
 
     fn check(entries: &[(Vec<u8>, u64, Vec<u8>)], columns: bool) {
@@ -420,10 +421,10 @@ mod tests {
     fn a_block_smaller_than_its_restart_interval_comes_back() {
         let mut builder = BlockBuilder::new(1024, false);
         for rank in 0..20_u8 {
-            builder.add(&[rank], Trailer::from_raw(u64::from(rank) << 8), &[], 0);
+            builder.add((&[rank], 0), Trailer::from_raw(u64::from(rank) << 8), &[], 0);
         }
-        let (mut body, mut packed) = (Vec::new(), Vec::new());
-        let entries = usize::from(builder.finish(&mut body));
+        let (body, mut packed) = (builder.finish().0.to_vec(), Vec::new());
+        let entries = 20;
         compress(Ways::Delta, &body, entries, &mut packed);
         assert_eq!((packed[0], body.len() < 1024), (MODE_COLUMNS, true));
         assert_eq!(decompress(&packed, entries, body.len()), Ok(body));

@@ -8,15 +8,17 @@ use crate::format::{DECOMPRESSED_BYTES_MAX, Fault};
 const DECODER_BYTES_MAX: u64 = DECOMPRESSED_BYTES_MAX as u64 + (16 << 20);
 const WINDOW_BYTES_MIN: usize = 4096;
 
-/// Appends `body`, compressed at this preset, 0 to 9, to `out`.
-pub(super) fn compress(preset: u32, body: &[u8], out: &mut Vec<u8>) {
+/// Makes `out` the body, compressed at this preset, 0 to 9, and returns its length.
+pub(super) fn compress(preset: u32, body: &[u8], out: &mut Vec<u8>) -> usize {
     let mut options = LzmaOptions::new_preset(preset).expect("presets are 0 to 9");
     let window = body.len().clamp(WINDOW_BYTES_MIN, DECOMPRESSED_BYTES_MAX);
     options.dict_size(u32::try_from(window).unwrap_or(u32::MAX));
     let mut stream = Stream::new_lzma_encoder(&options).expect("memory for a compression context");
+    out.clear();
     out.reserve(body.len() + body.len() / 2 + 1024);
     let status = stream.process_vec(body, out, Action::Finish).expect("valid options");
     assert!(matches!(status, Status::StreamEnd), "room for data that does not compress");
+    out.len()
 }
 
 /// Fills `out` with what `data` holds.

@@ -167,6 +167,8 @@ impl Coding {
 
 /// Compresses bodies one after another, keeping what a codec needs from one to the next.
 pub(crate) struct Compressor {
+    #[cfg(feature = "lz4")]
+    lz4: lz4::Finder,
     #[cfg(feature = "snappy")]
     snappy: snap::raw::Encoder,
     /// The context of the level used last.
@@ -190,6 +192,8 @@ impl Compressor {
         #[cfg(not(feature = "zstd"))]
         debug_assert!(dictionary.is_empty(), "there is no codec that could use it");
         Self {
+            #[cfg(feature = "lz4")]
+            lz4: lz4::Finder::default(),
             #[cfg(feature = "snappy")]
             snappy: snap::raw::Encoder::new(),
             #[cfg(feature = "zstd")]
@@ -201,12 +205,13 @@ impl Compressor {
         }
     }
 
-    /// Appends `body`, the body of a block of `entries`, to `out`, compressed.
+    /// Compresses `body`, the body of a block of `entries`, to the front of `out`, and returns how
+    /// many bytes that took; what is behind them means nothing and spares zeroing it the next time.
     ///
     /// # Panics
     /// If the codec is not built in: options are validated before.
     #[cfg_attr(
-        not(any(feature = "snappy", feature = "zstd")),
+        not(any(feature = "lz4", feature = "snappy", feature = "zstd")),
         expect(clippy::unused_self, reason = "the codecs that keep something are off")
     )]
     pub(crate) fn compress(
@@ -215,11 +220,15 @@ impl Compressor {
         body: &[u8],
         entries: usize,
         out: &mut Vec<u8>,
-    ) {
+    ) -> usize {
         match coding.codec {
-            Codec::None => out.extend_from_slice(body),
+            Codec::None => {
+                out.clear();
+                out.extend_from_slice(body);
+                out.len()
+            }
             #[cfg(feature = "lz4")]
-            Codec::Lz4 => lz4::compress(body, out),
+            Codec::Lz4 => lz4::compress(&mut self.lz4, body, out),
             #[cfg(feature = "snappy")]
             Codec::Snappy => snappy::compress(&mut self.snappy, body, out),
             #[cfg(feature = "zstd")]
@@ -227,7 +236,7 @@ impl Compressor {
             #[cfg(feature = "zstd")]
             Codec::Dictionary => {
                 let context = context(&mut self.dictionary, coding, &self.dictionary_bytes);
-                zstd::compress(context, body, out);
+                zstd::compress(context, body, out)
             }
             #[cfg(feature = "lzma")]
             Codec::Lzma => lzma::compress(u32::from(coding.effort()), body, out),
@@ -257,6 +266,15 @@ fn context<'a>(
         *kept = Some(make());
     }
     &mut kept.get_or_insert_with(make).1
+}
+
+/// Makes room for `bytes` at the front of `out`, zeroing only what was not there before.
+#[cfg(any(feature = "lz4", feature = "snappy", feature = "zstd"))]
+fn room(out: &mut Vec<u8>, bytes: usize) -> &mut [u8] {
+    if out.len() < bytes {
+        out.resize(bytes, 0);
+    }
+    out.get_mut(..bytes).unwrap_or_default()
 }
 
 /// Trains a dictionary of at most `bytes_max` on bodies, for the level of `coding`; empty if there

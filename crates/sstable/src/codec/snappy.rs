@@ -2,13 +2,10 @@
 
 use crate::format::Fault;
 
-/// Appends `body`, compressed, to `out`.
-pub(super) fn compress(encoder: &mut snap::raw::Encoder, body: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + snap::raw::max_compress_len(body.len()), 0);
-    let room = out.get_mut(start..).unwrap_or_default();
-    let bytes = encoder.compress(body, room).expect("the room is the maximum");
-    out.truncate(start + bytes);
+/// Compresses `body` to the front of `out`; returns how many bytes that took.
+pub(super) fn compress(encoder: &mut snap::raw::Encoder, body: &[u8], out: &mut Vec<u8>) -> usize {
+    let room = super::room(out, snap::raw::max_compress_len(body.len()));
+    encoder.compress(body, room).expect("the room is the maximum")
 }
 
 /// Fills `out` with what `data` holds.

@@ -66,15 +66,13 @@ pub(super) fn encoder(level: i32, dictionary: &[u8]) -> Compressor<'static> {
     encoder
 }
 
-/// Appends `body`, compressed, to `out`.
-pub(super) fn compress(encoder: &mut Compressor<'static>, body: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + zstd::zstd_safe::compress_bound(body.len()), 0);
-    let room = out.get_mut(start..).unwrap_or_default();
+/// Compresses `body` to the front of `out`; returns how many bytes that took.
+pub(super) fn compress(encoder: &mut Compressor<'static>, body: &[u8], out: &mut Vec<u8>) -> usize {
+    let room = super::room(out, zstd::zstd_safe::compress_bound(body.len()));
     let bytes = encoder.compress_to_buffer(body, room).expect("the room is the maximum");
-    out.truncate(start + bytes);
-    let magic = out.drain(start..start + MAGIC.len());
-    debug_assert_eq!(magic.as_slice(), MAGIC);
+    debug_assert!(room.starts_with(&MAGIC));
+    room.copy_within(MAGIC.len()..bytes, 0);
+    bytes - MAGIC.len()
 }
 
 /// Fills `out` with what `data` holds.

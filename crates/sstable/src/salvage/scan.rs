@@ -13,6 +13,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Lost, lost};
+use crate::crc;
 use crate::error::Error;
 use crate::format::{self, BlockKind, HEADER_BYTES, Handle, Header, Place};
 use crate::source::Source;
@@ -175,8 +176,8 @@ impl Tracker {
 
     fn open(&mut self, head: &[u8; HEADER_BYTES], header: Header) {
         let [before @ .., _, _, _, _] = head;
-        let body_from = crc32c::crc32c_append(self.crc, head);
-        let seed = crc32c::crc32c(before) ^ body_from;
+        let body_from = crc::append(self.crc, head);
+        let seed = crc::append(crc::EMPTY, before) ^ body_from;
         let claim = Claim { kind: header.kind, crc: header.crc, seed };
         self.claims.insert((self.at + block_bytes(&header), self.at), claim);
         if self.claims.len() > CLAIMS_MAX {
@@ -198,7 +199,7 @@ impl Tracker {
     }
 
     fn advance(&mut self, bytes: &[u8]) {
-        self.crc = crc32c::crc32c_append(self.crc, bytes);
+        self.crc = crc::append(self.crc, bytes);
         self.at += bytes.len() as u64;
     }
 

@@ -2,8 +2,8 @@
 //! alone for scans and builds; and RocksDB's table files, read as the only one of a database.
 //! Processor time of this thread, best of five rounds that take turns.
 //!
-//! `cargo run --release -p tables --bin speed [ENTRIES]`: 16-byte keys, 100-byte values of which
-//! half compresses.
+//! `cargo run --release -p tables --bin speed [ENTRIES] [SECTION]... [=PART]`: 16-byte keys,
+//! 100-byte values of which half compresses; only the cases that have PART in their names.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -110,6 +110,10 @@ impl<'a> Cases<'a> {
     }
 
     fn run_by(mut self, clock: fn() -> Duration, unit: &str) {
+        let part = |word: String| Some(word.strip_prefix('=')?.to_owned());
+        if let Some(part) = std::env::args().find_map(part) {
+            self.cases.retain(|(name, ..)| name.contains(&part));
+        }
         let mut best = vec![f64::MAX; self.cases.len()];
         for _ in 0..5 {
             for ((_, _, work), best) in self.cases.iter_mut().zip(&mut best) {
@@ -319,7 +323,7 @@ fn files_beside_rocksdb(pairs: &Pairs, scratch: &Path) {
 fn main() {
     let mut sections: Vec<String> = std::env::args().skip(1).collect();
     let count = sections.iter().find_map(|word| word.parse().ok()).unwrap_or(1_000_000);
-    sections.retain(|word| word.parse::<usize>().is_err());
+    sections.retain(|word| word.parse::<usize>().is_err() && !word.starts_with('='));
     let wanted = |name: &str| sections.is_empty() || sections.iter().any(|word| word == name);
     let pairs = records(count);
     if wanted("points") {
