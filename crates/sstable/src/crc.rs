@@ -2,8 +2,8 @@
 //!
 //! Where the processor can, runs are folded by carry-less multiplication, 256 bytes a step (Gopal
 //! and others, "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ", 2009): a block of
-//! 4 KiB takes a third of the time of three interleaved `crc32` instructions. Elsewhere the crate
-//! `crc32c` does the work; the values are the same.
+//! 4 KiB takes 0.2 us less than with three interleaved `crc32` instructions (Zen 5, 2026-11-29).
+//! Elsewhere the crate `crc32c` does the work; the values are the same.
 #![cfg_attr(
     target_arch = "x86_64",
     expect(
