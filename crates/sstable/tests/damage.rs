@@ -261,6 +261,64 @@ fn a_block_of_another_table_is_refused() {
     assert!(read_all(mixed, &all).is_err());
 }
 
+/// Gives the block at `at` another body and the file its new end, all sealed again.
+fn with_last_block(bytes: &[u8], at: usize, kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = bytes[..at].to_vec();
+    let mut head = bytes[at..at + 16].to_vec();
+    head[5] = kind << 4;
+    head[8..12].copy_from_slice(&(body.len() as u32).to_le_bytes());
+    head[12..16].copy_from_slice(&(body.len() as u32).to_le_bytes());
+    let mut crc = crc32c::crc32c(&head);
+    crc = crc32c::crc32c_append(crc, body);
+    crc = crc32c::crc32c_append(crc, &42_u64.to_le_bytes());
+    crc = crc32c::crc32c_append(crc, &(at as u64).to_le_bytes());
+    out.extend(head);
+    out.extend(crc.to_le_bytes());
+    out.extend(body);
+    let mut footer = bytes[bytes.len() - 64..].to_vec();
+    footer[16..24].copy_from_slice(&((out.len() + 64) as u64).to_le_bytes());
+    footer[24..32].copy_from_slice(&(at as u64).to_le_bytes());
+    footer[32..36].copy_from_slice(&((20 + body.len()) as u32).to_le_bytes());
+    let crc = crc32c::crc32c(&footer[..52]);
+    footer[52..56].copy_from_slice(&crc.to_le_bytes());
+    out.extend(footer);
+    out
+}
+
+/// A table whose range deletes this version does not know must not be read without them.
+#[test]
+fn what_must_be_understood_is_refused_and_what_may_be_skipped_is_skipped() {
+    let (all, bytes) = small(Codec::None);
+    let starts = block_starts(&bytes);
+    let at = starts[starts.len() - 2];
+    let directory = &bytes[at + 20..bytes.len() - 64];
+    // The directory as it is, sealed again: the table as it was, but for the footer's chain.
+    let same = open(with_last_block(&bytes, at, 5, directory), None).unwrap();
+    assert!(scan(&mut TableCursor::new(same, ReadOptions::default())).unwrap() == all);
+    for (tag, known) in [(4_u8, false), (5, false), (63, false), (64, true), (100, true)] {
+        let longer = [directory, &[tag, 0, 20]].concat();
+        let opened = open(with_last_block(&bytes, at, 5, &longer), None);
+        match opened {
+            Ok(table) => {
+                assert!(known, "tag {tag}");
+                let mut cursor = TableCursor::new(table, ReadOptions::default());
+                assert!(scan(&mut cursor).unwrap() == all);
+            }
+            Err(Error::Unsupported { file, what }) => {
+                assert!(!known && &*file == "test.sst", "tag {tag}");
+                assert!(what.contains(&tag.to_string()), "{what}");
+            }
+            Err(other) => panic!("tag {tag}: {other}"),
+        }
+    }
+    // A directory that is of another kind: the reserved one, and one beyond.
+    for kind in [7, 8, 15] {
+        let error = open(with_last_block(&bytes, at, kind, directory), None).unwrap_err();
+        names_file_and_place(&error, bytes.len());
+        assert!(kind == 7 || matches!(error, Error::Unsupported { .. }), "{kind}: {error}");
+    }
+}
+
 #[test]
 fn the_owner_knows_the_length() {
     let (_, bytes) = small(Codec::None);

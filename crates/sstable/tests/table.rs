@@ -165,6 +165,12 @@ fn properties_tell_what_was_written() {
     let seqnos = || all.iter().map(|e| e.1.seqno());
     assert_eq!((Some(meta.min_seqno), Some(meta.max_seqno)), (seqnos().min(), seqnos().max()));
     assert_eq!(meta.blocks_by_codec[0], meta.block_count);
+    // What the 2025 report keeps in a file beside each run (2.8.1), fences and all.
+    assert_eq!((meta.codec, meta.block_bytes), (Codec::None, 4096));
+    assert!((meta.filter_bits_per_key - options.filter_bits_per_key).abs() < 1e-9);
+    assert_eq!((meta.restart_interval, meta.partitions), (16, 1));
+    assert!(meta.block_count > 10 && meta.index_bytes > meta.block_count, "{meta:?}");
+    assert!(meta.stored_bytes + meta.filter_bytes + meta.index_bytes < meta.file_bytes);
     assert!(estimate.abs_diff(meta.file_bytes) < meta.file_bytes / 20, "{estimate}");
     assert!(table.memory_usage() as u64 > meta.filter_bytes);
 }
