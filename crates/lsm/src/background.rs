@@ -4,7 +4,7 @@
 //! A job that fails leaves its error here and is not repeated by itself: whoever needs its
 //! result next (a writer that waits for room, a call of `flush` or `compact`) lets it try again,
 //! and gets the error if it fails again. So a full disk fails writes cleanly, and space that
-//! comes back heals.
+//! comes back heals. A flush that goes well lets compactions try again that had no space.
 
 use std::sync::Arc;
 use std::thread::ThreadId;
@@ -260,6 +260,10 @@ impl Drop for Finish<'_> {
         match self.kind {
             JobKind::Flush => {
                 work.flushing = false;
+                let full = work.compaction_failure.as_ref().is_some_and(Error::is_out_of_space);
+                if failure.is_none() && full {
+                    work.compaction_failure = None; // there was room for this
+                }
                 work.flush_failure = failure;
             }
             // The writer that needs the log makes it itself, and gets the error if there is one.

@@ -259,3 +259,44 @@ fn a_family_can_be_dropped_on_a_full_disk() {
     db.flush().expect("the room of the family");
     db.close().expect("close");
 }
+
+/// Nobody waits for a compaction here, and nobody asks for one: a flush that finds room is a sign.
+#[test]
+fn compactions_that_had_no_space_go_on_when_a_flush_finds_some() {
+    let disk = MemFs::new();
+    let scheduler = Arc::new(InlineScheduler::new(3));
+    let env = Env {
+        fs: Arc::new(disk.clone()),
+        clock: Arc::new(ManualClock::new()),
+        scheduler: Arc::clone(&scheduler) as _,
+    };
+    let options = Options {
+        durability: Durability::None,
+        sealed_memtables_max: 4,
+        codec: lsm::Codec::None,
+        ..options()
+    };
+    let db = Db::open_with("/db", options, env).expect("open");
+    let mut n = 0;
+    let mut round = |room: Option<u64>| {
+        for _ in 0..80 {
+            db.put(key(n * 7919 % 1000), [7; 100]).expect("memtables have room");
+            n += 1;
+        }
+        disk.set_capacity(room.map(|room| disk.used_bytes() + room));
+        while scheduler.run_one() {}
+    };
+    let mut rounds = 0;
+    while db.stats().background_failures == 0 {
+        round(Some(20_000)); // a flush takes some 9,000 bytes, a merge as much a run
+        rounds += 1;
+        assert!(rounds < 50, "no compaction was in need of space: {:?}", db.stats());
+    }
+    let (flushes, compactions) = (db.stats().flushes, db.stats().compactions);
+    assert!(flushes >= 2 && db.shape().levels[0].runs.len() > 2, "{:?}", db.stats());
+    round(None);
+    round(None);
+    assert!(db.stats().flushes > flushes, "{:?}", db.stats());
+    assert!(db.stats().compactions > compactions, "{:?}", db.stats());
+    assert!(db.shape().levels[0].runs.len() <= 2, "{:?}", db.shape());
+}
