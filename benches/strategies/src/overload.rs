@@ -146,23 +146,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
             histogram.max() as f64 / 1e3
         )?;
     }
-    for (phase, before, after) in
-        [("flat out", &lsm::Stats::default(), &between), ("paced", &between, &end)]
-    {
-        writeln!(
-            text,
-            "\n{phase}: {} stalls of {:.1} ms together, {} pauses of {:.0} ms together, \
-             {} flushes, {} merges of {:.0} MB, {} runs and {:.0} MiB of debt at its end",
-            after.stalls - before.stalls,
-            (after.stall_us - before.stall_us) as f64 / 1e3,
-            after.slowdowns - before.slowdowns,
-            (after.slowdown_us - before.slowdown_us) as f64 / 1e3,
-            after.flushes - before.flushes,
-            after.compactions - before.compactions,
-            (after.compaction_write_bytes - before.compaction_write_bytes) as f64 / 1e6,
-            after.runs,
-            after.compaction_debt_bytes as f64 / f64::from(1 << 20),
-        )?;
-    }
+    account(&mut text, "flat out", &lsm::Stats::default(), &between)?;
+    account(&mut text, "paced", &between, &end)?;
     Ok(text)
+}
+
+/// What background work did in a phase.
+fn account(
+    text: &mut String,
+    phase: &str,
+    before: &lsm::Stats,
+    after: &lsm::Stats,
+) -> std::fmt::Result {
+    writeln!(
+        text,
+        "\n{phase}: {} stalls of {:.1} ms together, {} pauses of {:.0} ms together, \
+         {} flushes, {} merges of {:.0} MB, {} runs and {:.0} MiB of debt at its end; merges made \
+         room for {} ms and gave way {} times, for {} ms",
+        after.stalls - before.stalls,
+        (after.stall_us - before.stall_us) as f64 / 1e3,
+        after.slowdowns - before.slowdowns,
+        (after.slowdown_us - before.slowdown_us) as f64 / 1e3,
+        after.flushes - before.flushes,
+        after.compactions - before.compactions,
+        (after.compaction_write_bytes - before.compaction_write_bytes) as f64 / 1e6,
+        after.runs,
+        after.compaction_debt_bytes as f64 / f64::from(1 << 20),
+        (after.room_us - before.room_us) / 1000,
+        after.preemptions - before.preemptions,
+        (after.preemption_us - before.preemption_us) / 1000,
+    )
 }

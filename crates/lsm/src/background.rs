@@ -8,16 +8,25 @@
 
 use std::sync::Arc;
 use std::thread::ThreadId;
+use std::time::Duration;
 
 use compaction::Plan;
 use parking_lot::Mutex;
 
+use crate::admission::Pressure;
 use crate::compact::{self, FamilyJobs};
+use crate::deadlines;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::flush;
 use crate::inner::Inner;
 use crate::scheduler::Class;
+
+/// How long a merge makes room for others before it looks again.
+const PAUSE_MAX: Duration = Duration::from_millis(2);
+
+/// Shorter pauses are counted and not told: there is one for each flush.
+const PAUSE_TOLD: Duration = Duration::from_millis(1);
 
 /// What is queued or running.
 #[derive(Debug, Default)]
@@ -280,7 +289,34 @@ impl Drop for Finish<'_> {
         }
         drop(work);
         schedule(self.inner);
+        deadlines::arm(self.inner);
         self.inner.progress.notify();
+    }
+}
+
+/// Makes a merge of `plan` wait while writers write and more urgent work, a flush before all,
+/// takes all processors but one: what writers need is a processor, and the merge has time. Not
+/// while writers are held back because compaction is behind.
+pub(crate) fn make_room(inner: &Inner, family: &str, plan: &Plan) {
+    let behind = || matches!(inner.admission.reason(), Pressure::Level0 | Pressure::Debt);
+    let (class, mut waited) = (class_of(plan), Duration::ZERO);
+    while !behind() && !inner.work.closing() {
+        let seqno = inner.visible.get();
+        let step = inner.env.scheduler.pause(class, PAUSE_MAX);
+        waited += step;
+        if step.is_zero() || inner.visible.get() == seqno {
+            break;
+        }
+        give_way(inner, family, plan);
+    }
+    inner.counters.made_room(waited);
+    if waited >= PAUSE_TOLD {
+        inner.events.tell(&Event::Preempted {
+            family: family.to_owned(),
+            plan: plan.to_string(),
+            reason: "writers and more urgent work take all processors".to_owned(),
+            took: waited,
+        });
     }
 }
 

@@ -225,7 +225,8 @@ fn take_place(
     loop {
         inner.check_writable()?;
         if tail.is_full(&inner.live, memory, payload.count) {
-            tail = rotate(inner, tail, payload.bytes.len())?;
+            let why = "the write buffer is full";
+            tail = rotate(inner, tail, (payload.bytes.len(), why))?;
             continue;
         }
         if !condition(tail.next_seqno - 1)? {
@@ -275,7 +276,7 @@ fn switch_log(inner: &Arc<Inner>, tail: &mut Tail, batch_bytes: usize) -> Result
 pub(crate) fn rotate<'a>(
     inner: &'a Arc<Inner>,
     tail: MutexGuard<'a, Tail>,
-    batch_bytes: usize,
+    (batch_bytes, why): (usize, &'static str),
 ) -> Result<MutexGuard<'a, Tail>> {
     let generation = tail.generation;
     drop(tail);
@@ -285,14 +286,18 @@ pub(crate) fn rotate<'a>(
     if tail.generation != generation {
         return Ok(tail); // another writer has done it
     }
-    seal(inner, &mut tail, batch_bytes)?;
+    seal(inner, &mut tail, (batch_bytes, why))?;
     drop(tail);
     crate::background::schedule(inner);
     Ok(inner.tail.lock())
 }
 
 /// [`rotate`] for one who holds the lock, and has seen that there is room.
-pub(crate) fn seal(inner: &Arc<Inner>, tail: &mut Tail, batch_bytes: usize) -> Result<()> {
+pub(crate) fn seal(
+    inner: &Arc<Inner>,
+    tail: &mut Tail,
+    (batch_bytes, reason): (usize, &'static str),
+) -> Result<()> {
     let log = match inner.options.durability {
         Durability::None => None,
         Durability::Sync | Durability::Buffered => Some(inner.logs.next(inner, batch_bytes)?),
@@ -310,6 +315,7 @@ pub(crate) fn seal(inner: &Arc<Inner>, tail: &mut Tail, batch_bytes: usize) -> R
     let sealed = Sealed {
         log: sealed_log.as_ref().map(|log| log.number()),
         last_seqno: last,
+        reason,
         memtables: replaced.iter().map(|(id, old, _)| (*id, Arc::clone(old))).collect(),
     };
     inner.unsynced.0.lock().extend(sealed_log);

@@ -46,11 +46,15 @@ pub enum Event {
         entries: u64,
         /// Bytes of memory they hold.
         memory_bytes: u64,
+        /// Why they were sealed.
+        reason: String,
     },
     /// They are tables now, or it failed.
     FlushEnded {
         /// Bytes of the tables.
         bytes: u64,
+        /// Why they were sealed.
+        reason: String,
         /// How long it took.
         took: Duration,
         /// Why it failed; the memtables are still there then.
@@ -224,7 +228,9 @@ impl Event {
     /// Why it came to that.
     fn reason(&self) -> Option<&str> {
         match self {
-            Self::CompactionBegan { reason, .. }
+            Self::FlushBegan { reason, .. }
+            | Self::FlushEnded { reason, .. }
+            | Self::CompactionBegan { reason, .. }
             | Self::CompactionEnded { reason, .. }
             | Self::Preempted { reason, .. }
             | Self::Adapted { reason, .. } => Some(reason),

@@ -71,9 +71,8 @@ pub struct FamilyOptions {
     /// on: after each flush it may take a small step, by the closed forms of what operations cost.
     /// Default: off.
     pub adaptive: bool,
-    /// A deletion is merged down to the last level within about this time, so that what it hides
-    /// is gone from the files. Costs merges that nothing else asked for. Looked at after each
-    /// flush and compaction: a database at rest is left in peace. Default: no limit.
+    /// A deletion is merged down to the last level within this time, so that what it hides is gone
+    /// from the files; see [`Options::tombstone_age_max`]. Default: no limit.
     pub tombstone_age_max: Option<Duration>,
     /// Share of deletions among a table's entries above which it is compacted when nothing else
     /// is to do; 0 switches that off. Default: 0.5.
@@ -175,7 +174,8 @@ impl FamilyOptions {
     pub(crate) fn compaction_options(&self) -> compaction::Options {
         compaction::Options {
             size_ratio: self.size_ratio,
-            max_tombstone_age_us: self.tombstone_age_max.map(micros),
+            // The last quarter is for the merges.
+            max_tombstone_age_us: self.tombstone_age_max.map(|age| micros(age) / 4 * 3),
             tombstone_density: self.tombstone_density,
             l0_runs: L0_RUNS,
             base_bytes: self.base_bytes.max(1),

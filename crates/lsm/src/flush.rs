@@ -10,6 +10,7 @@ use compaction::{Retain, Verdict};
 use sstable::Cursor as _;
 
 use crate::adaptive;
+use crate::deadlines;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::filters;
@@ -63,7 +64,9 @@ fn flush(inner: &Arc<Inner>, view: &View, sealed: &Arc<Sealed>) -> Result<()> {
     let memtables = || sealed.memtables.iter().map(|(_, memtable)| memtable);
     let memory = memtables().map(|memtable| memtable.memory_bytes()).sum();
     let entries = memtables().map(|memtable| memtable.len() as u64).sum();
-    inner.events.tell(&Event::FlushBegan { entries, memory_bytes: memory as u64 });
+    let reason = sealed.reason.to_owned();
+    let (memory_bytes, why) = (memory as u64, reason.clone());
+    inner.events.tell(&Event::FlushBegan { entries, memory_bytes, reason });
     let result = write_all(inner, view, sealed);
     let took = inner.env.clock.now().saturating_sub(begun);
     let bytes = result.as_ref().map_or(0, |files| files.iter().map(|file| file.info().bytes).sum());
@@ -71,7 +74,7 @@ fn flush(inner: &Arc<Inner>, view: &View, sealed: &Arc<Sealed>) -> Result<()> {
     for file in result.iter().flatten() {
         inner.events.tell(&file.created(0));
     }
-    inner.events.tell(&Event::FlushEnded { bytes, took, error });
+    inner.events.tell(&Event::FlushEnded { bytes, reason: why, took, error });
     result?;
     memory::rebalance(inner);
     inner.counters.flushed(bytes, took);
@@ -116,13 +119,13 @@ fn write_each(
 fn write_tables(
     inner: &Inner,
     family: &FamilyView,
-    memtable: &Memtable,
+    memtable: &Arc<Memtable>,
 ) -> Result<Vec<Arc<TableFile>>> {
     let mut cursor = memtable.cursor();
     let mut retain = Retain::new(&inner.snapshots.list(), false);
     let inherited = Inherited {
         family: family.core.id,
-        tombstones_since_us: inner.env.clock.unix_micros(),
+        tombstones_since_us: deadlines::tombstones_since_us(inner, family, memtable),
         ranges_applied: 0,
     };
     let (options, shape) = (&family.core.options, &family.version.shape);

@@ -13,6 +13,7 @@ use crate::admission::Admission;
 use crate::background::Work;
 use crate::commit::{Tail, Unsynced};
 use crate::cursor::DbCursor;
+use crate::deadlines::Deadlines;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::events::{Event, Events};
@@ -68,6 +69,7 @@ pub(crate) struct Inner {
     pub(crate) work: Work,
     pub(crate) progress: Signal,
     pub(crate) counters: Counters,
+    pub(crate) deadlines: Deadlines,
     pub(crate) watch: Watch,
     pub(crate) timings: Arc<Timings>,
     pub(crate) events: Arc<Events>,

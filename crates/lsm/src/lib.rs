@@ -84,6 +84,7 @@ mod compact;
 mod conditional;
 mod cursor;
 mod db;
+mod deadlines;
 mod env;
 mod error;
 mod events;

@@ -174,7 +174,7 @@ fn install(
 /// Flushes all that has a number, while nobody can get a new one.
 fn empty_memtables(inner: &Arc<Inner>, tail: &mut Tail) -> Result<()> {
     if tail.memtable_bytes > 0 {
-        commit::seal(inner, tail, 0)?;
+        commit::seal(inner, tail, (0, "tables are loaded on top of it"))?;
     }
     if !inner.visible.wait(tail.next_seqno - 1) {
         return Err(inner.writes_stopped());

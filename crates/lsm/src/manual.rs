@@ -21,7 +21,7 @@ pub(crate) fn flush(inner: &Arc<Inner>) -> Result<()> {
     inner.check_writable()?;
     let last = tail.next_seqno - 1;
     if tail.memtable_bytes > 0 {
-        drop(commit::rotate(inner, tail, 0)?);
+        drop(commit::rotate(inner, tail, (0, "somebody asked for it"))?);
     } else {
         drop(tail);
     }
@@ -61,7 +61,7 @@ fn shrink_log(inner: &Arc<Inner>) -> Result<()> {
         inner.check_writable()?;
         inner.logs.start_small();
         let last = tail.next_seqno - 1;
-        drop(commit::rotate(inner, tail, 0)?);
+        drop(commit::rotate(inner, tail, (0, "its log is larger than it need be"))?);
         wait_for_flush(inner, last)?;
     }
     Ok(())

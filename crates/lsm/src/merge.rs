@@ -107,8 +107,8 @@ impl Job<'_> {
         let cuts = Cuts::of(plan, &version.shape);
         let turn = Turn { inner, family: &family.core.name, plan };
         let mut outputs = Outputs::new(inner, place, (inherited, cuts)).in_turn(turn);
-        let (mut entries, mut tables) = (0u64, 0);
-        self.look()?;
+        let (mut entries, mut tables, mut seqno) = (0u64, 0, inner.visible.get());
+        self.look(&mut seqno)?;
         match from {
             None => merged.seek_to_first()?,
             Some(key) => merged.seek(key, Trailer::from_raw(u64::MAX))?,
@@ -117,7 +117,7 @@ impl Job<'_> {
             entries += 1;
             if entries.is_multiple_of(ENTRIES_PER_LOOK) || outputs.tables() > tables {
                 tables = outputs.tables();
-                self.look()?;
+                self.look(&mut seqno)?;
             }
             let (key, trailer) = (merged.key(), merged.trailer());
             if to.as_ref().is_some_and(|to| key >= to.as_slice()) {
@@ -137,10 +137,14 @@ impl Job<'_> {
         self.within_inputs(outputs.finish()?)
     }
 
-    /// Lets more urgent work go first, and ends if the database is closing.
-    fn look(&self) -> Result<()> {
+    /// Lets more urgent work go first, makes room for writers if they have written since `seqno`,
+    /// and ends if the database is closing.
+    fn look(&self, seqno: &mut SeqNo) -> Result<()> {
         let Self { inner, family, plan, .. } = self;
         background::give_way(inner, &family.core.name, plan);
+        if std::mem::replace(seqno, inner.visible.get()) != *seqno {
+            background::make_room(inner, &family.core.name, plan);
+        }
         if inner.work.closing() { Err(Error::Closed) } else { Ok(()) }
     }
 

@@ -53,6 +53,7 @@ pub(crate) struct Counters {
     compaction_us: AtomicU64,
     preemptions: AtomicU64,
     preemption_us: AtomicU64,
+    room_us: AtomicU64,
     paced_us: AtomicU64,
     moves: AtomicU64,
     moved_bytes: AtomicU64,
@@ -172,6 +173,11 @@ impl Counters {
         add(&self.preemption_us, micros(took));
     }
 
+    /// Takes note that a merge waited so that writers have a processor.
+    pub(crate) fn made_room(&self, took: Duration) {
+        add(&self.room_us, micros(took));
+    }
+
     /// Takes note that a merge waited to keep to the limit.
     pub(crate) fn paced(&self, took: Duration) {
         add(&self.paced_us, micros(took));
@@ -227,6 +233,7 @@ impl Counters {
             compaction_us: read(&self.compaction_us),
             preemptions: read(&self.preemptions),
             preemption_us: read(&self.preemption_us),
+            room_us: read(&self.room_us),
             paced_us: read(&self.paced_us),
             moves: read(&self.moves),
             moved_bytes: read(&self.moved_bytes),
@@ -289,6 +296,8 @@ pub struct Stats {
     pub preemptions: u64,
     /// Microseconds that this took.
     pub preemption_us: u64,
+    /// Microseconds that merges waited because writers and flushes took all processors.
+    pub room_us: u64,
     /// Microseconds that merges waited to keep to
     /// [`merge_bytes_per_second`](crate::Options::merge_bytes_per_second).
     pub paced_us: u64,

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 use crate::background;
 use crate::db::Db;
+use crate::deadlines;
 use crate::error::{Error, Result};
 use crate::family::{Core, DEFAULT_FAMILY, DEFAULT_FAMILY_NAME, Family};
 use crate::family_options::FamilyOptions;
@@ -414,6 +415,7 @@ fn change_database(
     drop(current);
     inner.progress.notify();
     background::schedule(inner);
+    deadlines::arm(inner);
     Ok(changes)
 }
 
@@ -452,6 +454,7 @@ fn change_family(
     drop(tree);
     inner.progress.notify();
     background::schedule(inner);
+    deadlines::arm(inner);
     Ok(changes)
 }
 

@@ -365,9 +365,12 @@ pub struct Options {
     /// on: after each flush it may take a small step, by the closed forms of what operations cost.
     /// Default: off.
     pub adaptive: bool,
-    /// A deletion is merged down to the last level within about this time, so that what it hides
-    /// is gone from the files. Costs merges that nothing else asked for. Looked at after each
-    /// flush and compaction: a database at rest is left in peace. Default: no limit.
+    /// A deletion is merged down to the last level within this time, so that what it hides is gone
+    /// from the files, also in a database at rest: it is woken each eighth of the time, flushes
+    /// deletions that are half of it old, and begins to merge them down at three quarters. The
+    /// last quarter is for those merges: where they take longer, or all workers are in others, it
+    /// is that much later, and what a snapshot sees stays until the snapshot goes. Costs flushes
+    /// and merges that nothing else asked for. Default: no limit.
     pub tombstone_age_max: Option<Duration>,
     /// Share of deletions among a table's entries above which it is compacted when nothing else
     /// is to do; 0 switches that off. Default: 0.5.

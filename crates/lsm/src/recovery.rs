@@ -94,6 +94,7 @@ pub(crate) fn open(path: &Path, options: Options, env: Env) -> Result<Arc<Inner>
     crate::memory::rebalance(&inner);
     inner.work.start();
     crate::background::schedule(&inner);
+    crate::deadlines::begin(&inner);
     Ok(inner)
 }
 
@@ -184,6 +185,7 @@ fn assemble(
         visible: Visible::new(0),
         snapshots: crate::snapshot::Snapshots::default(),
         admission: crate::admission::Admission::default(),
+        deadlines: crate::deadlines::Deadlines::default(),
         watch: crate::adaptive::Watch::default(),
         work: crate::background::Work::default(),
         progress: crate::scheduler::Signal::new(),
@@ -349,7 +351,15 @@ impl Replayed<'_> {
             for (id, memtable) in &memtables {
                 view.change_family(*id, |family| family.sealed.insert(0, Arc::clone(memtable)));
             }
-            view.sealed.insert(0, Arc::new(Sealed { log, last_seqno: self.last, memtables }));
+            view.sealed.insert(
+                0,
+                Arc::new(Sealed {
+                    log,
+                    last_seqno: self.last,
+                    memtables,
+                    reason: "a log is replayed",
+                }),
+            );
         });
         let sealed = self.inner.state.peek().sealed.len();
         if sealed > self.inner.options.sealed_memtables_max {

@@ -13,6 +13,7 @@ use std::fmt::{self, Debug};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{JoinHandle, ThreadId};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -71,6 +72,22 @@ impl Signal {
     }
 }
 
+/// A job for later.
+pub struct Alarm {
+    /// When, by the clock of whoever sets it.
+    pub at: Duration,
+    /// How long from now that is.
+    pub after: Duration,
+    /// What to do then. It may run in vain: whoever set it may be gone.
+    pub job: Job,
+}
+
+impl Debug for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alarm").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
 /// Runs background jobs.
 pub trait Scheduler: Send + Sync + Debug {
     /// Queues a job.
@@ -88,6 +105,19 @@ pub trait Scheduler: Send + Sync + Debug {
     fn give_way(&self, class: Class) -> Option<Class> {
         let _ = class;
         None
+    }
+
+    /// Waits, `most` at most, while jobs that go before the caller's own, which is of `class`, take
+    /// all processors but one; returns for how long. Earlier classes go first, then older jobs, so
+    /// somebody always goes on. The caller holds no lock.
+    fn pause(&self, class: Class, most: Duration) -> Duration {
+        let _ = (class, most);
+        Duration::ZERO
+    }
+
+    /// Queues a job of the last class once its time has come; until then nobody waits for it.
+    fn alarm(&self, alarm: Alarm) {
+        drop(alarm);
     }
 
     /// Runs all of `parts`, side by side where there are threads, and returns when all have ended.
@@ -111,6 +141,8 @@ pub trait Scheduler: Send + Sync + Debug {
 /// Dropping it finishes what is running, discards what is queued and ends the threads.
 pub struct ThreadScheduler {
     shared: Arc<Shared>,
+    /// Processors that background work may take while others have work too.
+    spare: usize,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -126,11 +158,22 @@ struct Queues {
     level0: VecDeque<Job>,
     compactions: VecDeque<Job>,
     low: VecDeque<Job>,
+    /// Jobs whose time has not come.
+    alarms: Vec<(Instant, Job)>,
     /// Workers that wait for work, by what they take.
     idle: [usize; 2],
-    running: Vec<ThreadId>,
+    running: Vec<Running>,
+    /// Counts jobs that were taken.
+    taken: u64,
     panics: u64,
     ending: bool,
+}
+
+/// A job that runs.
+struct Running {
+    thread: ThreadId,
+    class: Class,
+    number: u64,
 }
 
 /// Which jobs a worker takes.
@@ -141,13 +184,46 @@ enum Takes {
 }
 
 impl Queues {
-    fn take(&mut self, takes: Takes) -> Option<Job> {
-        let flush = self.flushes.pop_front();
-        if flush.is_some() || takes == Takes::Flushes {
-            return flush;
+    fn take(&mut self, takes: Takes) -> Option<(Class, Job)> {
+        let all = [
+            (Class::Flush, &mut self.flushes),
+            (Class::Level0, &mut self.level0),
+            (Class::Compaction, &mut self.compactions),
+            (Class::Low, &mut self.low),
+        ];
+        let classes = if takes == Takes::Flushes { 1 } else { all.len() };
+        let mut classes = all.into_iter().take(classes);
+        classes.find_map(|(class, queue)| queue.pop_front().map(|job| (class, job)))
+    }
+
+    /// Queues the jobs whose time has come, and says when the next one's does.
+    fn ring(&mut self) -> Option<Instant> {
+        if self.alarms.is_empty() {
+            return None;
         }
-        let merge = self.level0.pop_front().or_else(|| self.compactions.pop_front());
-        merge.or_else(|| self.low.pop_front())
+        let now = Instant::now();
+        let due = |alarm: &mut (Instant, Job)| alarm.0 <= now;
+        self.low.extend(self.alarms.extract_if(.., due).map(|(_, job)| job));
+        self.alarms.iter().map(|(at, _)| *at).min()
+    }
+
+    /// Notes that this thread runs a job, perhaps within another.
+    fn begin(&mut self, class: Class) {
+        self.taken += 1;
+        let thread = std::thread::current().id();
+        self.running.push(Running { thread, class, number: self.taken });
+    }
+
+    /// Jobs of other threads that go before this thread's own, which is of `class`.
+    fn ahead(&mut self, class: Class) -> usize {
+        let me = std::thread::current().id();
+        let mut number = u64::MAX;
+        if let Some(mine) = self.running.iter_mut().rfind(|job| job.thread == me) {
+            mine.class = class; // it knows better than who queued it
+            number = mine.number;
+        }
+        let before = |job: &&Running| job.thread != me && (job.class, job.number) < (class, number);
+        self.running.iter().filter(before).count()
     }
 
     /// Takes a job of a class before `class` that no idle worker is about to take.
@@ -166,7 +242,7 @@ impl Queues {
     fn is_idle_but_for(&self, me: ThreadId) -> bool {
         let merges = self.level0.len() + self.compactions.len();
         let queued = self.flushes.len() + merges + self.low.len();
-        queued == 0 && self.running.iter().all(|id| *id == me)
+        queued == 0 && self.running.iter().all(|job| job.thread == me)
     }
 }
 
@@ -175,7 +251,9 @@ impl ThreadScheduler {
     /// # Errors
     /// If the operating system gives no thread.
     pub fn new(threads: usize) -> std::io::Result<Self> {
-        let mut scheduler = Self { shared: Arc::default(), workers: Vec::new() };
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let spare = processors.saturating_sub(1).max(1);
+        let mut scheduler = Self { shared: Arc::default(), spare, workers: Vec::new() };
         scheduler.spawn("lsm-flush".into(), Takes::Flushes)?;
         for i in 0..threads.max(1) {
             scheduler.spawn(format!("lsm-worker-{i}"), Takes::Everything)?;
@@ -198,31 +276,35 @@ impl ThreadScheduler {
 
 impl Shared {
     fn work(&self, takes: Takes) {
-        let me = std::thread::current().id();
         let mut queues = self.queues.lock();
         loop {
             if queues.ending {
                 return;
             }
-            let Some(job) = queues.take(takes) else {
+            let next = if takes == Takes::Everything { queues.ring() } else { None };
+            let Some((class, job)) = queues.take(takes) else {
                 queues.idle[takes as usize] += 1;
-                self.changed.wait(&mut queues);
+                match next {
+                    Some(next) => drop(self.changed.wait_until(&mut queues, next)),
+                    None => self.changed.wait(&mut queues),
+                }
                 queues.idle[takes as usize] -= 1;
                 continue;
             };
-            queues.running.push(me);
+            queues.begin(class);
             drop(queues);
-            queues = self.run(job, me);
+            queues = self.run(job);
         }
     }
 
     /// Runs a job that is counted as running, to its end.
-    fn run(&self, job: Job, me: ThreadId) -> MutexGuard<'_, Queues> {
+    fn run(&self, job: Job) -> MutexGuard<'_, Queues> {
+        let me = std::thread::current().id();
         let outcome: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(job));
         let mut queues = self.queues.lock();
         // One of them: a job that gave way runs on.
-        if let Some(at) = queues.running.iter().rposition(|id| *id == me) {
-            queues.running.swap_remove(at);
+        if let Some(at) = queues.running.iter().rposition(|job| job.thread == me) {
+            queues.running.remove(at);
         }
         queues.panics += u64::from(outcome.is_err()); // the hook has printed it
         self.changed.notify_all();
@@ -248,13 +330,31 @@ impl Scheduler for ThreadScheduler {
     }
 
     fn give_way(&self, class: Class) -> Option<Class> {
-        let me = std::thread::current().id();
         let mut queues = self.shared.queues.lock();
         let (class, job) = queues.take_waiting(class)?;
-        queues.running.push(me);
+        queues.begin(class);
         drop(queues);
-        drop(self.shared.run(job, me));
+        drop(self.shared.run(job));
         Some(class)
+    }
+
+    fn alarm(&self, alarm: Alarm) {
+        // So far ahead that the machine's clock cannot tell is never.
+        let Some(at) = Instant::now().checked_add(alarm.after) else { return };
+        self.shared.queues.lock().alarms.push((at, alarm.job));
+        self.shared.changed.notify_all();
+    }
+
+    fn pause(&self, class: Class, most: Duration) -> Duration {
+        let mut queues = self.shared.queues.lock();
+        if queues.ahead(class) < self.spare {
+            return Duration::ZERO;
+        }
+        let begun = Instant::now();
+        while queues.ahead(class) >= self.spare && begun.elapsed() < most {
+            self.shared.changed.wait_until(&mut queues, begun + most);
+        }
+        begun.elapsed()
     }
 
     fn run_together(&self, parts: Vec<Box<dyn FnOnce() + Send + '_>>) {
@@ -285,7 +385,8 @@ impl Drop for ThreadScheduler {
         let flushes = std::mem::take(&mut queues.flushes);
         let level0 = std::mem::take(&mut queues.level0);
         let compactions = std::mem::take(&mut queues.compactions);
-        let discarded = (flushes, level0, compactions, std::mem::take(&mut queues.low));
+        let alarms = std::mem::take(&mut queues.alarms);
+        let discarded = (flushes, level0, compactions, std::mem::take(&mut queues.low), alarms);
         drop(queues);
         drop(discarded); // outside the lock: jobs may own things whose drop comes back here
         self.shared.changed.notify_all();
@@ -323,6 +424,7 @@ pub struct InlineScheduler {
 
 struct InlineState {
     jobs: Vec<(Class, Job)>,
+    alarms: Vec<Alarm>,
     running: Vec<ThreadId>,
     random: Random,
 }
@@ -330,8 +432,12 @@ struct InlineState {
 impl InlineScheduler {
     /// An empty queue; `seed` decides the order in which jobs will run.
     pub fn new(seed: u64) -> Self {
-        let state =
-            InlineState { jobs: Vec::new(), running: Vec::new(), random: Random::new(seed) };
+        let state = InlineState {
+            jobs: Vec::new(),
+            alarms: Vec::new(),
+            running: Vec::new(),
+            random: Random::new(seed),
+        };
         Self { state: Mutex::new(state), finished: Signal::new() }
     }
 
@@ -365,6 +471,15 @@ impl InlineScheduler {
         }
     }
 
+    /// Queues the jobs whose time has come at `now`, and returns how many.
+    pub fn ring(&self, now: Duration) -> usize {
+        let mut state = self.state.lock();
+        let due: Vec<Alarm> = state.alarms.extract_if(.., |alarm| alarm.at <= now).collect();
+        let count = due.len();
+        state.jobs.extend(due.into_iter().map(|alarm| (Class::Low, alarm.job)));
+        count
+    }
+
     /// Number of jobs waiting.
     pub fn queued(&self) -> usize {
         self.state.lock().jobs.len()
@@ -372,7 +487,9 @@ impl InlineScheduler {
 
     /// Forgets what is queued, as a crash does.
     pub fn clear(&self) {
-        let jobs = std::mem::take(&mut self.state.lock().jobs);
+        let mut state = self.state.lock();
+        let jobs = (std::mem::take(&mut state.jobs), std::mem::take(&mut state.alarms));
+        drop(state);
         drop(jobs);
     }
 
@@ -401,6 +518,10 @@ impl Scheduler for InlineScheduler {
             assert!(others_run, "waiting for an event that no queued job can raise");
             self.finished.wait_past(finished);
         }
+    }
+
+    fn alarm(&self, alarm: Alarm) {
+        self.state.lock().alarms.push(alarm);
     }
 
     /// The seed says whether, and which.
@@ -547,6 +668,58 @@ mod tests {
         go.notify();
         scheduler.join();
         assert_eq!(scheduler.panics(), 0);
+    }
+
+    /// With one processor to spare, a merge waits for the flush that takes it, and a flush for
+    /// nobody.
+    #[test]
+    fn a_job_makes_room_for_one_that_goes_before_it() {
+        let mut scheduler = ThreadScheduler::new(1).unwrap();
+        scheduler.spare = 1;
+        let scheduler = Arc::new(scheduler);
+        let [held, on] = [(); 2].map(|()| Arc::new(Signal::new()));
+        let (gate, started, mine) = (Arc::clone(&held), Arc::clone(&on), Arc::clone(&scheduler));
+        let flush = move || {
+            let long = Duration::from_secs(60);
+            assert_eq!(mine.pause(Class::Flush, long), Duration::ZERO, "nobody goes before it");
+            started.notify();
+            gate.wait_past(0);
+        };
+        scheduler.submit(Class::Flush, Box::new(flush));
+        on.wait_past(0);
+        let short = Duration::from_millis(5);
+        assert!(scheduler.pause(Class::Compaction, short) >= short, "the flush runs");
+        held.notify();
+        scheduler.join();
+        assert_eq!(scheduler.pause(Class::Compaction, short), Duration::ZERO, "nothing runs");
+        assert_eq!(scheduler.panics(), 0);
+    }
+
+    #[test]
+    fn an_alarm_is_a_job_when_its_time_has_come() {
+        let inline = InlineScheduler::new(1);
+        let log: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let alarm = |seconds, n| {
+            let at = Duration::from_secs(seconds);
+            Alarm { at, after: at, job: noting(&log, n) }
+        };
+        inline.alarm(alarm(5, 1));
+        inline.alarm(alarm(7, 2));
+        inline.join(); // does not wait for alarms
+        assert_eq!([4, 5, 6].map(|now| inline.ring(Duration::from_secs(now))), [0, 1, 0]);
+        inline.join();
+        assert_eq!(*log.lock(), [1]);
+        let threads = ThreadScheduler::new(1).unwrap();
+        threads.alarm(alarm(1_000_000, 9));
+        let rung = Arc::new(Signal::new());
+        let rings = Arc::clone(&rung);
+        let after = Duration::from_millis(20);
+        let begun = Instant::now();
+        threads.alarm(Alarm { at: after, after, job: Box::new(move || rings.notify()) });
+        threads.wait(&rung, 0);
+        assert!(begun.elapsed() >= after);
+        drop(threads);
+        assert_eq!(*log.lock(), [1], "what never came due is forgotten");
     }
 
     #[test]

@@ -140,6 +140,8 @@ fn every_event_is_a_tracing_event_with_fields_to_filter_by() {
         let reasoned = [
             "CompactionBegan",
             "CompactionEnded",
+            "FlushBegan",
+            "FlushEnded",
             "Preempted",
             "Slowed",
             "StallBegan",

@@ -214,6 +214,8 @@ pub(crate) struct Sealed {
     /// This log, and those before it, hold nothing but what is in these memtables and older ones;
     /// none without a log, or where later memtables answer for the log.
     pub(crate) log: Option<u64>,
+    /// Why they were sealed.
+    pub(crate) reason: &'static str,
     /// The last sequence number that the memtables may hold.
     pub(crate) last_seqno: SeqNo,
     /// The memtables by family; only those that were written to.

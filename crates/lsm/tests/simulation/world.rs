@@ -13,7 +13,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lsm::clock::ManualClock;
+use lsm::clock::{Clock, ManualClock};
 use lsm::compaction::{Granularity, Selection, Strategy};
 use lsm::fs::{Call, CrashMode, Effect, Fault, FaultFs, MemFs};
 use lsm::scheduler::InlineScheduler;
@@ -228,6 +228,7 @@ impl World {
             self.faulty &= !std::mem::take(&mut self.only_full);
         }
         self.clock.advance(Duration::from_millis(self.random.random_range(0..100)));
+        self.scheduler.ring(self.clock.now());
     }
 
     fn plan_cut(&mut self, at: u64) {
@@ -795,6 +796,7 @@ impl World {
             strategy,
             size_ratio,
             adaptive: self.below(4) == 0,
+            tombstone_age_max: [None, Some(Duration::from_secs(2))][self.below(2)],
             merge_bytes_per_second: [0, 0, 1 << 20][self.below(3)],
             table_bytes: [4096, 16 << 10][self.below(2)],
             background_threads: 1 + self.below(3),
