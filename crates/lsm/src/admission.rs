@@ -46,6 +46,9 @@ const DELAY_US_PER_MIB_AND_DEBT: u64 = 20_000;
 /// The longest delay of 1 MiB: about 4 MiB a second still get in.
 const DELAY_US_PER_MIB_MAX: u64 = 250_000;
 
+/// Shorter times for which writers are held up by a log or a load are only in their latency.
+const HELD_UP_TOLD: Duration = Duration::from_millis(1);
+
 /// Why writers are held back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -60,6 +63,10 @@ pub enum Pressure {
     Debt,
     /// Memtables wait for their flush.
     Memtables,
+    /// The next segment of the log is made by the writer that needs it.
+    Log,
+    /// A load installs its tables, and no write may come in between.
+    Load,
 }
 
 impl Pressure {
@@ -70,6 +77,8 @@ impl Pressure {
             Self::Level0 => "level 0 has too many runs",
             Self::Debt => "compaction is behind",
             Self::Memtables => "memtables wait for their flush",
+            Self::Log => "the next log segment is not ready",
+            Self::Load => "a load installs its tables",
         }
     }
 }
@@ -278,6 +287,15 @@ fn stall(
     result
 }
 
+/// Tells that writers may have been held up since `begun`, if that was long. The caller may hold
+/// locks.
+pub(crate) fn held_up(inner: &Inner, reason: Pressure, begun: Duration) {
+    let took = inner.env.clock.now().saturating_sub(begun);
+    if took >= HELD_UP_TOLD {
+        inner.events.tell_later(Event::HeldUp { reason, took });
+    }
+}
+
 /// Waits for background work until `ready`; fails as soon as the work that is waited for fails.
 pub(crate) fn wait_until(
     inner: &Arc<Inner>,
@@ -317,6 +335,28 @@ mod tests {
         assert_eq!((admission.delay_us_per_mib(), admission.reason()), (STOP, Pressure::Level0));
         admission.set((0, Pressure::Debt));
         assert_eq!(admission.reason(), Pressure::None);
+    }
+
+    #[test]
+    fn what_holds_writers_up_for_a_millisecond_is_told() {
+        let options = crate::Options::default();
+        let clock = Arc::new(crate::clock::ManualClock::new());
+        let env = crate::Env {
+            fs: Arc::new(crate::fs::MemFs::new()),
+            clock: Arc::clone(&clock) as Arc<_>,
+            scheduler: Arc::new(crate::scheduler::InlineScheduler::new(1)),
+        };
+        let db = crate::Db::open_with("/db", options, env).unwrap();
+        let begun = db.inner().env.clock.now();
+        held_up(db.inner(), Pressure::Log, begun);
+        clock.advance(Duration::from_millis(3));
+        held_up(db.inner(), Pressure::Load, begun);
+        let told = |past: &crate::Past| match past.event {
+            Event::HeldUp { reason, took } => Some((reason, took)),
+            _ => None,
+        };
+        let told: Vec<_> = db.history().iter().filter_map(told).collect();
+        assert_eq!(told, [(Pressure::Load, Duration::from_millis(3))]);
     }
 
     #[test]

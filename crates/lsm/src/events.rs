@@ -104,8 +104,7 @@ pub enum Event {
         /// Bytes a second that merges may write now.
         bytes_per_second: u64,
     },
-    /// A writer must wait for background work. Two other waits are only in the latency of the
-    /// write: for a log segment that it makes itself, and for a load that installs its tables.
+    /// A writer must wait for background work. Two other waits are [`Event::HeldUp`].
     StallBegan {
         /// What it waits for.
         reason: Pressure,
@@ -113,6 +112,15 @@ pub enum Event {
     /// The writer goes on, or gets an error.
     StallEnded {
         /// What it waited for.
+        reason: Pressure,
+        /// For how long.
+        took: Duration,
+    },
+    /// Writers were held up, or would have been, by something that they do for each other: they
+    /// make a log segment that is not ready, or install the tables of a load. Told from a
+    /// millisecond on.
+    HeldUp {
+        /// By what.
         reason: Pressure,
         /// For how long.
         took: Duration,
@@ -182,6 +190,7 @@ impl Event {
             | Self::Preempted { .. }
             | Self::MergesPaced { .. }
             | Self::StallEnded { .. }
+            | Self::HeldUp { .. }
             | Self::Slowed { .. }
             | Self::Adapted { .. }
             | Self::BackgroundFailed { .. }
@@ -215,6 +224,7 @@ impl Event {
             Self::MergesPaced { .. } => "MergesPaced",
             Self::StallBegan { .. } => "StallBegan",
             Self::StallEnded { .. } => "StallEnded",
+            Self::HeldUp { .. } => "HeldUp",
             Self::Slowed { .. } => "Slowed",
             Self::TableCreated { .. } => "TableCreated",
             Self::TableDeleted { .. } => "TableDeleted",
@@ -237,6 +247,7 @@ impl Event {
             Self::MergesPaced { reason, .. } => Some(reason.words()),
             Self::StallBegan { reason }
             | Self::StallEnded { reason, .. }
+            | Self::HeldUp { reason, .. }
             | Self::Slowed { reason, .. } => Some(reason.words()),
             _ => None,
         }
@@ -249,6 +260,7 @@ impl Event {
             | Self::CompactionEnded { took, .. }
             | Self::Preempted { took, .. }
             | Self::StallEnded { took, .. }
+            | Self::HeldUp { took, .. }
             | Self::Slowed { took, .. } => u64::try_from(took.as_micros()).ok(),
             _ => None,
         }

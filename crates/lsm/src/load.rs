@@ -25,7 +25,7 @@ use std::time::Duration;
 use compaction::{KeyRange, Levels, TableInfo};
 use sstable::{Cursor as _, Expect, Kind, ReadOptions, SeqNo, Table, TableCursor, Trailer};
 
-use crate::admission::wait_until;
+use crate::admission::{self, Pressure, wait_until};
 use crate::background::{self, Awaited};
 use crate::commit::{self, Tail};
 use crate::db::Db;
@@ -132,8 +132,22 @@ fn install(
 ) -> Result<(usize, SeqNo)> {
     manual::flush(inner)?; // most of it, while writers go on
     let mut tail = inner.tail.lock();
+    let begun = inner.env.clock.now();
+    let installed = install_alone(inner, family, files, &mut tail);
+    drop(tail);
+    admission::held_up(inner, Pressure::Load, begun);
+    installed
+}
+
+/// The same, while nobody can get a number.
+fn install_alone(
+    inner: &Arc<Inner>,
+    family: u32,
+    files: &mut [Arc<TableFile>],
+    tail: &mut Tail,
+) -> Result<(usize, SeqNo)> {
     inner.check_writable()?;
-    empty_memtables(inner, &mut tail)?;
+    empty_memtables(inner, tail)?;
     let seqno = tail.next_seqno;
     for file in files.iter_mut() {
         file.set_seqno(seqno);

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::admission::{self, Pressure};
 use crate::error::Result;
 use crate::events::Event;
 use crate::inner::Inner;
@@ -86,7 +87,8 @@ impl Logs {
 
     /// Gives the segment that comes next, with room for a batch of `batch_bytes`.
     pub(crate) fn next(&self, inner: &Arc<Inner>, batch_bytes: usize) -> Result<Arc<Segment>> {
-        let mut spare = self.spare.lock();
+        let begun = inner.env.clock.now();
+        let mut spare = self.spare.lock(); // whoever makes one holds it meanwhile
         let capacity = Segment::capacity_for(batch_bytes);
         let taken = spare.take();
         // ORDERING: Relaxed; hints, see `wants_spare`.
@@ -100,6 +102,7 @@ impl Logs {
         };
         let (number, capacity_bytes) = (segment.number(), segment.capacity());
         inner.events.tell_later(Event::LogRotated { number, capacity_bytes });
+        admission::held_up(inner, Pressure::Log, begun);
         Ok(segment)
     }
 
