@@ -39,6 +39,7 @@
 //! Ghemawat, 2011), whose restarts within blocks these are. Separators cut short: prefix B-trees
 //! (Bayer and Unterauer, 1977). Other sources stand with what they gave.
 
+mod allowance;
 mod arrange;
 mod block;
 mod codec;
@@ -75,6 +76,7 @@ pub mod varint;
 mod verify;
 mod writer;
 
+pub use allowance::Allowance;
 pub use bloom::hash_key;
 pub use codec::{Chooser, Codec, Coding, Content, Load, LoadGauge};
 pub use cursor::{Cursor, SliceCursor};

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::block::Form;
-use crate::block::bytes::{self, Bytes};
+use crate::block::bytes::{Bytes, Fresh};
 use crate::block::mixed::set_apart;
 use crate::codec::{self, Codec, Packed, ReadDictionary};
 use crate::error::{Error, Result};
@@ -85,11 +85,12 @@ impl Source {
         }
         let bytes = usize::try_from(handle.bytes)
             .map_err(|_too_large| self.damaged(handle.offset, "a block that fits in memory"))?;
-        let mut raw = bytes::fresh(bytes);
-        self.read(handle.offset, bytes::own(&mut raw))?;
+        let mut raw = Fresh::new(bytes);
+        self.read(handle.offset, raw.own())?;
+        let raw = raw.filled();
         let header = self.check(&raw, handle, kind)?;
         if header.codec == Codec::None {
-            return Ok(Body { header, bytes: Bytes::heap(raw, HEADER_BYTES) });
+            return Ok(Body { header, bytes: raw.behind(HEADER_BYTES) });
         }
         self.decompress(header, &raw, handle)
     }
@@ -143,6 +144,6 @@ impl Source {
             Form::Mixed => set_apart(&bytes, usize::from(header.entry_count)),
         })
         .map_err(|fault| self.fault(handle.offset, fault))?;
-        Ok(Body { header, bytes: Bytes::heap(bytes, 0) })
+        Ok(Body { header, bytes })
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::allowance::{Allowance, Hold};
 use crate::block::cursor::Position;
 use crate::block::{DataBlock, View};
 use crate::cursor::Cursor;
@@ -30,6 +31,7 @@ pub struct TableCursor {
     block: Option<Block>,
     position: Position,
     ahead: Ahead,
+    hold: Hold,
 }
 
 /// Bytes read before they were asked for.
@@ -100,6 +102,7 @@ impl TableCursor {
             block: None,
             position: Position::default(),
             ahead: Ahead::default(),
+            hold: Hold::default(),
         }
     }
 
@@ -108,6 +111,13 @@ impl TableCursor {
         self.block.as_ref()?;
         let index = self.index.as_ref().and_then(Block::index)?;
         index.handle(self.rank).map(|handle| handle.offset)
+    }
+
+    /// Charges `allowance` for what the cursor holds, and reads ahead as far as that lets it.
+    #[must_use]
+    pub fn with_allowance(mut self, allowance: Arc<Allowance>) -> Self {
+        self.hold = Hold::new(allowance);
+        self
     }
 
     #[inline]
@@ -141,6 +151,7 @@ impl TableCursor {
         let index = self.index.as_ref().and_then(Block::index);
         let Some(handle) = index.and_then(|index| index.handle(rank)) else { return Ok(false) };
         let block = self.load(handle)?;
+        self.hold.block(block.memory_usage());
         let malformed = || self.table.malformed(handle);
         let view = block.data().map(DataBlock::view).ok_or_else(malformed)?;
         let position = &mut self.position;
@@ -183,6 +194,9 @@ impl TableCursor {
         if ahead.held(handle).is_none() {
             let window = ahead.run.map_or(0, |(_, window)| window) * 2;
             let window = window.max(FIRST_AHEAD_BYTES).min(self.options.read_ahead_bytes);
+            // Not allowed to: as far as before, or this block alone.
+            let allowed = self.hold.may_read_ahead(window);
+            let window = if allowed { window } else { ahead.bytes.capacity() };
             ahead.run = Some((heading, window));
             let wanted = handle.bytes.max(window as u64);
             let from = match heading {
@@ -199,7 +213,12 @@ impl TableCursor {
                 Heading::Backward => handle.offset + handle.bytes,
             };
             let bytes = usize::try_from(to.saturating_sub(from));
-            ahead.bytes.resize(bytes.map_err(|_too_large| table.malformed(handle))?, 0);
+            let bytes = bytes.map_err(|_too_large| table.malformed(handle))?;
+            if bytes > ahead.bytes.capacity() {
+                ahead.bytes = Vec::with_capacity(bytes);
+                self.hold.ahead(bytes);
+            }
+            ahead.bytes.resize(bytes, 0);
             ahead.offset = from;
             if let Err(error) = source.read(from, &mut ahead.bytes) {
                 ahead.bytes.clear();

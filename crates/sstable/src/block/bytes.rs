@@ -2,10 +2,13 @@
 //!
 //! A value is small enough to lie within a cache's own slots, so that a reader who found the slot
 //! has the address of the bytes at hand.
+#![expect(unsafe_code, reason = "a drop takes the memory out, for the next block")]
 
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::pool;
 use crate::read_at::ReadAt;
 
 /// A run of immutable bytes that keeps its owner alive.
@@ -13,7 +16,8 @@ use crate::read_at::ReadAt;
 pub(crate) enum Bytes {
     /// All of the bytes from `start` on.
     Heap {
-        bytes: Arc<[u8]>,
+        /// Taken out only by the drop.
+        bytes: ManuallyDrop<Arc<[u8]>>,
         start: u32,
     },
     Mapped(Arc<Part>),
@@ -27,21 +31,55 @@ pub(crate) struct Part {
     end: usize,
 }
 
-/// Memory of so many bytes, zeroed, that nobody else knows yet.
-pub(crate) fn fresh(bytes: usize) -> Arc<[u8]> {
-    std::iter::repeat_n(0, bytes).collect()
+/// Memory that nobody else knows yet, to be filled: what it holds until then is anything.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    bytes: Arc<[u8]>,
+    start: usize,
 }
 
-/// The bytes of memory that nobody else knows yet.
-pub(crate) fn own(bytes: &mut Arc<[u8]>) -> &mut [u8] {
-    Arc::get_mut(bytes).expect("not shared before it is filled")
+impl Fresh {
+    /// Memory for `bytes`.
+    pub(crate) fn new(bytes: usize) -> Self {
+        let memory = pool::take(bytes);
+        Self { start: memory.as_ref().len() - bytes, bytes: memory }
+    }
+
+    /// The bytes to be filled, all of them.
+    pub(crate) fn own(&mut self) -> &mut [u8] {
+        let bytes = Arc::get_mut(&mut self.bytes).expect("not shared before it is filled");
+        bytes.get_mut(self.start..).unwrap_or_default()
+    }
+
+    /// What it was filled with.
+    pub(crate) fn filled(self) -> Bytes {
+        Bytes::heap(self.bytes, self.start)
+    }
+}
+
+impl Drop for Bytes {
+    #[inline]
+    fn drop(&mut self) {
+        if let Self::Heap { bytes, .. } = self {
+            // SAFETY: taken once, by this drop; nothing looks at it afterwards.
+            pool::give(unsafe { ManuallyDrop::take(bytes) });
+        }
+    }
 }
 
 impl Bytes {
-    /// All of `bytes` from `start` on, which is the end of a header.
+    /// All of `bytes` from `start` on.
     pub(crate) fn heap(bytes: Arc<[u8]>, start: usize) -> Self {
-        let start = u32::try_from(start).expect("headers are short");
-        Self::Heap { bytes, start }
+        let start = u32::try_from(start).expect("pieces and headers are short");
+        Self::Heap { bytes: ManuallyDrop::new(bytes), start }
+    }
+
+    /// The bytes behind the first `header` ones, which are as many at least.
+    pub(crate) fn behind(mut self, header: usize) -> Self {
+        if let Self::Heap { start, .. } = &mut self {
+            *start += u32::try_from(header).expect("headers are short");
+        }
+        self
     }
 
     /// A part of a mapped file; empty if the file is not mapped that far.
@@ -53,7 +91,7 @@ impl Bytes {
     pub(crate) fn memory(&self) -> usize {
         match self {
             // With its two reference counts.
-            Self::Heap { bytes, .. } => size_of_val(&**bytes) + 2 * size_of::<usize>(),
+            Self::Heap { bytes, .. } => size_of_val(&***bytes) + 2 * size_of::<usize>(),
             Self::Mapped(_) => size_of::<Part>(),
         }
     }

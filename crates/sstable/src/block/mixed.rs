@@ -12,10 +12,8 @@
 //! 1. [`set_apart`] undoes [`mix`] to the byte, and is total: what `mix` never gives is a
 //!    [`Fault`].
 
-use std::sync::Arc;
-
-use super::bytes;
 use super::{Layout, head};
+use crate::block::bytes::{Bytes, Fresh};
 use crate::format::Fault;
 
 /// Replaces `out` by `body`, the body of a block of `entries` as in [`super`], with each value
@@ -38,18 +36,17 @@ pub(crate) fn mix(body: &[u8], entries: usize, out: &mut Vec<u8>) -> Option<()> 
 }
 
 /// Returns the body of a block of `entries` as in [`super`], in fresh memory.
-pub(crate) fn set_apart(mixed: &[u8], entries: usize) -> Result<Arc<[u8]>, Fault> {
+pub(crate) fn set_apart(mixed: &[u8], entries: usize) -> Result<Bytes, Fault> {
     let damaged = Fault::Damaged("a data block whose keys and values can be set apart");
     let layout = Layout::parse_mixed(mixed, entries)?;
     sort_out(mixed, &layout).ok_or(damaged)
 }
 
-fn sort_out(mixed: &[u8], layout: &Layout) -> Option<Arc<[u8]>> {
+fn sort_out(mixed: &[u8], layout: &Layout) -> Option<Bytes> {
     let pair_bytes = layout.restart_bytes();
     let restarts_bytes = (layout.restarts() - 1) * pair_bytes;
-    let mut body = bytes::fresh(mixed.len().checked_add(restarts_bytes)?);
-    let (front, back) =
-        bytes::own(&mut body).split_at_mut_checked(layout.restarts_range().start)?;
+    let mut body = Fresh::new(mixed.len().checked_add(restarts_bytes)?);
+    let (front, back) = body.own().split_at_mut_checked(layout.restarts_range().start)?;
     front.copy_from_slice(mixed.get(..front.len())?);
     let (restarts, back) = back.split_at_mut_checked(restarts_bytes)?;
     let before_keys = layout.before_keys();
@@ -72,7 +69,7 @@ fn sort_out(mixed: &[u8], layout: &Layout) -> Option<Arc<[u8]>> {
         key_at += key.len();
         value_at += value.len();
     }
-    (rest.is_empty() && keys.is_empty() && values.is_empty()).then_some(body)
+    (rest.is_empty() && keys.is_empty() && values.is_empty()).then(|| body.filled())
 }
 
 /// Writes where a restart's entry and value start: two numbers that share `to`.

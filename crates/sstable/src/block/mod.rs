@@ -33,6 +33,7 @@ pub(crate) mod builder;
 pub(crate) mod bytes;
 pub(crate) mod cursor;
 pub(crate) mod mixed;
+mod pool;
 pub(crate) mod search;
 mod spread;
 

@@ -26,8 +26,7 @@ pub use load::{Load, LoadGauge};
 
 use std::sync::Arc;
 
-#[cfg(any(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma"))]
-use crate::block::bytes;
+use crate::block::bytes::{Bytes, Fresh};
 use crate::format::{DECOMPRESSED_BYTES_MAX, Fault};
 
 /// How the body of a block is stored. The numbers are part of the format.
@@ -318,13 +317,16 @@ pub(crate) struct Packed<'a> {
 }
 
 /// Returns what a stored body holds, in fresh memory of exactly `original_size` bytes.
-pub(crate) fn decompress(packed: Packed<'_>) -> Result<Arc<[u8]>, Fault> {
+pub(crate) fn decompress(packed: Packed<'_>) -> Result<Bytes, Fault> {
     let Packed { codec, data, entries, original_size, .. } = packed;
     if original_size > DECOMPRESSED_BYTES_MAX && codec != Codec::None {
         return Err(Fault::Damaged("a compressed block of at most 64 MiB"));
     }
     match codec {
-        Codec::None if data.len() == original_size => Ok(data.into()),
+        Codec::None if data.len() == original_size => into_fresh(original_size, |out| {
+            out.copy_from_slice(data);
+            Ok(())
+        }),
         Codec::None => Err(Fault::Damaged("equal sizes of a block stored plainly")),
         #[cfg(feature = "lz4")]
         Codec::Lz4 => into_fresh(original_size, |out| lz4::decompress(data, out)),
@@ -342,20 +344,19 @@ pub(crate) fn decompress(packed: Packed<'_>) -> Result<Arc<[u8]>, Fault> {
         }
         #[cfg(feature = "lzma")]
         Codec::Lzma => into_fresh(original_size, |out| lzma::decompress(data, out)),
-        Codec::BitPack | Codec::Delta => {
-            columns::decompress(data, entries, original_size).map(Arc::from)
-        }
+        Codec::BitPack | Codec::Delta => columns::decompress(data, entries, original_size)
+            .map(|body| Bytes::heap(body.into(), 0)),
         #[cfg(not(all(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma")))]
         other => Err(Fault::UnsupportedCodec(other)),
     }
 }
 
-#[cfg(any(feature = "lz4", feature = "snappy", feature = "zstd", feature = "lzma"))]
+/// What `fill` writes, all of the bytes or none.
 fn into_fresh(
     bytes: usize,
     fill: impl FnOnce(&mut [u8]) -> Result<(), Fault>,
-) -> Result<Arc<[u8]>, Fault> {
-    let mut out = bytes::fresh(bytes);
-    fill(bytes::own(&mut out))?;
-    Ok(out)
+) -> Result<Bytes, Fault> {
+    let mut out = Fresh::new(bytes);
+    fill(out.own())?;
+    Ok(out.filled())
 }
