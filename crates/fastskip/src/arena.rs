@@ -17,10 +17,11 @@
 #![expect(unsafe_code, reason = "keeps each chunk's own description inside the chunk")]
 
 use crate::chunk::{Chunk, ChunkPool, FULL_BYTES, LINE};
+use crate::entries::Entries;
 use crate::error::InsertError;
 use crate::options::Options;
 use crate::record::Stamps;
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, Padded};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, Ordering, Padded};
 use std::sync::Arc;
 
 /// Bytes a place counts in.
@@ -29,7 +30,10 @@ const CHUNK_SHIFT: u32 = (FULL_BYTES / GRANULE).trailing_zeros();
 /// Granules of a cache line.
 const LINE_GRANULES: u32 = 16;
 const _: () = assert!(LINE_GRANULES as usize * GRANULE == LINE);
-const FIRST_CHUNK_BYTES: usize = 64 << 10;
+/// The first chunk is short: many lists hold little, or nothing.
+const FIRST_CHUNK_BYTES: usize = 16 << 10;
+/// The others are at least so long.
+const CHUNK_BYTES_MIN: usize = 64 << 10;
 /// Behind so many chunks at least, and an eighth of the table, small chunks give way to full ones.
 const SMALL_CHUNKS_MIN: usize = 8;
 const SLICE_BYTES: std::ops::RangeInclusive<usize> = (4 << 10)..=(64 << 10);
@@ -48,7 +52,7 @@ pub(crate) enum Purpose {
 /// Memory in chunks, sliced among shards.
 #[derive(Debug)]
 pub(crate) struct Arena {
-    table: Box<[AtomicPtr<u8>]>,
+    table: Entries,
     chunk_count: AtomicU32,
     /// What is left of the newest chunk.
     rest: Cursor,
@@ -156,12 +160,11 @@ impl Arena {
     /// An arena of `count_max` chunks at most.
     fn with_chunks(options: &Options, stamps: Stamps, count_max: usize) -> Self {
         let max_bytes = options.max_bytes.unwrap_or(usize::MAX);
-        let chunk_bytes = options.chunk_bytes.clamp(FIRST_CHUNK_BYTES, FULL_BYTES);
+        let chunk_bytes = options.chunk_bytes.clamp(CHUNK_BYTES_MIN, FULL_BYTES);
         let chunk_bytes = chunk_bytes.next_multiple_of(LINE);
-        let table = |_| AtomicPtr::new(std::ptr::null_mut());
         let shard = |_| Padded(Shard { records: Cursor::new(), nodes: Cursor::new() });
         Self {
-            table: (0..count_max).map(table).collect(),
+            table: Entries::new(count_max),
             chunk_count: AtomicU32::new(0),
             rest: Cursor::new(),
             spare: Cursor::new(),
@@ -412,7 +415,7 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        for entry in &self.table {
+        for entry in self.table.iter() {
             // ORDERING: Relaxed: whoever drops has the arena to itself.
             let start = entry.load(Ordering::Relaxed);
             if start.is_null() {

@@ -33,6 +33,7 @@ mod arena;
 mod batch;
 mod chunk;
 mod cursor;
+mod entries;
 mod error;
 mod gate;
 mod insert;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Memory is asked from the system in pieces of this many bytes, except for the first, which
-    /// is 64 KiB at most, and for values larger than a piece. Default 2 MiB, which is also the
+    /// is 16 KiB at most, and for values larger than a piece. Default 2 MiB, which is also the
     /// largest; range 64 KiB to 2 MiB, other values are brought into it. Behind the first 1,023
     /// pieces all are as large as they can be, since a list has 8,191 at most.
     pub chunk_bytes: usize,
