@@ -1,6 +1,6 @@
 //! Who may write, and when: writers wait just as long as the work they cause asks for.
 //!
-//! Three debts hold writers back, and each only adds microseconds to a write, so that work
+//! Four debts hold writers back, and each only adds microseconds to a write, so that work
 //! catches up long before anybody has to stop (spring and gear: Sears & Ramakrishnan, "bLSM",
 //! 2012; Balmau et al., "SILK", 2019):
 //!
@@ -12,7 +12,11 @@
 //!    faster than flushes have been. Where it is full all the same, the writer that needs a new
 //!    one waits for a flush.
 //!
-//! The largest of the three is charged, and the reason is kept beside it.
+//! 4. Memory beyond the budget: a delay that grows with it, and never a stop, as it may be
+//!    readers who hold it. Before that the cache has shrunk, jobs take less, and memtables are
+//!    sealed early.
+//!
+//! The largest of the four is charged, and the reason is kept beside it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -63,6 +67,8 @@ pub enum Pressure {
     Debt,
     /// Memtables wait for their flush.
     Memtables,
+    /// More memory is held than the memory budget has.
+    Memory,
     /// The next segment of the log is made by the writer that needs it.
     Log,
     /// A load installs its tables, and no write may come in between.
@@ -77,6 +83,7 @@ impl Pressure {
             Self::Level0 => "level 0 has too many runs",
             Self::Debt => "compaction is behind",
             Self::Memtables => "memtables wait for their flush",
+            Self::Memory => "the memory budget is used up",
             Self::Log => "the next log segment is not ready",
             Self::Load => "a load installs its tables",
         }
@@ -107,6 +114,8 @@ pub(crate) struct Admission {
     /// When the active memtables were begun, and all delays up to then, in microseconds.
     begun_us: AtomicU64,
     delayed_us: AtomicU64,
+    /// The delay of 1 MiB for want of memory.
+    memory_us_per_mib: AtomicU64,
 }
 
 const STOP: u64 = u64::MAX;
@@ -141,10 +150,19 @@ impl Admission {
                 self.memtable_delay(view.sealed.len(), live.sealed_memtables_max()),
                 Pressure::Memtables,
             ),
+            (get(&self.memory_us_per_mib), Pressure::Memory),
         ];
         let [first, rest @ ..] = delays;
         let worst = rest.into_iter().fold(first, |a, b| if b.0 > a.0 { b } else { a });
         self.set(worst);
+    }
+
+    /// Takes note of the delay of 1 MiB for want of memory.
+    pub(crate) fn memory(&self, inner: &Inner, delay_us_per_mib: u64) {
+        if delay_us_per_mib != get(&self.memory_us_per_mib) {
+            set(&self.memory_us_per_mib, delay_us_per_mib);
+            inner.state.change(|view| self.update(inner, view));
+        }
     }
 
     fn set(&self, (delay, reason): (u64, Pressure)) {
@@ -156,7 +174,13 @@ impl Admission {
 
     /// Why writers are held back at this moment.
     pub(crate) fn reason(&self) -> Pressure {
-        let all = [Pressure::None, Pressure::Level0, Pressure::Debt, Pressure::Memtables];
+        let all = [
+            Pressure::None,
+            Pressure::Level0,
+            Pressure::Debt,
+            Pressure::Memtables,
+            Pressure::Memory,
+        ];
         // ORDERING: Relaxed; a number for people.
         all[usize::from(self.reason.load(Ordering::Relaxed))]
     }

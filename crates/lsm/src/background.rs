@@ -173,7 +173,8 @@ pub(crate) fn schedule(inner: &Arc<Inner>) {
     if work.compaction_failure.is_some() {
         return;
     }
-    if work.compactions < inner.options.background_threads {
+    // Where the others wait for memory, level 0 does not.
+    if work.compactions < inner.options.background_threads && !inner.ledger.is_starved() {
         if compact::wanted(inner, &work.jobs) {
             work.compactions += 1;
             submit(inner, Class::Compaction, JobKind::Compaction);

@@ -27,8 +27,10 @@ use crate::apply::apply;
 use crate::batch::{self, Payload};
 use crate::error::{Error, Result};
 use crate::inner::Inner;
+use crate::ledger::Account;
 use crate::manifest::Edit;
-use crate::memtable::{Arena, Memtable, Sealed};
+use crate::memory;
+use crate::memtable::{Arena, Growth, Memtable, Sealed};
 use crate::option_changes::Live;
 use crate::options::Durability;
 use crate::wal::{self, Segment};
@@ -110,7 +112,7 @@ impl Tail {
         let entries = self.next_seqno - self.begun_seqno + u64::from(count);
         let entries_max = live.write_buffer_entries() as u64;
         self.memtable_bytes > 0
-            && (self.memtable_bytes + bytes > live.write_buffer_bytes()
+            && (self.memtable_bytes + bytes > live.seal_bytes()
                 || (entries_max > 0 && entries > entries_max))
     }
 }
@@ -124,8 +126,8 @@ struct Place {
     first: SeqNo,
     memtables: Arc<Memtables>,
     log: Option<(Arc<Segment>, u64)>,
-    /// Memory should be got ahead.
-    wants_memory: bool,
+    /// What the growth of the memtables calls for.
+    growth: Growth,
 }
 
 /// Writes one operation.
@@ -176,8 +178,11 @@ pub(crate) fn write_when(
     };
     let _gap = Gap { inner };
     let wants_log = place.log.as_ref().is_some_and(|(log, end)| inner.logs.used(log, *end));
-    if wants_log || place.wants_memory {
+    if wants_log || place.growth != Growth::Small {
         crate::background::schedule(inner);
+    }
+    if place.growth == Growth::Counts {
+        memory::rebalance(inner);
     }
     apply(&place.memtables, place.first, payload.bytes)
         .unwrap_or_else(|expected| panic!("a batch of ours must decode: expected {expected}"));
@@ -248,13 +253,8 @@ fn take_place(
         tail.next_seqno += u64::from(payload.count);
         let before = tail.memtable_bytes;
         tail.memtable_bytes += memory;
-        let wants_memory = inner.arena.grew(before, tail.memtable_bytes);
-        return Ok(Some(Place {
-            first,
-            memtables: Arc::clone(&tail.memtables),
-            log,
-            wants_memory,
-        }));
+        let growth = inner.arena.grew(before, tail.memtable_bytes);
+        return Ok(Some(Place { first, memtables: Arc::clone(&tail.memtables), log, growth }));
     }
 }
 
@@ -319,6 +319,9 @@ pub(crate) fn seal(
         memtables: replaced.iter().map(|(id, old, _)| (*id, Arc::clone(old))).collect(),
     };
     inner.unsynced.0.lock().extend(sealed_log);
+    for (_, old, _) in &replaced {
+        old.settle(Account::Sealed);
+    }
     inner.state.change(|view| {
         view.sealed.insert(0, Arc::new(sealed));
         for (id, old, fresh) in replaced {

@@ -17,6 +17,7 @@ use crate::background;
 use crate::error::Result;
 use crate::events::Event;
 use crate::inner::Inner;
+use crate::ledger::{Grant, Urgency};
 use crate::manifest::Edit;
 use crate::memory;
 use crate::merge;
@@ -30,12 +31,31 @@ pub(crate) struct Job {
     family: u32,
     plan: Plan,
     id: JobId,
+    /// What a merge may use.
+    grant: Option<Grant>,
+}
+
+impl Job {
+    /// Claims a plan's tables and, for a merge, memory; nothing if that must wait.
+    fn start(
+        inner: &Inner,
+        jobs: &mut Jobs,
+        (view, plan): (&FamilyView, Plan),
+        urgency: Urgency,
+    ) -> Option<Self> {
+        let grant = match plan.kind {
+            PlanKind::Merge => Some(memory::reserve_merge(inner, view, &plan, urgency)?),
+            PlanKind::Move | PlanKind::Drop | PlanKind::Excise => None,
+        };
+        let id = jobs.start(&plan, &view.version.shape);
+        Some(Self { family: view.core.id, plan, id, grant })
+    }
 }
 
 /// What there is to do towards a manual compaction.
 #[derive(Debug)]
 pub(crate) enum Picked {
-    Plan(Job),
+    Plan(Box<Job>),
     Blocked,
     Done,
 }
@@ -212,52 +232,55 @@ pub(crate) fn pick_manual(inner: &Inner, family: u32, manual: &Manual) -> Picked
             let hidden = hides_behind(busy, &view.version, &snapshots);
             return if hidden { Picked::Blocked } else { Picked::Done };
         };
-        let id = jobs.start(&plan, shape);
-        Picked::Plan(Job { family, plan, id })
+        let job = Job::start(inner, jobs, (view, plan), Urgency::MustBegin);
+        job.map_or(Picked::Blocked, |job| Picked::Plan(Box::new(job)))
     })
 }
 
 /// Runs one plan of a policy, if there is one.
 pub(crate) fn run_picked(inner: &Arc<Inner>) -> Result<()> {
-    run_first(inner, pick)
+    run_first(inner, pick, Urgency::MayWait)
 }
 
 /// Merges a level 0 that asks for it, if there is one.
 pub(crate) fn run_level0(inner: &Arc<Inner>) -> Result<()> {
-    run_first(inner, pick_level0)
+    // Writers may stop for want of it, and another merge may give way to it and go on only then.
+    run_first(inner, pick_level0, Urgency::MustBegin)
 }
 
 /// Runs the plan that `pick` finds.
 fn run_first(
     inner: &Arc<Inner>,
     pick: impl FnOnce(&Inner, &FamilyJobs) -> Option<(Arc<FamilyView>, Plan)>,
+    urgency: Urgency,
 ) -> Result<()> {
     let picked = inner.work.with_jobs(|jobs| {
         let (view, plan) = pick(inner, jobs)?;
-        let family = view.core.id;
-        let id = jobs.entry(family).or_default().start(&plan, &view.version.shape);
-        Some(Job { family, plan, id })
+        let jobs = jobs.entry(view.core.id).or_default();
+        Job::start(inner, jobs, (&view, plan), urgency)
     });
     let Some(job) = picked else { return Ok(()) };
     // Another worker may find something beside this job, if nobody writes and asks again.
     background::schedule(inner);
-    run_job(inner, &job)
+    run_job(inner, job)
 }
 
-/// Runs a job and gives its tables free again.
-pub(crate) fn run_job(inner: &Arc<Inner>, job: &Job) -> Result<()> {
-    let _given_free_at_the_end = Release { inner, job };
+/// Runs a job and gives its tables and its memory free again.
+pub(crate) fn run_job(inner: &Arc<Inner>, job: Job) -> Result<()> {
+    let release = Release { inner, job };
+    memory::rebalance(inner);
+    let job = &release.job;
     let view = inner.state.view();
     let Ok(family) = view.family(job.family) else { return Ok(()) };
     let family = family.tables_only();
     drop(view); // a long job must not keep memtables that are flushed meanwhile
-    run(inner, &family, &job.plan)
+    run(inner, &family, job)
 }
 
 /// Gives a job's tables free, even if the job panics.
 struct Release<'a> {
-    inner: &'a Inner,
-    job: &'a Job,
+    inner: &'a Arc<Inner>,
+    job: Job,
 }
 
 impl Drop for Release<'_> {
@@ -267,12 +290,17 @@ impl Drop for Release<'_> {
                 jobs.busy.finish(self.job.id);
             }
         });
+        if self.job.grant.take().is_some() {
+            memory::job_ended(self.inner);
+            background::schedule(self.inner); // others may have waited for the memory
+        }
         self.inner.progress.notify();
     }
 }
 
 /// Runs a plan, and tells of it.
-fn run(inner: &Arc<Inner>, family: &FamilyTables, plan: &Plan) -> Result<()> {
+fn run(inner: &Arc<Inner>, family: &FamilyTables, job: &Job) -> Result<()> {
+    let plan = &job.plan;
     let begun = inner.env.clock.now();
     let (name, words, reason) = (family.core.name.clone(), plan.to_string(), plan.reason.clone());
     inner.events.tell(&Event::CompactionBegan {
@@ -280,7 +308,7 @@ fn run(inner: &Arc<Inner>, family: &FamilyTables, plan: &Plan) -> Result<()> {
         plan: words.clone(),
         reason: reason.clone(),
     });
-    let result = run_quietly(inner, family, plan);
+    let result = run_quietly(inner, family, job);
     let took = inner.env.clock.now().saturating_sub(begun);
     let files = || result.iter().flatten();
     for file in files() {
@@ -313,18 +341,17 @@ fn run(inner: &Arc<Inner>, family: &FamilyTables, plan: &Plan) -> Result<()> {
 fn run_quietly(
     inner: &Arc<Inner>,
     family: &FamilyTables,
-    plan: &Plan,
+    Job { plan, grant, .. }: &Job,
 ) -> Result<Vec<Arc<TableFile>>> {
-    let files = match plan.kind {
-        PlanKind::Merge => merge::run(inner, family, plan)?,
-        PlanKind::Move | PlanKind::Drop | PlanKind::Excise => Vec::new(),
+    let files = match grant {
+        Some(grant) => merge::run(inner, family, plan, grant)?,
+        None => Vec::new(),
     };
     let installed = install(inner, family.core.id, plan, &files);
     if installed.is_err() && !inner.is_stopped() {
         retire_all(&files); // no edit names them; after a doubtful one, one may
     }
     installed?;
-    memory::rebalance(inner);
     Ok(files)
 }
 
@@ -383,7 +410,7 @@ mod tests {
         let pick = || pick_manual(inner, DEFAULT_FAMILY, &Manual::all(&shape));
         let Picked::Plan(job) = pick() else { panic!("a table with hidden entries is rewritten") };
         assert!(matches!(pick(), Picked::Blocked), "not done before the job is");
-        run_job(inner, &job).unwrap();
+        run_job(inner, *job).unwrap();
         assert!(matches!(pick(), Picked::Done));
         assert_eq!(db.approximate_len().unwrap(), 80);
     }
@@ -406,13 +433,15 @@ mod tests {
             let picked = pick_manual(&inner, DEFAULT_FAMILY, &Manual::all(&shape));
             match picked {
                 Picked::Plan(job) if job.plan.kind == PlanKind::Merge => break job,
-                Picked::Plan(job) => run_job(&inner, &job).unwrap(),
+                Picked::Plan(job) => run_job(&inner, *job).unwrap(),
                 Picked::Blocked | Picked::Done => {}
             }
         };
         let view = inner.state.view();
         let family = view.family(DEFAULT_FAMILY).unwrap();
-        let files = merge::run(&inner, &family.tables_only(), &job.plan).unwrap();
+        let files =
+            merge::run(&inner, &family.tables_only(), &job.plan, job.grant.as_ref().unwrap())
+                .unwrap();
         // It is past its last look when another handle closes.
         db.close().unwrap();
         let again = Db::open(&path, Options::default()).unwrap();

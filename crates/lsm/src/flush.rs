@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::filters;
 use crate::inner::Inner;
+use crate::ledger::Account;
 use crate::manifest::Edit;
 use crate::memory;
 use crate::memtable::{Memtable, Sealed};
@@ -52,6 +53,8 @@ pub(crate) fn run(inner: &Arc<Inner>) -> Result<()> {
         return Err(Error::Closed);
     }
     flush(inner, &view, sealed)?;
+    drop(view);
+    memory::job_ended(inner);
     inner.progress.notify();
     adaptive::observe(inner);
     crate::background::schedule(inner);
@@ -76,7 +79,6 @@ fn flush(inner: &Arc<Inner>, view: &View, sealed: &Arc<Sealed>) -> Result<()> {
     }
     inner.events.tell(&Event::FlushEnded { bytes, reason: why, took, error });
     result?;
-    memory::rebalance(inner);
     inner.counters.flushed(bytes, took);
     inner.timings.flush.add(took);
     inner.admission.flushed(memory, took);
@@ -131,6 +133,8 @@ fn write_tables(
     let (options, shape) = (&family.core.options, &family.version.shape);
     let filter = filters::for_level(options, shape, 0, memtable.len() as u64);
     let cuts = family.core.policy.flush_cuts(shape);
+    let size = (memtable.memory_bytes() as u64, memtable.len() as u64);
+    let _reserved = memory::charge_flush(inner, options, size);
     let mut outputs = Outputs::new(inner, (options, 0, filter), (inherited, cuts));
     cursor.seek_to_first()?;
     while cursor.valid() {
@@ -189,6 +193,9 @@ fn install(inner: &Arc<Inner>, sealed: &Arc<Sealed>, flushed: &[Flushed]) -> Res
         inner.admission.update(inner, view);
     });
     drop(tree);
+    for (_, memtable) in &sealed.memtables {
+        memtable.settle(Account::Kept);
+    }
     for log in dropped_logs {
         inner.unsynced.0.lock().retain(|segment| segment.number() != log);
         inner.logs.retire(inner, log);

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::events::{Event, Events};
 use crate::fs::Lock;
 use crate::latencies::{Lines, StepTimer, Timings};
+use crate::ledger::Ledger;
 use crate::logs::Logs;
 use crate::manifest::Edit;
 use crate::memtable::Arena;
@@ -56,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) pace: Pace,
     /// Watches the load, if codecs go by it.
     pub(crate) meter: Option<Arc<Meter>>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) arena: Arena,
     pub(crate) open_files: Arc<OpenFiles>,
     pub(crate) tail: Mutex<Tail>,

@@ -73,6 +73,7 @@
 
 mod adaptive;
 mod admission;
+mod allocator;
 mod apply;
 mod background;
 mod batch;
@@ -99,6 +100,7 @@ mod holdings;
 mod inner;
 pub mod inspect;
 mod latencies;
+mod ledger;
 mod load;
 mod logs;
 pub mod manifest;

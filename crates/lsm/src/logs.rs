@@ -9,8 +9,8 @@
 //! That is not told as a stall, but is in the latency of its write.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
@@ -45,6 +45,8 @@ pub(crate) struct Logs {
     /// needs a segment makes its own.
     gave_up: AtomicBool,
     recycled: Mutex<Vec<PathBuf>>,
+    /// Segments that are mapped, for the books.
+    mapped: Mutex<Vec<Weak<Segment>>>,
 }
 
 impl Logs {
@@ -144,7 +146,17 @@ impl Logs {
             }
             return Err(error);
         }
-        Ok(Arc::new(segment))
+        let segment = Arc::new(segment);
+        let mut mapped = self.mapped.lock();
+        mapped.retain(|segment| segment.strong_count() > 0);
+        mapped.push(Arc::downgrade(&segment));
+        Ok(segment)
+    }
+
+    /// Bytes of the segments' pages that are in memory.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let mapped = self.mapped.lock();
+        mapped.iter().filter_map(Weak::upgrade).map(|segment| segment.memory_bytes()).sum()
     }
 
     /// Takes back a segment that [`Logs::next`] gave and that could not be begun.

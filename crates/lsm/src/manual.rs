@@ -102,7 +102,7 @@ fn compact_family(inner: &Arc<Inner>, family: u32, manual: &Manual) -> Result<()
         let seen = inner.progress.epoch();
         let caller = background::enter(inner)?;
         match compact::pick_manual(inner, family, manual) {
-            Picked::Plan(job) => compact::run_job(inner, &job)?,
+            Picked::Plan(job) => compact::run_job(inner, *job)?,
             Picked::Blocked => {
                 drop(caller);
                 inner.env.scheduler.wait(&inner.progress, seen);

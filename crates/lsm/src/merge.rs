@@ -12,8 +12,10 @@ use sstable::{Cursor as _, Kind, Merge, ReadOptions, SeqNo, Trailer};
 
 use crate::background;
 use crate::error::{Error, Result};
+use crate::family_options::FamilyOptions;
 use crate::filters;
 use crate::inner::Inner;
+use crate::ledger::Grant;
 use crate::output::{Inherited, Outputs};
 use crate::pace::Turn;
 use crate::planted::{self, Bug};
@@ -35,6 +37,7 @@ struct Job<'a> {
     plan: &'a Plan,
     snapshots: Vec<SeqNo>,
     filter: (bloom::Kind, f64),
+    read_ahead_bytes: usize,
 }
 
 /// The keys of a part: from the first, if there is one, up to but without the second.
@@ -42,16 +45,28 @@ type Part = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 type Tables = Vec<Arc<TableFile>>;
 
+/// Parts that a merge of so many bytes is worth.
+pub(crate) fn parts_wanted(options: &FamilyOptions, bytes: u64) -> usize {
+    let parts = bytes / options.table_bytes.saturating_mul(TABLES_PER_PART).max(1);
+    usize::try_from(parts).unwrap_or(usize::MAX).max(1)
+}
+
 /// Runs a merge and returns its tables in ascending order, on the medium and open.
-pub(crate) fn run(inner: &Arc<Inner>, family: &FamilyTables, plan: &Plan) -> Result<Tables> {
+pub(crate) fn run(
+    inner: &Arc<Inner>,
+    family: &FamilyTables,
+    plan: &Plan,
+    grant: &Grant,
+) -> Result<Tables> {
     let (options, shape) = (&family.core.options, &family.version.shape);
     let totals = plan.input_totals(shape);
     let filter = filters::for_level(options, shape, plan.output_level, totals.entries);
-    let job = Job { inner, family, plan, snapshots: inner.snapshots.list(), filter };
-    let wanted = totals.bytes / options.table_bytes.saturating_mul(TABLES_PER_PART).max(1);
-    let helpers =
-        background::helpers(inner, usize::try_from(wanted).unwrap_or(1).saturating_sub(1));
+    let (snapshots, read_ahead_bytes) = (inner.snapshots.list(), grant.read_ahead_bytes);
+    let job = Job { inner, family, plan, snapshots, filter, read_ahead_bytes };
+    let wanted = parts_wanted(options, totals.bytes).min(grant.parts);
+    let helpers = background::helpers(inner, wanted - 1);
     let parts = parts(plan.split_points(shape, helpers.count + 1));
+    grant.use_parts(parts.len());
     inner.counters.cut(parts.len());
     let results: Vec<Mutex<Option<Result<Tables>>>> =
         parts.iter().map(|_| Mutex::default()).collect();
@@ -90,10 +105,9 @@ fn gather(results: impl Iterator<Item = Result<Tables>>) -> Result<Tables> {
 impl Job<'_> {
     /// Merges one part.
     fn run(&self, (from, to): &Part) -> Result<Tables> {
-        let Self { inner, family, plan, snapshots, filter } = self;
+        let Self { inner, family, plan, snapshots, filter, read_ahead_bytes } = self;
         let version = &family.version;
-        let read_ahead_bytes = inner.options.merge_read_ahead_bytes();
-        let read = ReadOptions { fill_cache: false, read_ahead_bytes };
+        let read = ReadOptions { fill_cache: false, read_ahead_bytes: *read_ahead_bytes };
         let sources = plan.inputs.iter().map(|input| input_cursor(version, input, read)).collect();
         let mut merged = Merge::new(sources);
         let ranges = Some(&*version.range_deletes).filter(|ranges| !ranges.is_empty());

@@ -169,6 +169,8 @@ fn read(fs: &dyn Fs, path: &Path) -> Result<Option<String>> {
 #[derive(Debug)]
 pub(crate) struct Live {
     write_buffer_bytes: AtomicUsize,
+    /// Where memtables are sealed: at the write buffer's size, or earlier for want of memory.
+    seal_bytes: AtomicUsize,
     write_buffer_entries: AtomicUsize,
     sealed_memtables_max: AtomicUsize,
     merge_bytes_per_second: AtomicU64,
@@ -185,6 +187,7 @@ impl Live {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             write_buffer_bytes: options.write_buffer_bytes.into(),
+            seal_bytes: options.write_buffer_bytes.into(),
             write_buffer_entries: options.write_buffer_entries.into(),
             sealed_memtables_max: options.sealed_memtables_max.into(),
             merge_bytes_per_second: options.merge_bytes_per_second.into(),
@@ -195,12 +198,25 @@ impl Live {
     fn set(&self, options: &Options) {
         // ORDERING: Relaxed, all; numbers that steer, and publish nothing.
         self.write_buffer_bytes.store(options.write_buffer_bytes, Ordering::Relaxed);
+        self.seal_bytes.store(options.write_buffer_bytes, Ordering::Relaxed);
         self.write_buffer_entries.store(options.write_buffer_entries, Ordering::Relaxed);
         self.sealed_memtables_max.store(options.sealed_memtables_max, Ordering::Relaxed);
         self.merge_bytes_per_second.store(options.merge_bytes_per_second, Ordering::Relaxed);
     }
 
+    /// Lets memtables be sealed at `bytes`.
+    pub(crate) fn seal_at(&self, bytes: usize) {
+        // ORDERING: Relaxed; as in `set`.
+        self.seal_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Where memtables are sealed.
     #[inline]
+    pub(crate) fn seal_bytes(&self) -> usize {
+        // ORDERING: Relaxed; as in `set`.
+        self.seal_bytes.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn write_buffer_bytes(&self) -> usize {
         // ORDERING: Relaxed; as in `set`.
         self.write_buffer_bytes.load(Ordering::Relaxed)

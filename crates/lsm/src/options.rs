@@ -82,11 +82,14 @@ pub struct Options {
     pub memtable: MemtableKind,
     /// Bytes of the block cache. Default 128 MiB. 0 keeps no blocks.
     pub block_cache_bytes: usize,
-    /// Bytes of memory for everything together: memtables, logs in use, cache, filters, indexes and
-    /// background work. The cache then takes what the others leave, `block_cache_bytes` at most,
-    /// and gives back as filters and indexes grow. Default 0: each part has its own limit, and
-    /// filters and indexes none. Set it, and what goes with it, by
-    /// [`Options::with_memory_budget`]. What iterators hold comes on top.
+    /// Bytes of memory for everything together: memtables, logs in use, cache, filters, indexes,
+    /// background work and iterators. The cache then takes what the others leave,
+    /// `block_cache_bytes` at most, and gives back as they grow; when that is not enough, merges
+    /// and iterators read less far ahead, merges run one after the other, memtables are sealed
+    /// earlier, and writers are held back. Default 0: each part has its own limit, and filters
+    /// and indexes none. Set it, and what goes with it, by [`Options::with_memory_budget`]. Not
+    /// in it: values that the caller holds, and a table's filter and index where all of them
+    /// together exceed the budget.
     pub memory_budget_bytes: usize,
     /// Bytes of a data block before compression. Default 4,096; 512 to 65,536. Larger blocks
     /// compress better and scan faster; point reads decode more. What a key shares with the one

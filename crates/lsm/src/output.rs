@@ -16,16 +16,17 @@ use crate::error::{Error, Result};
 use crate::family_options::FamilyOptions;
 use crate::fs::{Fs, TableReads};
 use crate::inner::Inner;
+use crate::ledger::{Account, Charge, Ledger};
 use crate::memory;
 use crate::meter::Timed;
 use crate::names;
 use crate::open_files::OpenFiles;
 use crate::pace::Turn;
 use crate::planted::{self, Bug};
-use crate::version::TableFile;
+use crate::version::{self, TableFile};
 
 /// Bytes handed to the operating system at a time.
-const WRITE_BYTES: usize = 256 << 10;
+pub(crate) const WRITE_BYTES: usize = 256 << 10;
 
 type Sink<'a> = io::BufWriter<Paced<Timed, Option<Turn<'a>>>>;
 
@@ -196,13 +197,15 @@ pub(crate) struct Place<'a> {
     pub(crate) cache: Option<&'a Arc<BlockCache>>,
     /// Which keeps few files open; without it every table's stays open.
     pub(crate) open_files: Option<&'a Arc<OpenFiles>>,
+    pub(crate) ledger: &'a Arc<Ledger>,
 }
 
 /// Opens the file of a live table and checks that it is the one that was written.
 pub(crate) fn open_table(inner: &Inner, info: Arc<TableInfo>) -> Result<Arc<TableFile>> {
     let (fs, folder, cache) = (&inner.env.fs, inner.path.as_path(), inner.cache.as_ref());
     let (reads, open_files) = (inner.options.table_reads, Some(&inner.open_files));
-    open_table_in(&Place { fs, folder, db_id: inner.db_id, reads, cache, open_files }, info)
+    let (db_id, ledger) = (inner.db_id, &inner.ledger);
+    open_table_in(&Place { fs, folder, db_id, reads, cache, open_files, ledger }, info)
 }
 
 /// [`open_table`] for any folder.
@@ -220,7 +223,8 @@ pub(crate) fn open_table_in(place: &Place<'_>, info: Arc<TableInfo>) -> Result<A
     if table.meta().max_seqno == 0 && info.max_seqno > 0 {
         table.set_seqno(info.max_seqno); // loaded: only the manifest knows its number
     }
-    Ok(TableFile::new(info, Arc::new(table), path, Arc::clone(place.fs), cache))
+    let charge = Charge::new(place.ledger, Account::Tables, version::memory_bytes(&table, &path));
+    Ok(TableFile::new(info, Arc::new(table), (path, Arc::clone(place.fs)), (cache, charge)))
 }
 
 /// The identity that a table's checksums carry: a file of another database, or of another number,

@@ -101,7 +101,7 @@ impl Options {
         self.sealed_memtables_max = 1;
         self.write_buffer_bytes = (bytes / 20).clamp(64 << 10, 64 << 20);
         self.table_bytes = (bytes as u64 / 20).clamp(1 << 20, 64 << 20);
-        self.block_cache_bytes = crate::memory::cache_share(&self, 0);
+        self.block_cache_bytes = crate::memory::cache_share(&self);
         self
     }
 

@@ -121,7 +121,8 @@ pub(crate) fn cursor(
         let within = run.ranks_within(&bounds);
         if !within.is_empty() {
             let tables = (Arc::clone(&run.tables), within);
-            sources.push(Source::Run(RunCursor::new(tables, ReadOptions::default())));
+            let cursor = RunCursor::new(tables, ReadOptions::default());
+            sources.push(Source::Run(cursor.with_allowance(view.active.allowance())));
         }
     }
     DbCursor::new(Arc::clone(view), (at, bounds), sources, timer)

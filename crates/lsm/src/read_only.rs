@@ -252,7 +252,9 @@ impl<'a> Load<'a> {
         let (fs, cache) = (Arc::clone(&self.fs), self.cache.clone());
         // A writer may remove names: every file stays open.
         let (reads, cache, open_files) = (TableReads::default(), cache.as_ref(), None);
-        let place = Place { fs: &fs, folder: self.path, db_id: database, reads, cache, open_files };
+        let ledger = &Arc::default();
+        let (folder, db_id) = (self.path, database);
+        let place = Place { fs: &fs, folder, db_id, reads, cache, open_files, ledger };
         let (mut files, mut levels) = (HashMap::new(), state.levels.clone());
         for (_, info) in tree::levels(&state.levels).tables() {
             match output::open_table_in(&place, Arc::clone(info)) {
@@ -312,7 +314,7 @@ impl<'a> Load<'a> {
 
 /// Memory for memtables that hold what a log holds.
 fn arena() -> Arena {
-    Arena::new(MemtableKind::default(), 1 << 20)
+    Arena::new(MemtableKind::default(), 1 << 20, &Arc::default())
 }
 
 /// What is there.

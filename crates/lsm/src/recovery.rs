@@ -33,9 +33,10 @@ use crate::flush;
 use crate::fs::{Fs, Lock};
 use crate::inner::Inner;
 use crate::latencies::Timings;
+use crate::ledger::Ledger;
 use crate::logs::Logs;
 use crate::manifest::{self, AddedFamily, Edit, Manifest, Presence};
-use crate::memtable::{Arena, Memtable, Sealed};
+use crate::memtable::{Arena, Growth, Memtable, Sealed};
 use crate::meter::Meter;
 use crate::names::{self, FileKind};
 use crate::open_files::OpenFiles;
@@ -165,6 +166,7 @@ fn assemble(
     let cache = (options.block_cache_bytes > 0)
         .then(|| Arc::new(sstable::BlockCache::new(options.block_cache_bytes)));
     let clock = Arc::clone(&env.clock);
+    let ledger = Arc::<Ledger>::default();
     let events = Events::new(options.listeners.clone(), clock, Arc::clone(&env.scheduler));
     Arc::new(Inner {
         path: path.to_path_buf(),
@@ -176,7 +178,9 @@ fn assemble(
         pace: crate::pace::Pace::default(),
         meter: options.codec_by_load.then(|| Meter::new(Arc::clone(&env.clock))),
         open_files: OpenFiles::new(options.open_files_max),
-        arena: Arena::new(options.memtable, options.write_buffer_bytes),
+        arena: Arena::new(options.memtable, options.write_buffer_bytes, &ledger)
+            .looked_at(options.memory_budget_bytes),
+        ledger,
         tail: Mutex::new(Tail::default()),
         unsynced: Unsynced::default(),
         logs: Logs::default(),
@@ -324,7 +328,7 @@ impl Replayed<'_> {
             self.held.apply(&self.memtables);
         }
         self.held.add(first, payload);
-        if self.inner.arena.grew(self.bytes, self.bytes + memory) {
+        if self.inner.arena.grew(self.bytes, self.bytes + memory) != Growth::Small {
             // If it is full, memory was asked for already.
             match self.wants_memory.try_send(()) {
                 Ok(()) | Err(TrySendError::Full(())) => {}

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use fastskip::SkipList;
-use sstable::{Cursor, Merge, ReadOptions, Result, TableCursor, Trailer};
+use sstable::{Allowance, Cursor, Merge, ReadOptions, Result, TableCursor, Trailer};
 
 use crate::memtable::{ShardedCursor, SkipMapCursor};
 use crate::version::TableFile;
@@ -237,6 +237,8 @@ pub(crate) struct RunCursor {
     tables: Arc<[Arc<TableFile>]>,
     range: Range<usize>,
     options: ReadOptions,
+    /// Who is charged for blocks and read-ahead; nobody where a job has reserved them.
+    allowance: Option<Arc<Allowance>>,
     rank: usize,
     open: Option<TableCursor>,
 }
@@ -247,7 +249,12 @@ impl RunCursor {
         (tables, range): (Arc<[Arc<TableFile>]>, Range<usize>),
         options: ReadOptions,
     ) -> Self {
-        Self { tables, range, options, rank: 0, open: None }
+        Self { tables, range, options, allowance: None, rank: 0, open: None }
+    }
+
+    /// The same, that charges `allowance`.
+    pub(crate) fn with_allowance(self, allowance: &Arc<Allowance>) -> Self {
+        Self { allowance: Some(Arc::clone(allowance)), ..self }
     }
 
     /// The table and the place in it of the block that the cursor stands in.
@@ -264,7 +271,11 @@ impl RunCursor {
     fn open(&mut self, rank: usize) -> Option<&mut TableCursor> {
         if self.open.is_none() || self.rank != rank {
             let file = self.tables().get(rank)?;
-            self.open = Some(TableCursor::new(Arc::clone(file.table()), self.options));
+            let cursor = TableCursor::new(Arc::clone(file.table()), self.options);
+            self.open = Some(match &self.allowance {
+                Some(allowance) => cursor.with_allowance(Arc::clone(allowance)),
+                None => cursor,
+            });
             self.rank = rank;
         }
         self.open.as_mut()

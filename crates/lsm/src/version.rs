@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ops::{Bound, Range};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -15,6 +15,7 @@ use sstable::{BlockCache, SeqNo, Table};
 
 use crate::events::Event;
 use crate::fs::Fs;
+use crate::ledger::Charge;
 use crate::manifest::Edit;
 use crate::range_delete::RangeDeletes;
 use crate::scan::Bounds;
@@ -34,18 +35,32 @@ pub(crate) struct TableFile {
     cache: Option<Arc<BlockCache>>,
     obsolete: AtomicBool,
     reads: AtomicU64,
+    _charge: Charge,
+}
+
+/// Bytes of memory of an open table beside [`Table::memory_usage`] and its keys: itself, its place
+/// among open files, in the tree, in the manifest and in the policy's view of them.
+const BOOKS_BYTES: u64 = 1024;
+
+/// Copies of a table's smallest and largest key, beside the table's own.
+const KEY_COPIES: u64 = 2;
+
+/// Bytes of memory that an open table takes.
+pub(crate) fn memory_bytes(table: &Table, path: &Path) -> u64 {
+    let keys = table.meta().smallest.len() + table.meta().largest.len();
+    let names = 3 * path.as_os_str().len() as u64;
+    table.memory_usage() as u64 + KEY_COPIES * keys as u64 + names + BOOKS_BYTES
 }
 
 impl TableFile {
     pub(crate) fn new(
         info: Arc<TableInfo>,
         table: Arc<Table>,
-        path: PathBuf,
-        fs: Arc<dyn Fs>,
-        cache: Option<Arc<BlockCache>>,
+        (path, fs): (PathBuf, Arc<dyn Fs>),
+        (cache, charge): (Option<Arc<BlockCache>>, Charge),
     ) -> Arc<Self> {
         let (obsolete, reads) = (AtomicBool::new(false), AtomicU64::new(0));
-        Arc::new(Self { info, table, path, fs, cache, obsolete, reads })
+        Arc::new(Self { info, table, path, fs, cache, obsolete, reads, _charge: charge })
     }
 
     /// Gives all entries of a new table the number `seqno`.

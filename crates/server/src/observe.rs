@@ -202,9 +202,12 @@ fn memory_json(memory: &MemoryUsage) -> Value {
     json!({
         "active_memtable_bytes": memory.active_memtable_bytes,
         "sealed_memtable_bytes": memory.sealed_memtable_bytes,
+        "kept_memtable_bytes": memory.kept_memtable_bytes,
         "idle_memtable_bytes": memory.idle_memtable_bytes,
         "block_cache_bytes": memory.block_cache_bytes,
-        "table_bytes": memory.table_bytes, "limit_bytes": memory.limit_bytes,
+        "table_bytes": memory.table_bytes, "log_bytes": memory.log_bytes,
+        "background_bytes": memory.background_bytes, "iterator_bytes": memory.iterator_bytes,
+        "limit_bytes": memory.limit_bytes,
     })
 }
 

@@ -27,13 +27,14 @@ use arc_swap::ArcSwap;
 use bloom::SharedBuilder;
 use fastskip::SkipList;
 use parking_lot::Mutex;
-use sstable::{Kind, SeqNo, Trailer};
+use sstable::{Allowance, Kind, SeqNo, Trailer};
 
 pub use self::kind::{MemtableKind, Placement};
 
 use self::entry::Chunks;
 use self::sharded::Placed;
 use crate::batch::Operation;
+use crate::ledger::{Account, Charge, Ledger};
 use crate::range_delete::{RangeDelete, RangeDeletes};
 use crate::source::{MemtableCursor, Source};
 
@@ -50,6 +51,10 @@ const AHEAD_SHARE: usize = 8;
 /// Each time that memtables grow across a multiple of this, a power of two, in bytes, somebody
 /// looks whether there is memory ahead.
 const LOOK_BYTES: usize = 2 << 20;
+
+/// The same under a memory budget, at least: there it is the smaller of a sixteenth of the write
+/// buffer and [`LOOK_BYTES`].
+const LOOK_BYTES_MIN: usize = 32 << 10;
 
 /// Memory that is got ahead at a time, in bytes: more than is used up until the next look.
 const AHEAD_STEP_BYTES: usize = 3 * LOOK_BYTES;
@@ -75,12 +80,17 @@ pub(crate) struct Arena {
     /// Bytes of memory that should wait for memtables which are written to; 0 for kinds that take
     /// none from here.
     ahead_bytes: usize,
+    /// Growth across a multiple of this, a power of two, in bytes, calls for a look.
+    look_bytes: usize,
+    /// Under a memory budget: growth is told to its books.
+    counted: bool,
+    ledger: Arc<Ledger>,
     /// Less waits, and memtables are written to.
     asked: AtomicBool,
 }
 
 impl Arena {
-    pub(crate) fn new(kind: MemtableKind, write_buffer_bytes: usize) -> Self {
+    pub(crate) fn new(kind: MemtableKind, write_buffer_bytes: usize, ledger: &Arc<Ledger>) -> Self {
         let pool = (kind == MemtableKind::FastSkip)
             .then(|| Arc::new(fastskip::ChunkPool::new(write_buffer_bytes)));
         let fastskip = fastskip::Options {
@@ -97,22 +107,52 @@ impl Arena {
             fastskip.pool.is_some() && fastskip.chunk_bytes >= fastskip::ChunkPool::CHUNK_BYTES;
         let ahead_bytes = if pooled { write_buffer_bytes / AHEAD_SHARE } else { 0 };
         let (alive, asked) = (Arc::default(), AtomicBool::new(false));
-        Self { kind, fastskip, placed, filter_keys, alive, ahead_bytes, asked }
+        let look_bytes = if pooled { LOOK_BYTES } else { usize::MAX };
+        let (counted, ledger) = (false, Arc::clone(ledger));
+        Self {
+            kind,
+            fastskip,
+            placed,
+            filter_keys,
+            alive,
+            ahead_bytes,
+            look_bytes,
+            counted,
+            ledger,
+            asked,
+        }
     }
 
-    /// Takes note that memtables have grown from `before` to `after` bytes, and says whether that
-    /// calls for [`Arena::get_ahead`].
+    /// The same, that calls for a look at each sixteenth of the write buffer, if there is a memory
+    /// budget.
+    pub(crate) fn looked_at(self, memory_budget_bytes: usize) -> Self {
+        if memory_budget_bytes == 0 {
+            return self;
+        }
+        let sixteenth = (self.fastskip.chunk_bytes + 1).next_power_of_two() / 2;
+        let look_bytes = sixteenth.clamp(LOOK_BYTES_MIN, LOOK_BYTES);
+        Self { look_bytes, counted: true, ..self }
+    }
+
+    /// Takes note that memtables have grown from `before` to `after` bytes, and says what that
+    /// calls for.
     #[inline]
-    pub(crate) fn grew(&self, before: usize, after: usize) -> bool {
-        (before ^ after) >= LOOK_BYTES && self.ahead_bytes > 0 && self.look()
+    pub(crate) fn grew(&self, before: usize, after: usize) -> Growth {
+        if (before ^ after) < self.look_bytes { Growth::Small } else { self.look() }
     }
 
     #[cold]
-    fn look(&self) -> bool {
+    fn look(&self) -> Growth {
         let wanted = self.idle_bytes() < self.ahead_bytes;
         // ORDERING: Relaxed; a hint, `get_ahead` looks for itself.
         self.asked.store(wanted, Ordering::Relaxed);
-        wanted
+        if self.counted {
+            Growth::Counts
+        } else if wanted {
+            Growth::WantsMemory
+        } else {
+            Growth::Small
+        }
     }
 
     /// Whether [`Arena::get_ahead`] is called for.
@@ -151,6 +191,17 @@ impl Arena {
     }
 }
 
+/// What the growth of memtables calls for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// Nothing.
+    Small,
+    /// [`Arena::get_ahead`].
+    WantsMemory,
+    /// [`crate::memory::rebalance`], and maybe that too.
+    Counts,
+}
+
 /// A sorted buffer of writes, many versions a key, newest first.
 #[derive(Debug)]
 pub(crate) struct Memtable {
@@ -159,6 +210,7 @@ pub(crate) struct Memtable {
     /// Entries that are deletions.
     deletions: AtomicU64,
     _alive: Arc<()>,
+    charge: Charge,
     ranges: Ranges,
 }
 
@@ -234,7 +286,21 @@ impl Memtable {
         };
         let (filter, ranges) = (arena.filter(), Ranges::default());
         let deletions = AtomicU64::new(0);
-        Self { table, filter, deletions, ranges, _alive: Arc::clone(&arena.alive) }
+        let charge = Charge::new(&arena.ledger, Account::Active, 0);
+        let memtable =
+            Self { table, filter, deletions, ranges, _alive: Arc::clone(&arena.alive), charge };
+        memtable.settle(Account::Active);
+        memtable
+    }
+
+    /// What iterators over this memtable, and over what lies below it, are charged to.
+    pub(crate) fn allowance(&self) -> &Arc<Allowance> {
+        self.charge.allowance()
+    }
+
+    /// Brings the books up to date: it is on `account`.
+    pub(crate) fn settle(&self, account: Account) {
+        self.charge.set(account, self.memory_bytes() as u64);
     }
 
     /// Inserts operation number `seqno`.

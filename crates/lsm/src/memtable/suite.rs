@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::rngs::StdRng;
@@ -16,7 +17,7 @@ use crate::source::Source;
 type Model = BTreeMap<(Vec<u8>, Reverse<u64>), Vec<u8>>;
 
 fn arena(kind: MemtableKind) -> Arena {
-    Arena::new(kind, 1 << 20)
+    Arena::new(kind, 1 << 20, &Arc::default())
 }
 
 fn insert(memtable: &Memtable, seqno: u64, kind: Kind, key: &[u8], value: &[u8]) {

@@ -24,6 +24,7 @@ mod replay;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use sstable::SeqNo;
@@ -43,6 +44,9 @@ use crate::record::{
 
 /// Scratch memory that an append may keep, in bytes.
 const SCRATCH_BYTES_MAX: usize = 1 << 20;
+
+/// A page of a mapped file, in bytes.
+const PAGE_BYTES: u64 = 4096;
 
 /// Space kept for the end record, in bytes.
 const END_BYTES: u64 = RECORD_HEADER_BYTES as u64;
@@ -67,6 +71,8 @@ pub struct Segment {
     number: u64,
     seed: Seed,
     capacity: u64,
+    /// All pages are there.
+    ready: AtomicBool,
     tail: Mutex<Tail>,
     /// Those who wait for a sync: one serves all of them.
     syncing: Group,
@@ -122,13 +128,25 @@ impl Segment {
             scratch: Vec::new(),
         };
         let (tail, syncing) = (Mutex::new(tail), Group::default());
-        Ok(Self { log, path, number, seed: header.seed(), capacity, tail, syncing })
+        let (seed, ready) = (header.seed(), AtomicBool::new(false));
+        Ok(Self { log, path, number, seed, capacity, ready, tail, syncing })
     }
 
     /// Makes ready for appends all over the segment: they wait for no page then, but the next sync
     /// may write all of it. See [`LogFile::get_ready`].
     pub fn get_ready(&self) {
         self.log.get_ready();
+        // ORDERING: Relaxed; a statistic.
+        self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Bytes of its pages that are in memory, and of its scratch memory.
+    pub fn memory_bytes(&self) -> u64 {
+        let tail = self.tail.lock();
+        // ORDERING: Relaxed; a statistic.
+        let ready = self.ready.load(Ordering::Relaxed);
+        let pages = if ready { self.capacity } else { tail.end.next_multiple_of(PAGE_BYTES) };
+        pages + tail.scratch.capacity() as u64
     }
 
     /// Smallest capacity, in bytes, of a segment that takes one batch of `payload_bytes`.
