@@ -47,10 +47,42 @@ struct WorkState {
     jobs: FamilyJobs,
     flush_failure: Option<Error>,
     compaction_failure: Option<Error>,
+    /// Compactions in a row that had no space, and flushes until the next is tried.
+    without_space: Backoff,
     /// Threads of callers that are changing the tree by themselves.
     callers: Vec<ThreadId>,
     phase: Phase,
 }
+
+/// When compactions that had no space are tried again: a failing one takes what others need, so
+/// after each time half as often.
+#[derive(Debug, Default)]
+struct Backoff {
+    failures: u32,
+    flushes_left: u32,
+}
+
+impl Backoff {
+    /// A compaction has ended.
+    fn ended(&mut self, failure: Option<&Error>) {
+        if failure.is_some_and(Error::is_out_of_space) {
+            self.flushes_left = (1 << self.failures.min(BACKOFF_DOUBLINGS)) - 1;
+            self.failures += 1;
+        } else {
+            *self = Self::default();
+        }
+    }
+
+    /// A flush has found room; whether that is reason to try again.
+    fn may_try(&mut self) -> bool {
+        let may = self.flushes_left == 0;
+        self.flushes_left = self.flushes_left.saturating_sub(1);
+        may
+    }
+}
+
+/// At the latest, every so many flushes, as a power of two.
+const BACKOFF_DOUBLINGS: u32 = 6;
 
 /// Where the database is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -271,7 +303,7 @@ impl Drop for Finish<'_> {
             JobKind::Flush => {
                 work.flushing = false;
                 let full = work.compaction_failure.as_ref().is_some_and(Error::is_out_of_space);
-                if failure.is_none() && full {
+                if failure.is_none() && full && work.without_space.may_try() {
                     work.compaction_failure = None; // there was room for this
                 }
                 work.flush_failure = failure;
@@ -281,10 +313,12 @@ impl Drop for Finish<'_> {
             JobKind::GetMemory => work.getting_memory = false,
             JobKind::Level0 => {
                 work.level0 = false;
+                work.without_space.ended(failure.as_ref());
                 work.compaction_failure = failure;
             }
             JobKind::Compaction => {
                 work.compactions -= 1;
+                work.without_space.ended(failure.as_ref());
                 work.compaction_failure = failure;
             }
         }
@@ -358,4 +392,24 @@ pub(crate) fn wait_idle(inner: &Arc<Inner>) -> Result<()> {
         let busy = work.flushing || work.compactions > 0 || work.level0 || preparing;
         !busy && inner.state.peek().sealed.is_empty() && !compact::wanted(inner, &work.jobs)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_had_no_space_is_tried_half_as_often_each_time() {
+        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let full = Error::io("write", std::path::Path::new("table"), source);
+        let mut backoff = Backoff::default();
+        let flushes = |backoff: &mut Backoff| {
+            backoff.ended(Some(&full));
+            (1..100).find(|_| backoff.may_try()).unwrap()
+        };
+        let tries: Vec<u32> = (0..9).map(|_| flushes(&mut backoff)).collect();
+        assert_eq!(tries, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+        backoff.ended(None);
+        assert_eq!(flushes(&mut backoff), 1, "one that went well begins anew");
+    }
 }

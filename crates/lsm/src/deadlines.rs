@@ -35,6 +35,9 @@ const LOOKS: u64 = 8;
 /// The shortest time between two alarms, in microseconds.
 const PERIOD_US_MIN: u64 = 5_000;
 
+/// How long a job may wait for the tail.
+const TAIL_WAIT: Duration = Duration::from_millis(20);
+
 /// What is known of the time.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
@@ -195,10 +198,11 @@ fn memtable_is_due(inner: &Inner) -> bool {
     due
 }
 
-/// Seals the memtables, unless as many as may wait for their flush already: then the next alarm
-/// does.
+/// Seals the memtables, unless as many as may wait for their flush already, or somebody has the
+/// tail for long, as a load has that waits for a flush, in this very thread perhaps: then the next
+/// alarm does.
 fn seal(inner: &Arc<Inner>) -> crate::error::Result<()> {
-    let mut tail = inner.tail.lock();
+    let Some(mut tail) = inner.tail.try_lock_for(TAIL_WAIT) else { return Ok(()) };
     inner.check_writable()?;
     let has_room = inner.state.peek().sealed.len() < inner.live.sealed_memtables_max();
     if tail.memtable_bytes > 0 && has_room {
