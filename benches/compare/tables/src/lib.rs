@@ -8,6 +8,38 @@ use std::time::Duration;
 /// Keys and values, sorted by key.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
+/// A reading every minute from a sensor that drifts: 8-byte keys and values.
+#[must_use]
+pub fn series() -> Pairs {
+    let mut state = 1_u64;
+    let mut level = 20_000_i64;
+    let reading = |rank: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        level += (state >> 33) as i64 % 21 - 10;
+        ((1_700_000_000 + rank * 60).to_be_bytes().to_vec(), level.to_le_bytes().to_vec())
+    };
+    (0..1_000_000).map(reading).collect()
+}
+
+/// Records with ascending keys of 16 digits, every other one left out, and values of 100 bytes of
+/// which half compresses.
+#[must_use]
+pub fn records(count: usize) -> Pairs {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut value = || {
+        let mut value = vec![b'x'; 100];
+        value[..48].chunks_mut(8).for_each(|to| to.copy_from_slice(&random().to_le_bytes()));
+        value
+    };
+    (0..count).map(|rank| (format!("{:016}", rank * 2).into_bytes(), value())).collect()
+}
+
 /// Reads `key TAB value` lines and sorts them.
 pub fn load(path: &Path) -> Pairs {
     let text = std::fs::read(path).expect("a readable file");

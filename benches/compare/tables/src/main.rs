@@ -10,19 +10,7 @@ use std::time::Instant;
 
 use sstable::{Codec, Kind, TableWriter, Trailer, WriteOptions};
 use tables::rocksdb::{self, Compression};
-use tables::{Pairs, load};
-
-/// A reading every minute from a sensor that drifts: 8-byte keys and values.
-fn series() -> Pairs {
-    let mut state = 1_u64;
-    let mut level = 20_000_i64;
-    let reading = |rank: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        level += (state >> 33) as i64 % 21 - 10;
-        ((1_700_000_000 + rank * 60).to_be_bytes().to_vec(), level.to_le_bytes().to_vec())
-    };
-    (0..1_000_000).map(reading).collect()
-}
+use tables::{Pairs, load, series};
 
 fn ours(pairs: &Pairs, options: &WriteOptions, seqno: impl Fn(usize) -> u64) -> (u64, f64) {
     let start = Instant::now();

@@ -18,23 +18,7 @@ use sstable::{
     Trailer, WriteOptions, hash_key,
 };
 use tables::rocksdb::{self, Compression, Reader};
-use tables::{Pairs, cpu_time};
-
-fn records(count: usize) -> Pairs {
-    let mut state = 88_172_645_463_325_252_u64;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let mut value = || {
-        let mut value = vec![b'x'; 100];
-        value[..48].chunks_mut(8).for_each(|to| to.copy_from_slice(&random().to_le_bytes()));
-        value
-    };
-    (0..count).map(|rank| (format!("{:016}", rank * 2).into_bytes(), value())).collect()
-}
+use tables::{Pairs, cpu_time, records};
 
 fn options(codec: Codec, block_bytes: usize) -> WriteOptions {
     WriteOptions { codec, block_bytes, ..WriteOptions::default() }

@@ -91,6 +91,12 @@ fn copy_match(out: &mut [u8], at: usize, distance: usize, bytes: usize) -> Optio
     {
         return Some(end);
     }
+    if bytes <= LINE
+        && let Some(line) = line_of(from)
+        && copy_whole::<LINE>(&line, after)
+    {
+        return Some(end);
+    }
     let after = after.get_mut(..bytes)?;
     if let Some(from) = from.get(..bytes) {
         after.copy_from_slice(from);
@@ -100,6 +106,29 @@ fn copy_match(out: &mut [u8], at: usize, distance: usize, bytes: usize) -> Optio
         repeat(from, after)?;
     }
     Some(end)
+}
+
+/// A short pattern over and over, if it is one of those that fill words evenly.
+#[inline(always)]
+fn line_of(pattern: &[u8]) -> Option<[u8; LINE]> {
+    if pattern.len() > 8 || !pattern.len().is_power_of_two() {
+        return None;
+    }
+    let mut line = [0; LINE];
+    let word = match *pattern {
+        [byte] => [byte; 8],
+        [low, high] => [low, high, low, high, low, high, low, high],
+        _ => {
+            let (half, _) = pattern.split_first_chunk::<4>()?;
+            let [.., first, second, third, fourth] = *pattern else { return None };
+            let [low, b, c, high] = *half;
+            [low, b, c, high, first, second, third, fourth]
+        }
+    };
+    for part in line.chunks_exact_mut(8) {
+        part.copy_from_slice(&word);
+    }
+    Some(line)
 }
 
 /// Fills `after` with what stands before it, over and over.
