@@ -80,11 +80,14 @@ fn simulations(c: &mut Criterion) {
     let mut group = c.benchmark_group("simulate");
     group.sample_size(10);
     let petabyte = Workload { entries: 1_000_000_000_000_000 / 116, ..Workload::default() };
-    for strategy in [Strategy::Leveled, Strategy::Tiered] {
-        let setup = Setup { options: Options::new(strategy), ..Setup::default() };
-        group.bench_function(format!("1 PB {strategy:?}"), |b| {
-            b.iter(|| simulate(&petabyte, &setup).expect("valid options"));
-        });
+    for strategy in [Strategy::Leveled, Strategy::LazyL0, Strategy::LazyLeveled, Strategy::Tiered] {
+        for size_ratio in [4, 10] {
+            let options = Options { size_ratio, ..Options::new(strategy) };
+            let setup = Setup { options, ..Setup::default() };
+            group.bench_function(format!("1 PB {strategy} T = {size_ratio}"), |b| {
+                b.iter(|| simulate(&petabyte, &setup).expect("valid options"));
+            });
+        }
     }
     group.finish();
 }

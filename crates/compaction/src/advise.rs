@@ -7,6 +7,7 @@
 
 use crate::cost::Tree;
 use crate::options::{Granularity, InvalidOption, Options, Strategy};
+use crate::policy::partial::Selection;
 use crate::simulate::{Report, Setup, Spread, Workload, simulate_phases};
 
 /// How often each operation happens: any unit, only the proportions count.
@@ -203,11 +204,11 @@ pub struct Candidate {
 }
 
 /// How many candidates of the closed forms are simulated.
-const SIMULATED: usize = 8;
+const SIMULATED: usize = 10;
 /// How many of them are those that come nearest to the limits.
 const NEAREST: usize = 3;
 /// The ratios that are tried.
-const RATIOS: [u32; 8] = [2, 3, 4, 6, 8, 10, 12, 16];
+const RATIOS: [u32; 11] = [2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32];
 
 /// Returns the simulated candidates, the best first: those that keep the limits by cost, then the
 /// others by how far they are from it.
@@ -237,19 +238,45 @@ pub fn advise(question: &Question) -> Result<Vec<Candidate>, InvalidOption> {
     question.setup.options.validate()?;
     let mut candidates = Vec::new();
     for options in shortlist(question) {
-        let setup = Setup { options: options.clone(), ..question.setup.clone() };
-        let phases = simulate_phases(&question.workload, &setup, question.phases.max(1))?;
-        let entry_bytes = question.workload.entry_bytes();
-        let costs = OperationCosts::of_phases(&phases, entry_bytes, setup.block_bytes);
-        candidates.push(Candidate {
-            options,
-            cost: costs.worst(&question.mix, question.uncertainty),
-            excess: question.limits.excess(&phases),
-            phases,
-        });
+        candidates.push(judge(question, options)?);
     }
-    candidates.sort_by(|a, b| a.excess.total_cmp(&b.excess).then(a.cost.total_cmp(&b.cost)));
+    let better = |a: &Candidate, b: &Candidate| {
+        a.excess.total_cmp(&b.excess).then(a.cost.total_cmp(&b.cost))
+    };
+    // The closed forms do not tell selections apart: they are tried where the best leveled one is.
+    let leveled = candidates.iter().filter(|c| c.options.strategy == Strategy::Leveled);
+    if let Some(best) = leveled.min_by(|a, b| better(a, b)).map(|c| c.options.clone()) {
+        for selection in selections(question) {
+            let strategy = Strategy::Partial(selection);
+            candidates.push(judge(question, Options { strategy, ..best.clone() })?);
+        }
+    }
+    candidates.sort_by(better);
     Ok(candidates)
+}
+
+/// The selections that may differ from least overlap. The coldest table is not among them: the
+/// simulator knows no reads.
+fn selections(question: &Question) -> Vec<Selection> {
+    let mut all = vec![Selection::RoundRobin, Selection::Oldest];
+    if question.workload.deletes > 0.0 {
+        all.push(Selection::MostTombstones);
+    }
+    all
+}
+
+/// Simulates one setting.
+fn judge(question: &Question, options: Options) -> Result<Candidate, InvalidOption> {
+    let setup = Setup { options: options.clone(), ..question.setup.clone() };
+    let phases = simulate_phases(&question.workload, &setup, question.phases.max(1))?;
+    let entry_bytes = question.workload.entry_bytes();
+    let costs = OperationCosts::of_phases(&phases, entry_bytes, setup.block_bytes);
+    Ok(Candidate {
+        options,
+        cost: costs.worst(&question.mix, question.uncertainty),
+        excess: question.limits.excess(&phases),
+        phases,
+    })
 }
 
 /// The candidates that are worth a simulation: by the closed forms, the cheapest of each strategy,
@@ -302,7 +329,8 @@ fn closed_tree(question: &Question, options: &Options) -> Option<Tree> {
 pub(crate) fn every_setting(base: &Options) -> Vec<Options> {
     let mut all = Vec::new();
     for size_ratio in RATIOS {
-        let mut strategies = vec![Strategy::Leveled, Strategy::LazyLeveled, Strategy::Tiered];
+        let mut strategies =
+            vec![Strategy::Leveled, Strategy::LazyLeveled, Strategy::LazyL0, Strategy::Tiered];
         for inner_runs in [2, 4].into_iter().filter(|runs| *runs < size_ratio - 1) {
             for last_runs in [1, 2] {
                 let granularity = Granularity::default();

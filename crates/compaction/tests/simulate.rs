@@ -6,7 +6,7 @@ use compaction::plot::{Axis, svg, table};
 use compaction::simulate::{
     Machine, Report, Setup, Skew, Spread, Workload, simulate, simulate_phases,
 };
-use compaction::{Granularity, Options, Strategy};
+use compaction::{Granularity, Options, Selection, Strategy};
 
 fn setup(strategy: Strategy) -> Setup {
     let options = Options {
@@ -200,6 +200,29 @@ fn advice_follows_the_mix_and_keeps_the_limits() {
     let few = Limits { runs: Some(limit), ..Limits::default() };
     let kept = ask(mix(1.0, 0.0), few);
     assert!(kept.excess < 1e-9 && runs(&kept.phases) <= limit, "{}", runs(&kept.phases));
+}
+
+/// Every strategy is tried, the selections of a table among them where they may matter.
+#[test]
+fn advice_knows_every_strategy() {
+    let workload = Workload { entries: 50_000, deletes: 0.2, ..workload() };
+    let setup = setup(Strategy::Leveled);
+    let question = Question { workload, setup, phases: 1, ..Question::default() };
+    let candidates = advise(&question).expect("valid options");
+    let partial = Strategy::Partial;
+    for strategy in [
+        Strategy::Leveled,
+        Strategy::LazyLeveled,
+        Strategy::LazyL0,
+        Strategy::Tiered,
+        partial(Selection::RoundRobin),
+        partial(Selection::Oldest),
+        partial(Selection::MostTombstones),
+    ] {
+        let found = candidates.iter().filter(|c| c.options.strategy == strategy).count();
+        assert!(found > 0, "{strategy} is not among the candidates");
+    }
+    assert!(candidates.is_sorted_by(|a, b| (a.excess, a.cost) <= (b.excess, b.cost)));
 }
 
 #[test]

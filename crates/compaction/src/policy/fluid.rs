@@ -33,6 +33,9 @@ pub struct Shape {
     pub granularity: Granularity,
 }
 
+/// Runs by level and ranks, the newest first.
+type Chain = Vec<(usize, std::ops::Range<usize>)>;
+
 /// The policy for any [`Shape`].
 #[derive(Clone, Debug)]
 pub(crate) struct Fluid {
@@ -153,6 +156,13 @@ impl Fluid {
 
     /// Sends all free runs of `level`, or the rest of an unfinished merge, one level down.
     fn pick_runs(&self, scene: &Scene<'_>, geometry: &Geometry, level: usize) -> Option<Plan> {
+        let chain = self.chain(scene, geometry, level);
+        if chain.len() > 1 {
+            let plan = self.pick_chain(scene, geometry, &chain)?;
+            if plan.fits(scene.levels, self.options.max_job_bytes) {
+                return Some(plan);
+            }
+        }
         let here = scene.levels.level(level);
         let below = geometry.below(level);
         let front = scene.levels.level(below).runs.first();
@@ -183,7 +193,7 @@ impl Fluid {
                 return Some(plan);
             }
         }
-        let column = pick_column(scene, (level, ranks.clone()), &from, target, reason)?;
+        let column = pick_column(scene, &[(level, ranks.clone())], &from, target, reason)?;
         if column.fits(scene.levels, self.options.max_job_bytes) {
             return Some(column);
         }
@@ -196,16 +206,67 @@ impl Fluid {
         let even = counts().take_while(|count| *count > 1).find_map(|count| {
             let reason = format!("{}: L{level} has {count} uneven runs", self.name());
             let newer = ranks.end - count..ranks.end - 1;
-            pick_column(scene, (level, newer), &from, into, reason).filter(fits)
+            pick_column(scene, &[(level, newer)], &from, into, reason).filter(fits)
         });
         let fewer = || {
             counts().skip(1).take_while(|count| *count > 0).find_map(|count| {
                 let reason = format!("{}: L{level} merges {count} of its runs", self.name());
                 let older = ranks.end - count..ranks.end;
-                pick_column(scene, (level, older), &from, target, reason).filter(fits)
+                pick_column(scene, &[(level, older)], &from, target, reason).filter(fits)
             })
         };
         even.or_else(fewer).or(Some(column))
+    }
+
+    /// The runs that are merged with those of `level`: where one more run would fill the next level,
+    /// its runs go along, and so on down. What would be written there would be taken at once.
+    fn chain(&self, scene: &Scene<'_>, geometry: &Geometry, level: usize) -> Chain {
+        let runs = |level: usize| &scene.levels.level(level).runs;
+        let open = self.open(scene, geometry, level);
+        let first = open.clone().unwrap_or(0..runs(level).len());
+        let oldest = oldest_seqno(&runs(level)[first.clone()]);
+        let mut chain = vec![(level, first)];
+        let mut below = geometry.below(level);
+        while self.counts(self.rest(geometry, below)) {
+            let ranks = if open.is_some() {
+                // What has gone down already is as new as what waits.
+                let is_output = |front: &std::sync::Arc<Run>| front.max_seqno() >= oldest;
+                let cursor = scene.ctx.cursors.get(&level);
+                cursor
+                    .filter(|_| !runs(below).first().is_some_and(is_output))
+                    .and_then(|cursor| behind(scene, below, cursor))
+            } else {
+                let full = runs(below).len() >= self.rest(geometry, below);
+                let free = full && self.open(scene, geometry, below).is_none();
+                free.then(|| 0..runs(below).len())
+            };
+            let Some(ranks) = ranks else { break };
+            chain.push((below, ranks));
+            below = geometry.below(below);
+        }
+        chain
+    }
+
+    /// Merges the runs of several levels into the level below them.
+    fn pick_chain(&self, scene: &Scene<'_>, geometry: &Geometry, chain: &Chain) -> Option<Plan> {
+        let (level, first) = chain.first()?;
+        let (last, _) = chain.last()?;
+        let runs = |level: usize| &scene.levels.level(level).runs;
+        let front = runs(geometry.below(*last)).first();
+        let oldest = oldest_seqno(&runs(*level)[first.clone()]);
+        let goes_on = self.open(scene, geometry, *level).is_some();
+        let target = match front {
+            Some(front) if goes_on && front.max_seqno() >= oldest => {
+                self.into(geometry, geometry.below(*last), OutputRun::Into(front.id))
+            }
+            _ => {
+                let all = chain.iter().flat_map(|(level, ranks)| &runs(*level)[ranks.clone()]);
+                self.target(scene, geometry, *last, all.map(|run| run.bytes()).sum())
+            }
+        };
+        let what = if goes_on { "go on with" } else { "begin" };
+        let reason = format!("{}: L{level} to L{last} are full and {what} a merge", self.name());
+        pick_column(scene, chain, &|_| 0, target, reason)
     }
 
     /// Makes one run of several in a level that should have one, after a change of strategy.
@@ -220,7 +281,7 @@ impl Fluid {
         let target = self.into(geometry, level, OutputRun::Into(oldest.id));
         let newer = 0..here.runs.len() - 1;
         let reason = format!("{}: L{level} has {} runs, not 1", self.name(), here.runs.len());
-        pick_column(scene, (level, newer), &|_| 0, target, reason)
+        pick_column(scene, &[(level, newer)], &|_| 0, target, reason)
     }
 
     /// Decides into which run of the next level `incoming` bytes of `level` go.
@@ -336,24 +397,25 @@ impl Fluid {
     }
 }
 
-/// Picks a column of the runs `ranks` of a level on their way to `target`, of each run from the
-/// table that `from` says or the first that is free behind it.
+/// Picks a column of the runs `chosen`, by level and ranks, the newest first, on their way to
+/// `target`; of each run from the table that `from` says or the first that is free behind it.
 fn pick_column(
     scene: &Scene<'_>,
-    (level, ranks): (usize, std::ops::Range<usize>),
+    chosen: &[(usize, std::ops::Range<usize>)],
     from: &dyn Fn(&Run) -> usize,
     target: Target,
     reason: String,
 ) -> Option<Plan> {
-    let runs = &scene.levels.level(level).runs;
-    let part = |run: usize| {
-        let tables = &runs[run].tables;
+    let part = |(level, rank): (usize, usize)| {
+        let run = &scene.levels.level(level).runs[rank];
+        let tables = &run.tables;
         let busy = |table: &&std::sync::Arc<TableInfo>| scene.busy.holds(table.id);
-        let from = from(&runs[run]);
+        let from = from(run);
         let first = from + tables[from..].iter().take_while(busy).count();
-        Part { level, run, first, tables: &tables[first..] }
+        Part { level, run: rank, first, tables: &tables[first..] }
     };
-    let parts: Vec<Part<'_>> = ranks.map(part).collect();
+    let all = chosen.iter().flat_map(|(level, ranks)| ranks.clone().map(move |r| (*level, r)));
+    let parts: Vec<Part<'_>> = all.map(part).collect();
     let into = scene.levels.level(target.level);
     let under = match target.output {
         OutputRun::Into(id) => into.position(id).map(|rank| into.runs[rank].as_ref()),
@@ -370,15 +432,19 @@ fn oldest_seqno(runs: &[std::sync::Arc<Run>]) -> u64 {
 /// The oldest runs of `level` that all begin behind its cursor: what a merge in columns has not
 /// taken yet, while newer runs have come.
 fn waiting(scene: &Scene<'_>, level: usize) -> Option<std::ops::Range<usize>> {
-    let cursor = scene.ctx.cursors.get(&level)?;
+    behind(scene, level, scene.ctx.cursors.get(&level)?)
+}
+
+/// The oldest runs of `level` that all begin behind `key`, what running jobs take left out.
+fn behind(scene: &Scene<'_>, level: usize, key: &[u8]) -> Option<std::ops::Range<usize>> {
     let runs = &scene.levels.level(level).runs;
     let rest = |run: &Run| run.tables.iter().position(|table| !scene.busy.holds(table.id));
     let begins = |run: &&std::sync::Arc<Run>| {
-        rest(run).is_none_or(|first| run.tables[first].smallest > *cursor)
+        rest(run).is_none_or(|first| run.tables[first].smallest.as_slice() > key)
     };
     let count = runs.iter().rev().take_while(begins).count();
-    let waiting = runs.len() - count..runs.len();
-    runs[waiting.clone()].iter().any(|run| rest(run).is_some()).then_some(waiting)
+    let behind = runs.len() - count..runs.len();
+    runs[behind.clone()].iter().any(|run| rest(run).is_some()).then_some(behind)
 }
 
 /// Counts the runs and bytes of `level` that no running job takes.
