@@ -17,11 +17,18 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 /// Bytes of a key and its value.
 const ENTRY_BYTES: f64 = 116.0;
 
+/// Bytes of a block, by default.
+const BLOCK_BYTES: f64 = 4096.0;
+
 /// Forecasts, of which the table shows the mean, the least and the most.
 const PHASES: u32 = 9;
 
-/// Gets and scans per strategy.
+/// Gets of keys that are there per strategy, and as many of keys that are not.
 const READS: u32 = 200_000;
+
+/// Short scans per strategy, and the records that each takes.
+const SCANS: u32 = 20_000;
+const SCANNED: u32 = 20;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -73,10 +80,22 @@ struct Row {
     forecast_space: Forecast,
     /// Sorted runs, on average.
     runs: f64,
-    /// Blocks looked at by a get of a key that is there.
-    blocks_per_get: f64,
+    /// Blocks looked at by a get of a key that is there, one that is not, and a short scan, in the
+    /// tree that the updates left behind.
+    present: f64,
+    absent: f64,
+    scan: f64,
+    forecast_space_max: Forecast,
+    forecast_runs: Forecast,
+    forecast_present: Forecast,
+    forecast_absent: Forecast,
+    forecast_scan: Forecast,
+    /// Bytes of keys and values in a flush.
+    flushed: f64,
     puts_per_s: f64,
     gets_per_s: f64,
+    absent_gets_per_s: f64,
+    scans_per_s: f64,
     /// Milliseconds of a merge.
     merge_ms: f64,
     /// Processor time beside the writer's own, for each second of writing.
@@ -137,17 +156,21 @@ impl Bench {
         Ok(begun.elapsed())
     }
 
-    fn read(&mut self) -> lsm::Result<(f64, f64)> {
+    /// Does `read` so often with random keys; returns the rate and the blocks looked at by each.
+    fn read(
+        &mut self,
+        count: u32,
+        read: impl Fn(&Db, String) -> lsm::Result<()>,
+    ) -> lsm::Result<(f64, f64)> {
         let look = |stats: &Stats| stats.cache_hits + stats.cache_misses;
         let (before, begun) = (look(&self.db.stats()), Instant::now());
-        for _ in 0..READS {
+        for _ in 0..count {
             let key = self.rng.random_range(0..self.entries);
-            let found = self.db.get(format!("{key:016}"))?;
-            assert!(found.is_some_and(|value| value.len() == 100), "key {key} is lost");
+            read(&self.db, format!("{key:016}"))?;
         }
         let seconds = begun.elapsed().as_secs_f64();
-        let blocks = (look(&self.db.stats()) - before) as f64 / f64::from(READS);
-        Ok((f64::from(READS) / seconds, blocks))
+        let blocks = (look(&self.db.stats()) - before) as f64 / f64::from(count);
+        Ok((f64::from(count) / seconds, blocks))
     }
 }
 
@@ -195,9 +218,22 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
     })?;
     let end = bench.db.stats();
     let used = cpu_seconds() - cpu;
-    let (gets_per_s, blocks_per_get) = bench.read()?;
+    let (gets_per_s, present) = bench.read(READS, |db, key| {
+        assert!(db.get(&key)?.is_some_and(|value| value.len() == 100), "key {key} is lost");
+        Ok(())
+    })?;
+    // Just behind a key that is there, so inside the range of every run.
+    let (absent_gets_per_s, absent) = bench.read(READS, |db, key| {
+        assert!(db.get(format!("{key}x"))?.is_none(), "key {key}x was never put");
+        Ok(())
+    })?;
+    let (scans_per_s, scan) = bench.read(SCANS, |db, key| {
+        db.scan(key..)?.take(SCANNED as usize).try_for_each(|item| item.map(drop))
+    })?;
     let forecast = forecast(arguments, strategy, &end)?;
     let seconds = took.as_secs_f64();
+    // A scan looks at a block of each run, and at the further ones that its records fill.
+    let scanned_blocks = f64::from(SCANNED) * ENTRY_BYTES / BLOCK_BYTES;
     Ok(Row {
         strategy: name,
         load: written(&loaded) / user,
@@ -208,9 +244,21 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
         forecast_updates: Forecast::of(&forecast, |report| report.write_amplification),
         forecast_space: Forecast::of(&forecast, |report| report.space_amplification),
         runs: runs / samples,
-        blocks_per_get,
+        present,
+        absent,
+        scan,
+        forecast_space_max: Forecast::of(&forecast, |report| {
+            report.space_amplification_max.unwrap_or(f64::NAN)
+        }),
+        forecast_runs: Forecast::of(&forecast, |report| report.runs_mean),
+        forecast_present: Forecast::of(&forecast, |report| report.present_key_blocks),
+        forecast_absent: Forecast::of(&forecast, |report| report.absent_key_blocks),
+        forecast_scan: Forecast::of(&forecast, |report| report.runs_mean + scanned_blocks),
+        flushed: flushed(arguments, &end),
         puts_per_s: (f64::from(entries) + f64::from(updates)) / seconds,
         gets_per_s,
+        absent_gets_per_s,
+        scans_per_s,
         merge_ms: end.compaction_us as f64 / 1e3 / end.compactions.max(1) as f64,
         background_cpu: used / seconds,
     })
@@ -220,12 +268,8 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
 fn forecast(arguments: &Arguments, strategy: Strategy, end: &Stats) -> Result<Vec<Report>> {
     let buffer = (arguments.buffer_kib << 10) as u64;
     let stored = end.table_bytes as f64 / end.table_entries as f64;
-    // A memtable holds less than its bytes: the engine counts its own structure too. The last one
-    // is half full on average.
-    let writes = f64::from(arguments.entries) * (1.0 + f64::from(arguments.updates));
-    let flushed = writes * ENTRY_BYTES / (end.flushes as f64 + 0.5);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
-    let write_buffer_bytes = flushed as u64;
+    let write_buffer_bytes = flushed(arguments, end) as u64;
     let setup = Setup {
         options: compaction::Options {
             size_ratio: arguments.size_ratio,
@@ -244,6 +288,13 @@ fn forecast(arguments: &Arguments, strategy: Strategy, end: &Stats) -> Result<Ve
         ..Workload::default()
     };
     Ok(simulate_phases(&workload, &setup, PHASES)?)
+}
+
+/// Bytes of keys and values in a flush. A memtable holds less than its bytes: the engine counts its
+/// own structure too. The last one is half full on average.
+fn flushed(arguments: &Arguments, end: &Stats) -> f64 {
+    let writes = f64::from(arguments.entries) * (1.0 + f64::from(arguments.updates));
+    writes * ENTRY_BYTES / (end.flushes as f64 + 0.5)
 }
 
 /// Processor time of this process, all threads, in seconds.
@@ -282,38 +333,55 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     )?;
     writeln!(text, "| strategy | load | updates | space | most space |")?;
     writeln!(text, "|---|---:|---:|---:|---:|")?;
+    let beside = |real: f64, forecast: &Forecast| {
+        let Forecast { mean, least, most } = forecast;
+        let off = (mean / real - 1.0) * 100.0;
+        format!("{real:.2} ({mean:.2}, {least:.2} to {most:.2}; {off:+.1} %)")
+    };
     for row in &rows {
-        let beside = |real: f64, forecast: &Forecast| {
-            let Forecast { mean, least, most } = forecast;
-            let off = (mean / real - 1.0) * 100.0;
-            format!("{real:.2} ({mean:.2}, {least:.2} to {most:.2}; {off:+.1} %)")
-        };
         writeln!(
             text,
-            "| {} | {} | {} | {} | {:.2} |",
+            "| {} | {} | {} | {} | {:.2} ({:.2}) |",
             row.strategy,
             beside(row.load, &row.forecast_load),
             beside(row.updates, &row.forecast_updates),
             beside(row.space, &row.forecast_space),
             row.space_max,
+            row.forecast_space_max.most,
+        )?;
+    }
+    writeln!(text, "\nBlocks looked at, and runs, in brackets the forecast as above:\n")?;
+    writeln!(text, "| strategy | runs | get, there | get, absent | scan of {SCANNED} |")?;
+    writeln!(text, "|---|---:|---:|---:|---:|")?;
+    for row in &rows {
+        writeln!(
+            text,
+            "| {} | {} | {} | {:.3} ({:.3}) | {} |",
+            row.strategy,
+            beside(row.runs, &row.forecast_runs),
+            beside(row.present, &row.forecast_present),
+            row.absent,
+            row.forecast_absent.mean,
+            beside(row.scan, &row.forecast_scan),
         )?;
     }
     writeln!(
         text,
-        "\n| strategy | puts/s | gets/s | runs | blocks a get | ms a merge | CPU, cores |"
+        "\n| strategy | puts/s | gets/s | absent/s | scans/s | ms a merge | CPU, cores | KiB a flush |"
     )?;
-    writeln!(text, "|---|---:|---:|---:|---:|---:|---:|")?;
+    writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|")?;
     for row in &rows {
         writeln!(
             text,
-            "| {} | {:.0} k | {:.0} k | {:.1} | {:.2} | {:.1} | {:.2} |",
+            "| {} | {:.0} k | {:.0} k | {:.0} k | {:.1} k | {:.1} | {:.2} | {:.0} |",
             row.strategy,
             row.puts_per_s / 1e3,
             row.gets_per_s / 1e3,
-            row.runs,
-            row.blocks_per_get,
+            row.absent_gets_per_s / 1e3,
+            row.scans_per_s / 1e3,
             row.merge_ms,
             row.background_cpu,
+            row.flushed / 1024.0,
         )?;
     }
     Ok(text)
