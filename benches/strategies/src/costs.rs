@@ -367,7 +367,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     }
     writeln!(
         text,
-        "\n| strategy | puts/s | gets/s | absent/s | scans/s | ms a merge | CPU, cores | KiB a flush |"
+        "\n| strategy | puts/s | gets/s | absent/s | scans/s | ms a merge | CPU, cores | \
+         KiB a flush |"
     )?;
     writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|")?;
     for row in &rows {

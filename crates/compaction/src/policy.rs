@@ -24,7 +24,7 @@ use std::fmt::Debug;
 
 use crate::busy::Busy;
 use crate::cuts::Cuts;
-use crate::levels::{KeyRange, Levels};
+use crate::levels::{KeyRange, Levels, Run};
 use crate::options::Options;
 use crate::plan::{Input, Plan};
 
@@ -91,8 +91,19 @@ impl Context {
         };
         // What stays of any of the runs lies behind the least of their ends.
         let ends = plan.inputs.iter().filter(|input| input.level == *rank).filter_map(last);
-        if let Some(end) = ends.min() {
+        let Some(end) = ends.min() else { return };
+        // Once nothing waits behind it, what comes later must not be taken for the rest.
+        let taken = |id: u64| plan.inputs.iter().any(|input| input.table_ids.contains(&id));
+        let places = plan.inputs.iter().filter(|input| input.level == *rank);
+        let newest = places.filter_map(|input| level.position(input.run_id)).min().unwrap_or(0);
+        let waits = |run: &std::sync::Arc<Run>| {
+            let behind = run.tables.iter().rev().take_while(|table| table.smallest > *end);
+            behind.into_iter().any(|table| !taken(table.id))
+        };
+        if level.runs[newest..].iter().any(waits) {
             self.cursors.insert(*rank, end.clone());
+        } else {
+            self.cursors.remove(rank);
         }
     }
 }

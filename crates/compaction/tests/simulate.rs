@@ -69,6 +69,17 @@ fn an_ordered_load_costs_one_write() {
     }
 }
 
+/// What comes after a merge is no rest of it, although it lies behind its last key.
+#[test]
+fn ascending_keys_gather_in_runs_as_others_do() {
+    for strategy in [Strategy::Tiered, Strategy::LazyLeveled] {
+        let ordered = Workload { skew: Skew::Sequential, updates: 0.0, ..workload() };
+        let random = Workload { skew: Skew::Uniform, ..ordered.clone() };
+        let (ordered, random) = (run(strategy, &ordered), run(strategy, &random));
+        assert!(ordered.levels.len() <= random.levels.len() + 1, "{strategy}: {ordered:?}");
+    }
+}
+
 #[test]
 fn skewed_updates_cost_less_than_even_ones() {
     let even = Workload { entries: 300_000, ..workload() };

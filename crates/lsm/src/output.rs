@@ -86,10 +86,8 @@ impl<'a> Outputs<'a> {
     /// Appends an entry; entries ascend.
     pub(crate) fn add(&mut self, key: &[u8], trailer: Trailer, value: &[u8]) -> Result<()> {
         // A border lies between two user keys; only length may ask for a cut within one.
-        if let Some((_, writer)) = &self.open
-            && self.cuts.ends_before(key, writer.estimated_bytes())
-            && self.last_key != key
-        {
+        let bytes = self.open.as_ref().map_or(0, |(_, writer)| writer.estimated_bytes());
+        if self.cuts.ends_before(key, bytes) && self.open.is_some() && self.last_key != key {
             self.close_table()?;
         }
         if self.open.is_none() {

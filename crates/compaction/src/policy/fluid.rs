@@ -218,8 +218,9 @@ impl Fluid {
         even.or_else(fewer).or(Some(column))
     }
 
-    /// The runs that are merged with those of `level`: where one more run would fill the next level,
-    /// its runs go along, and so on down. What would be written there would be taken at once.
+    /// The runs that are merged with those of `level`: where one more run would fill the next
+    /// level, its runs go along, and so on down. What would be written there would be taken at
+    /// once.
     fn chain(&self, scene: &Scene<'_>, geometry: &Geometry, level: usize) -> Chain {
         let runs = |level: usize| &scene.levels.level(level).runs;
         let open = self.open(scene, geometry, level);
