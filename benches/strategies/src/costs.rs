@@ -178,13 +178,10 @@ fn written(stats: &Stats) -> f64 {
     (stats.flush_bytes + stats.compaction_write_bytes) as f64
 }
 
-fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) -> Result<Row> {
-    let folder = match &arguments.dir {
-        Some(parent) => tempfile::tempdir_in(parent)?,
-        None => tempfile::tempdir()?,
-    };
+/// How the database is opened.
+fn options(arguments: &Arguments, strategy: Strategy) -> Options {
     let buffer_bytes = arguments.buffer_kib << 10;
-    let options = Options {
+    Options {
         strategy,
         size_ratio: arguments.size_ratio,
         write_buffer_bytes: buffer_bytes,
@@ -194,8 +191,16 @@ fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) ->
         background_threads: arguments.threads,
         durability: Durability::None,
         ..Options::default()
+    }
+}
+
+fn measure(arguments: &Arguments, (name, strategy): (&'static str, Strategy)) -> Result<Row> {
+    let folder = match &arguments.dir {
+        Some(parent) => tempfile::tempdir_in(parent)?,
+        None => tempfile::tempdir()?,
     };
-    let db = Db::open(folder.path().join("db"), options)?;
+    let buffer_bytes = arguments.buffer_kib << 10;
+    let db = Db::open(folder.path().join("db"), options(arguments, strategy))?;
     let entries = arguments.entries;
     let stride = (buffer_bytes / 600).max(1);
     let rng = StdRng::seed_from_u64(arguments.seed);
@@ -319,6 +324,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     if arguments.json {
         return Ok(serde_json::to_string_pretty(&rows)?);
     }
+    tables(arguments, &rows)
+}
+
+/// A figure and, in brackets, its forecast.
+fn beside(real: f64, forecast: &Forecast) -> String {
+    let Forecast { mean, least, most } = forecast;
+    let off = (mean / real - 1.0) * 100.0;
+    format!("{real:.2} ({mean:.2}, {least:.2} to {most:.2}; {off:+.1} %)")
+}
+
+fn tables(arguments: &Arguments, rows: &[Row]) -> Result<String> {
     let mut text = String::new();
     let (entries, buffer) = (arguments.entries, arguments.buffer_kib);
     writeln!(
@@ -333,12 +349,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     )?;
     writeln!(text, "| strategy | load | updates | space | most space |")?;
     writeln!(text, "|---|---:|---:|---:|---:|")?;
-    let beside = |real: f64, forecast: &Forecast| {
-        let Forecast { mean, least, most } = forecast;
-        let off = (mean / real - 1.0) * 100.0;
-        format!("{real:.2} ({mean:.2}, {least:.2} to {most:.2}; {off:+.1} %)")
-    };
-    for row in &rows {
+    for row in rows {
         writeln!(
             text,
             "| {} | {} | {} | {} | {:.2} ({:.2}) |",
@@ -353,7 +364,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
     writeln!(text, "\nBlocks looked at, and runs, in brackets the forecast as above:\n")?;
     writeln!(text, "| strategy | runs | get, there | get, absent | scan of {SCANNED} |")?;
     writeln!(text, "|---|---:|---:|---:|---:|")?;
-    for row in &rows {
+    for row in rows {
         writeln!(
             text,
             "| {} | {} | {} | {:.3} ({:.3}) | {} |",
@@ -371,7 +382,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String> {
          KiB a flush |"
     )?;
     writeln!(text, "|---|---:|---:|---:|---:|---:|---:|---:|")?;
-    for row in &rows {
+    for row in rows {
         writeln!(
             text,
             "| {} | {:.0} k | {:.0} k | {:.0} k | {:.1} k | {:.1} | {:.2} | {:.0} |",
