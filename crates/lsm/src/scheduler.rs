@@ -169,11 +169,32 @@ struct Queues {
     ending: bool,
 }
 
-/// A job that runs.
+/// A job that runs, or a part of one, which has the job's number.
+#[derive(Clone, Copy)]
 struct Running {
     thread: ThreadId,
     class: Class,
     number: u64,
+}
+
+/// Counts a part of a job as running in a thread of its own.
+struct RunningPart<'a> {
+    shared: &'a Shared,
+}
+
+impl<'a> RunningPart<'a> {
+    fn begin(shared: &'a Shared, whole: Running) -> Self {
+        let part = Running { thread: std::thread::current().id(), ..whole };
+        shared.queues.lock().running.push(part);
+        Self { shared }
+    }
+}
+
+impl Drop for RunningPart<'_> {
+    fn drop(&mut self) {
+        self.shared.queues.lock().end();
+        self.shared.changed.notify_all();
+    }
 }
 
 /// Which jobs a worker takes.
@@ -214,7 +235,8 @@ impl Queues {
         self.running.push(Running { thread, class, number: self.taken });
     }
 
-    /// Jobs of other threads that go before this thread's own, which is of `class`.
+    /// Threads with jobs that go before this thread's own, which is of `class`. Parts of one job go
+    /// side by side, and of jobs within each other only the innermost runs.
     fn ahead(&mut self, class: Class) -> usize {
         let me = std::thread::current().id();
         let mut number = u64::MAX;
@@ -222,8 +244,22 @@ impl Queues {
             mine.class = class; // it knows better than who queued it
             number = mine.number;
         }
-        let before = |job: &&Running| job.thread != me && (job.class, job.number) < (class, number);
-        self.running.iter().filter(before).count()
+        let before = |job: &Running| {
+            job.thread != me && job.number != number && (job.class, job.number) < (class, number)
+        };
+        let innermost = |rank: usize, job: &Running| {
+            self.running[rank + 1..].iter().all(|later| later.thread != job.thread)
+        };
+        let running = self.running.iter().enumerate();
+        running.filter(|(rank, job)| before(job) && innermost(*rank, job)).count()
+    }
+
+    /// Ends the innermost job of this thread; one that gave way to it runs on.
+    fn end(&mut self) {
+        let me = std::thread::current().id();
+        if let Some(at) = self.running.iter().rposition(|job| job.thread == me) {
+            self.running.remove(at);
+        }
     }
 
     /// Takes a job of a class before `class` that no idle worker is about to take.
@@ -299,13 +335,9 @@ impl Shared {
 
     /// Runs a job that is counted as running, to its end.
     fn run(&self, job: Job) -> MutexGuard<'_, Queues> {
-        let me = std::thread::current().id();
         let outcome: Result<(), Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(job));
         let mut queues = self.queues.lock();
-        // One of them: a job that gave way runs on.
-        if let Some(at) = queues.running.iter().rposition(|job| job.thread == me) {
-            queues.running.remove(at);
-        }
+        queues.end();
         queues.panics += u64::from(outcome.is_err()); // the hook has printed it
         self.changed.notify_all();
         queues
@@ -360,10 +392,15 @@ impl Scheduler for ThreadScheduler {
     fn run_together(&self, parts: Vec<Box<dyn FnOnce() + Send + '_>>) {
         let mut parts = parts.into_iter();
         let Some(mine) = parts.next() else { return };
+        let me = std::thread::current().id();
+        let whole = self.shared.queues.lock().running.iter().rfind(|job| job.thread == me).copied();
         // Threads of their own: a part that waited for a worker might wait for its own caller.
         std::thread::scope(|scope| {
             for part in parts {
-                scope.spawn(part);
+                scope.spawn(move || {
+                    let _counted = whole.map(|whole| RunningPart::begin(&self.shared, whole));
+                    part();
+                });
             }
             mine();
         });
@@ -607,6 +644,50 @@ mod tests {
         scheduler.wait(&flushed, 0); // would hang
         blocked.notify();
         scheduler.join();
+    }
+
+    /// Found by review: a part of a split merge waited for the merge that waited for it, as long
+    /// as writers wrote.
+    #[test]
+    fn parts_of_a_job_do_not_wait_for_it_and_others_do() {
+        let mut scheduler = ThreadScheduler::new(3).unwrap();
+        scheduler.spare = 1;
+        let scheduler = Arc::new(scheduler);
+        let most = Duration::from_millis(20);
+        let [started, go] = [(); 2].map(|()| Arc::new(Signal::new()));
+        let log: Arc<Mutex<Vec<bool>>> = Arc::default();
+        let (mine, begun, end, seen) =
+            (Arc::clone(&scheduler), Arc::clone(&started), Arc::clone(&go), Arc::clone(&log));
+        scheduler.submit(
+            Class::Compaction,
+            Box::new(move || {
+                let part = |_: usize| {
+                    let (mine, seen, begun, end) = (&mine, &seen, &begun, &end);
+                    Box::new(move || {
+                        let waited = !mine.pause(Class::Compaction, most).is_zero();
+                        seen.lock().push(waited);
+                        begun.notify();
+                        end.wait_past(0);
+                    }) as Box<dyn FnOnce() + Send + '_>
+                };
+                mine.run_together((0..3).map(part).collect());
+            }),
+        );
+        started.wait_past(2);
+        assert_eq!(*log.lock(), [false; 3], "no part waits for another or for the whole");
+        let (other, seen, done) = (Arc::clone(&scheduler), Arc::clone(&log), Arc::clone(&started));
+        scheduler.submit(
+            Class::Compaction,
+            Box::new(move || {
+                seen.lock().push(!other.pause(Class::Compaction, most).is_zero());
+                done.notify();
+            }),
+        );
+        started.wait_past(3);
+        assert_eq!(log.lock().last(), Some(&true), "a younger job waits for it");
+        go.notify();
+        scheduler.join();
+        assert!(scheduler.shared.queues.lock().running.is_empty());
     }
 
     /// With its only worker in a long job: the flush and then the merge of level 0 run within it,

@@ -1,15 +1,15 @@
 //! When and how compactions run: in parts side by side, paced, whatever the strategy.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use lsm::compaction::{Granularity, Selection, Strategy};
 use lsm::fs::MemFs;
 use lsm::scheduler::Signal;
-use lsm::{Codec, Db, Durability, Env, Event, Haste, Listeners, Options, Pressure};
+use lsm::{Codec, Db, Durability, Env, Event, FamilyOptions, Haste, Listeners, Options, Pressure};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -160,6 +160,67 @@ impl Drop for Opens {
         self.armed.store(false, Ordering::SeqCst);
         self.gates.1.notify();
     }
+}
+
+/// Merges that run, by family, and the most that ever did at once.
+#[derive(Default)]
+struct AtOnce {
+    running: BTreeMap<String, usize>,
+    most_in_one: usize,
+    most_families: usize,
+}
+
+/// Each merge waits a moment for another before it begins: two of disjoint ranges in one family,
+/// and merges of two families, are under way at once, and nothing is lost.
+#[test]
+fn merges_of_disjoint_ranges_and_of_families_run_at_once() {
+    let at_once = Arc::new((Mutex::new(AtOnce::default()), Condvar::new()));
+    let counts = Arc::clone(&at_once);
+    let listeners = Listeners::new().with(move |event: &Event| match event {
+        Event::CompactionBegan { family, plan, .. } if plan.starts_with("merge") => {
+            let mut now = counts.0.lock().expect("lock");
+            *now.running.entry(family.clone()).or_default() += 1;
+            now.most_in_one = now.most_in_one.max(now.running[family]);
+            now.most_families = now.most_families.max(now.running.len());
+            counts.1.notify_all();
+            let alone = |now: &mut AtOnce| now.running.values().sum::<usize>() < 2;
+            let moment = Duration::from_millis(20);
+            drop(counts.1.wait_timeout_while(now, moment, alone).expect("lock"));
+        }
+        Event::CompactionEnded { family, plan, .. } if plan.starts_with("merge") => {
+            let mut now = counts.0.lock().expect("lock");
+            *now.running.get_mut(family).expect("it began") -= 1;
+            now.running.retain(|_, count| *count > 0);
+        }
+        _ => {}
+    });
+    let options = Options { write_buffer_bytes: 32 << 10, listeners, ..options(Strategy::Leveled) };
+    let env = Env { fs: Arc::new(MemFs::new()), ..Env::system(&options).expect("threads") };
+    let db = Db::open_with("/db", options.clone(), env).expect("open");
+    let other = db.create_family("other", FamilyOptions::from(&options)).expect("a family");
+    let (mut model, mut others) = (BTreeMap::new(), BTreeMap::new());
+    let mut rng = StdRng::seed_from_u64(61);
+    for _ in 0..40 {
+        churn(&db, &mut model, &mut rng, 2000);
+        for _ in 0..2000 {
+            let (key, value) = (key(rng.random_range(0..20_000)), rng.random::<u64>());
+            other.put(&key, value.to_le_bytes()).expect("put");
+            others.insert(key, value);
+        }
+    }
+    db.wait_idle().expect("idle");
+    same(&db, &model);
+    let found = other.scan::<&[u8]>(..).expect("scan").map(|item| {
+        let (key, value) = item.expect("an entry");
+        let value = u64::from_le_bytes(value[..].try_into().expect("eight bytes"));
+        (String::from_utf8(key.to_vec()).expect("text"), value)
+    });
+    assert!(found.eq(others), "the other family differs");
+    db.verify().expect("sound");
+    let seen = at_once.0.lock().expect("lock");
+    assert!(seen.running.is_empty(), "each has ended: {:?}", seen.running);
+    assert!(seen.most_in_one >= 2, "two merges of one family at once");
+    assert!(seen.most_families == 2, "merges of two families at once");
 }
 
 /// One run a level, and a level at a time, so that deep merges are long.

@@ -187,6 +187,29 @@ fn a_dictionary_that_cannot_be_loaded_costs_only_its_blocks() {
     assert!(lost.why.contains("dictionary") && !lost.unread, "{lost:?}");
 }
 
+/// Blocks of version 2 are found and set apart as those of version 1 are.
+#[cfg(feature = "zstd")]
+#[test]
+fn mixed_blocks_are_recovered_and_a_damaged_one_costs_only_itself() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v2-zstd.sst");
+    let golden = std::fs::read(golden).unwrap();
+    let (all, whole) = from_memory(&golden);
+    assert_eq!((all.len(), whole.entries, whole.lost.len()), (500, 500, 0));
+    let is_mixed = |at: &usize| golden[*at..].starts_with(b"lbsu\x02");
+    let starts: Vec<usize> = (0..golden.len() - 20).filter(is_mixed).collect();
+    assert!(starts.len() > 1, "several mixed blocks");
+    for at in starts {
+        let entries = usize::from(golden[at + 6]) + usize::from(golden[at + 7]) * 256;
+        let mut damaged = golden.clone();
+        damaged[at + 100] ^= 1;
+        let (seen, report) = from_memory(&damaged);
+        assert_eq!(report.data_blocks + 1, whole.data_blocks);
+        assert_eq!(seen.len(), all.len() - entries);
+        assert!(seen.iter().all(|entry| all.contains(entry)));
+        assert_eq!(report.lost[0].offset, at as u64, "{report:?}");
+    }
+}
+
 /// In a build without Zstandard, the blocks that do not need it are there all the same.
 #[cfg(not(feature = "zstd"))]
 #[test]
