@@ -1,6 +1,6 @@
 //! [`Logs`]: where the next log segment comes from.
 //!
-//! A segment is made when the one before is half full, from a file that an earlier segment has
+//! A segment is made when the one before is a quarter full, from a file that an earlier segment has
 //! left (its pages are written already, so syncing it is cheaper), and entered in the manifest at
 //! once. Going on to the next segment then costs a writer no I/O. Segments are used in the order
 //! of their numbers: the lock is held while one is made, and the spare is always the newest.
@@ -37,7 +37,7 @@ const SEGMENT_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Logs {
     spare: Mutex<Option<Arc<Segment>>>,
-    /// The segment in use is half full, and there is no spare.
+    /// The segment in use is a quarter full, and there is no spare.
     asked: AtomicBool,
     /// Segments made since the database was opened.
     made: AtomicU32,
@@ -60,7 +60,7 @@ impl Logs {
     #[inline]
     pub(crate) fn used(&self, segment: &Segment, end: u64) -> bool {
         // ORDERING: Relaxed, both; hints.
-        let asked = end <= segment.capacity() / 2 || self.asked.load(Ordering::Relaxed);
+        let asked = end <= segment.capacity() / 4 || self.asked.load(Ordering::Relaxed);
         !asked && !self.asked.swap(true, Ordering::Relaxed)
     }
 
