@@ -148,6 +148,8 @@ fn the_books_say_what_the_allocator_was_asked_for() {
     let before_drop = memory.table_bytes;
     db.compact().expect("compact");
     let memory = check("compacted", &db, before, MIB);
-    assert!(memory.table_bytes <= before_drop, "replaced tables are off the books: {memory:?}");
+    // The new tables' indexes may be a little larger than the old ones'; both would be twice that.
+    let most = before_drop + before_drop / 8;
+    assert!(memory.table_bytes <= most, "replaced tables are off the books: {memory:?}");
     db.close().expect("close");
 }
