@@ -746,6 +746,9 @@ mod tests {
             }
         };
         scheduler.submit(Class::Compaction, Box::new(me));
+        while scheduler.shared.queues.lock().idle[Takes::Flushes as usize] == 0 {
+            std::thread::yield_now(); // its thread has only just started
+        }
         go.notify();
         scheduler.join();
         assert_eq!(scheduler.panics(), 0);
