@@ -284,8 +284,10 @@ impl Db {
         manual::flush(self.inner())
     }
 
-    /// Merges everything into the deepest level: no old version and no deletion is left that no
-    /// snapshot needs. Under FIFO, which merges nothing, this only flushes.
+    /// Merges everything into the deepest level: nothing lies above another, and no deletion is
+    /// left that no snapshot needs. A table there with nothing above it and no deletion in it stays
+    /// as it is, also an old version in it whose snapshot has gone since. Under FIFO, which merges
+    /// nothing, this only flushes.
     ///
     /// # Errors
     /// Files that cannot be read or written.
