@@ -329,6 +329,11 @@ impl Plan {
         tables
     }
 
+    /// Whether it takes runs out of level 0, for which writers may wait.
+    pub fn takes_level0(&self) -> bool {
+        self.inputs.iter().any(|input| input.level == 0)
+    }
+
     /// Returns the sums over the tables that the plan takes: what a merge reads.
     pub fn input_totals(&self, levels: &Levels) -> Totals {
         let mut totals = Totals::default();

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::background::{self, Awaited};
+use crate::clock::micros;
 use crate::error::Result;
 use crate::events::Event;
 use crate::inner::Inner;
@@ -214,8 +215,7 @@ impl Admission {
 
     /// Takes note that memtables of `bytes` were sealed at `now`, `delayed` since the opening.
     pub(crate) fn sealed(&self, bytes: usize, now: Duration, delayed: Duration) {
-        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let (now, delayed) = (us(now), us(delayed));
+        let (now, delayed) = (micros(now), micros(delayed));
         let waited = delayed.saturating_sub(get(&self.delayed_us));
         let filled = now.saturating_sub(get(&self.begun_us)).saturating_sub(waited);
         set(&self.begun_us, now);

@@ -219,8 +219,7 @@ pub(crate) fn schedule(inner: &Arc<Inner>) {
 
 /// What a merge of this plan gives way to lies before this class.
 fn class_of(plan: &Plan) -> Class {
-    let level0 = plan.inputs.iter().any(|input| input.level == 0);
-    if level0 { Class::Level0 } else { Class::Compaction }
+    if plan.takes_level0() { Class::Level0 } else { Class::Compaction }
 }
 
 /// Lets more urgent work that finds no worker go before a merge of `plan`, and tells of it.
@@ -235,13 +234,17 @@ pub(crate) fn give_way(inner: &Inner, family: &str, plan: &Plan) {
             Class::Flush => "a flush has no worker",
             _ => "level 0 must be merged and has no worker",
         };
-        inner.events.tell(&Event::Preempted {
-            family: family.to_owned(),
-            plan: plan.to_string(),
-            reason: reason.to_owned(),
-            took,
-        });
+        tell_preempted(inner, (family, plan), reason, took);
     }
+}
+
+fn tell_preempted(inner: &Inner, (family, plan): (&str, &Plan), reason: &str, took: Duration) {
+    inner.events.tell(&Event::Preempted {
+        family: family.to_owned(),
+        plan: plan.to_string(),
+        reason: reason.to_owned(),
+        took,
+    });
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -346,12 +349,8 @@ pub(crate) fn make_room(inner: &Inner, family: &str, plan: &Plan) {
     }
     inner.counters.made_room(waited);
     if waited >= PAUSE_TOLD {
-        inner.events.tell(&Event::Preempted {
-            family: family.to_owned(),
-            plan: plan.to_string(),
-            reason: "writers and more urgent work take all processors".to_owned(),
-            took: waited,
-        });
+        let reason = "writers and more urgent work take all processors";
+        tell_preempted(inner, (family, plan), reason, waited);
     }
 }
 

@@ -2,7 +2,7 @@
 //! [`FamilyOptions::check`]).
 
 use compaction::Strategy;
-use sstable::{Chooser, Codec, Coding};
+use sstable::{Chooser, Codec};
 
 use crate::family_options::FamilyOptions;
 use crate::options::{Durability, Options};
@@ -79,13 +79,11 @@ impl Options {
                 memtables + buffer
             )
         });
-        let learned = self.dictionary_bytes as u64 * DICTIONARY_SAMPLES;
-        let trained = FamilyOptions::from(self).codings().any(|c| c.codec == Codec::Dictionary);
-        warnings.add(budget > 0 && trained && learned.min(self.table_bytes) > budget / 16, || {
+        let learned = FamilyOptions::from(self).held_back_bytes(self.table_bytes);
+        warnings.add(budget > 0 && learned > budget / 16, || {
             format!(
-                "a dictionary is learned from {} bytes, which each flush and merge holds, of a \
-                 memory budget of {budget}: take a smaller dictionary_bytes",
-                learned.min(self.table_bytes)
+                "a dictionary is learned from {learned} bytes, which each flush and merge holds, \
+                 of a memory budget of {budget}: take a smaller dictionary_bytes"
             )
         });
     }
@@ -104,9 +102,6 @@ impl Options {
         });
     }
 }
-
-/// Bytes of data that a byte of a dictionary is learned from.
-const DICTIONARY_SAMPLES: u64 = 1024;
 
 /// From this level on Zstandard writes less than about 100 MB/s.
 const ZSTD_SLOW: u8 = 9;
@@ -202,12 +197,6 @@ impl FamilyOptions {
                 self.compression_threads
             )
         });
-    }
-
-    /// The codecs of all levels, the newest first.
-    fn codings(&self) -> impl Iterator<Item = Coding> + '_ {
-        let levels = self.level_codecs.len().max(1);
-        (0..levels).map(|level| self.coding_of(level))
     }
 }
 

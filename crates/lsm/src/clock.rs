@@ -5,6 +5,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
+/// Whole microseconds of a time; one too long to count is the longest.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// A source of time.
 pub trait Clock: Send + Sync + Debug {
     /// Time since the clock was made; never goes back.
@@ -51,7 +56,7 @@ impl Clock for StdClock {
     fn unix_micros(&self) -> u64 {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         // A clock set before 1970 counts as 1970.
-        since.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+        since.map_or(0, micros)
     }
 
     fn sleep(&self, time: Duration) {
@@ -100,7 +105,7 @@ impl Clock for ManualClock {
     }
 
     fn unix_micros(&self) -> u64 {
-        u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX)
+        micros(self.now())
     }
 
     fn sleep(&self, time: Duration) {

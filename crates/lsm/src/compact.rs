@@ -188,8 +188,7 @@ fn pick_level0(inner: &Inner, jobs: &FamilyJobs) -> Option<(Arc<FamilyView>, Pla
         let context = context(inner, &snapshots, family, jobs);
         let plan = family.core.policy.pick(&family.version.shape, &jobs.busy, &context)?;
         // What is no merge costs nothing, and may stand before one of level 0.
-        let level0 = plan.inputs.iter().any(|input| input.level == 0);
-        (level0 || plan.kind != PlanKind::Merge).then(|| (Arc::clone(family), plan))
+        (plan.takes_level0() || plan.kind != PlanKind::Merge).then(|| (Arc::clone(family), plan))
     })
 }
 

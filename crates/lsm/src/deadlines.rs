@@ -22,6 +22,7 @@ use compaction::Strategy;
 use parking_lot::Mutex;
 
 use crate::background;
+use crate::clock::micros;
 use crate::commit;
 use crate::events::Event;
 use crate::inner::Inner;
@@ -81,7 +82,7 @@ impl Deadline {
             return Some(Self { us, memtable_us: us / LOOKS, for_all: true });
         }
         let age = options.tombstone_age_max?;
-        let us = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+        let us = micros(age);
         Some(Self { us, memtable_us: us / 2, for_all: false })
     }
 

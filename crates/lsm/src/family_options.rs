@@ -8,6 +8,7 @@ use std::time::Duration;
 use compaction::Strategy;
 use sstable::{Chooser, Codec, Coding};
 
+use crate::clock::micros;
 use crate::error::{Error, Result};
 use crate::filters::FilterSplit;
 use crate::options::Options;
@@ -15,9 +16,8 @@ use crate::options::Options;
 /// Runs in level 0 that ask for a compaction.
 const L0_RUNS: u32 = 4;
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
+/// Bytes of data that a byte of a dictionary is learned from.
+const DICTIONARY_SAMPLES: u64 = 1024;
 
 /// `3`, or `3:10` where it is to try harder or less than by itself.
 fn coding_text(coding: Coding) -> String {
@@ -212,6 +212,19 @@ impl FamilyOptions {
     pub(crate) fn coding_of(&self, level: usize) -> Coding {
         let listed = self.level_codecs.get(level).or(self.level_codecs.last());
         listed.copied().unwrap_or(Coding { codec: self.codec, level: self.codec_level })
+    }
+
+    /// The codecs of all levels, the newest first.
+    pub(crate) fn codings(&self) -> impl Iterator<Item = Coding> + '_ {
+        let levels = self.level_codecs.len().max(1);
+        (0..levels).map(|level| self.coding_of(level))
+    }
+
+    /// Bytes of a table of `table_bytes` that its writer holds back to train a dictionary on; 0 if
+    /// no level has one.
+    pub(crate) fn held_back_bytes(&self, table_bytes: u64) -> u64 {
+        let trains = self.codings().any(|coding| coding.codec == Codec::Dictionary);
+        if trains { table_bytes.min(self.dictionary_bytes as u64 * DICTIONARY_SAMPLES) } else { 0 }
     }
 
     /// The options in words, a line each.

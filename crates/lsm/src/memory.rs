@@ -11,7 +11,7 @@
 //! ```
 
 use compaction::Plan;
-use sstable::{BlockCache, Codec};
+use sstable::BlockCache;
 
 use crate::allocator;
 use crate::family_options::FamilyOptions;
@@ -131,11 +131,7 @@ fn output_bytes(options: &FamilyOptions, entries: u64, table_bytes: u64) -> u64 
     let index = 64 * (table_bytes / block + 1);
     // Raw and compressed; each thread has four of them waiting.
     let blocks = (8 + 8 * options.compression_threads as u64) * block;
-    let mut codecs = options.level_codecs.iter().map(|coding| coding.codec);
-    let trains = options.codec == Codec::Dictionary || codecs.any(|c| c == Codec::Dictionary);
-    // A dictionary is trained on blocks that are held back.
-    let held_back =
-        if trains { table_bytes.min(options.dictionary_bytes as u64 * 1024) } else { 0 };
+    let held_back = options.held_back_bytes(table_bytes);
     WRITE_BYTES as u64 + blocks + hashes + filter + index + held_back
 }
 

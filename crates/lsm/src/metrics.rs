@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::admission::Pressure;
+use crate::clock::micros;
 
 /// Lines per split counter; a power of two.
 const LINES: usize = 16;
@@ -72,10 +73,6 @@ fn add(counter: &AtomicU64, value: u64) {
 fn read(counter: &AtomicU64) -> u64 {
     // ORDERING: Relaxed; a statistic publishes nothing.
     counter.load(Ordering::Relaxed)
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Counters {

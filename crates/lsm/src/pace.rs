@@ -76,8 +76,7 @@ pub(crate) enum Merged {
 
 impl Merged {
     pub(crate) fn of(plan: &Plan) -> Self {
-        let level0 = plan.inputs.iter().any(|input| input.level == 0);
-        if level0 { Self::Level0 } else { Self::Deep }
+        if plan.takes_level0() { Self::Level0 } else { Self::Deep }
     }
 }
 

@@ -228,6 +228,19 @@ fn whole_levels() -> Strategy {
     Strategy::Fluid { inner_runs: 1, last_runs: 1, granularity: Granularity::Whole }
 }
 
+/// A database of small tables whose merges have one worker.
+fn with_one_worker(listeners: Listeners) -> Db {
+    let options = Options {
+        write_buffer_bytes: 8 << 10,
+        table_bytes: 4 << 10,
+        background_threads: 1,
+        listeners,
+        ..options(whole_levels())
+    };
+    let env = Env { fs: Arc::new(MemFs::new()), ..Env::system(&options).expect("threads") };
+    Db::open_with("/db", options, env).expect("open")
+}
+
 /// One worker, and it is in a deep merge: level 0 fills up meanwhile, and is merged before the
 /// deep merge has ended, at its beginning and in its midst, as are the flushes.
 #[test]
@@ -249,15 +262,7 @@ fn a_deep_merge_gives_way_to_level_0_when_it_has_the_only_worker() {
             gate.1.wait_past(opened);
         }
     });
-    let options = Options {
-        write_buffer_bytes: 8 << 10,
-        table_bytes: 4 << 10,
-        background_threads: 1,
-        listeners,
-        ..options(whole_levels())
-    };
-    let env = Env { fs: Arc::new(MemFs::new()), ..Env::system(&options).expect("threads") };
-    let db = Db::open_with("/db", options, env).expect("open");
+    let db = with_one_worker(listeners);
     let _goes_on = Opens { armed: Arc::clone(&armed), gates: Arc::clone(&gates) };
     let (mut model, mut rng) = (BTreeMap::new(), StdRng::seed_from_u64(41));
     churn(&db, &mut model, &mut rng, 40_000);
@@ -302,15 +307,7 @@ fn level_0_does_not_wait_for_the_limit_of_merges_which_may_change_at_any_time() 
             sender.send(text).expect("the test listens");
         }
     });
-    let options = Options {
-        write_buffer_bytes: 8 << 10,
-        table_bytes: 4 << 10,
-        background_threads: 1,
-        listeners,
-        ..options(whole_levels())
-    };
-    let env = Env { fs: Arc::new(MemFs::new()), ..Env::system(&options).expect("threads") };
-    let db = Db::open_with("/db", options, env).expect("open");
+    let db = with_one_worker(listeners);
     let (mut model, mut rng) = (BTreeMap::new(), StdRng::seed_from_u64(43));
     churn(&db, &mut model, &mut rng, 40_000);
     db.wait_idle().expect("idle");

@@ -41,7 +41,9 @@
 //! # }
 //! ```
 
+mod current;
 mod edit;
+mod reading;
 mod state;
 
 use std::fmt;
@@ -49,17 +51,19 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::current::current_path;
+use self::current::{current_text, read_current};
 pub use self::edit::{
     AddedFamily, AddedRangeDelete, AddedTable, ChangedFamily, Edit, MovedTable, RunOrder,
     TableRecord,
 };
+use self::reading::{read, read_each};
 pub use self::state::{FamilyState, LevelState, RunState, State};
 use crate::error::{Error, Result};
-use crate::fs::{Fs, ReadAt, WriteFile};
+use crate::fs::{Fs, WriteFile};
 use crate::planted::{self, Bug};
 use crate::record::{
-    self, FILE_HEADER_BYTES, FileHeader, Header, HeaderError, Reader, RecordKind, Role, Seed,
-    payload_crc,
+    self, FILE_HEADER_BYTES, FileHeader, Header, RecordKind, Role, Seed, payload_crc,
 };
 
 /// A manifest is rewritten when it is this long, in bytes, and [`ROLL_FACTOR`] times its state.
@@ -71,14 +75,6 @@ const ROLL_FACTOR: u64 = 8;
 /// Space taken ahead of the edits, in bytes: what gives space back, such as dropping a family, is
 /// an edit too, and must fit when nothing else does.
 const RESERVE_BYTES: u64 = 32 << 10;
-
-/// More than any pointer file of ours has, in bytes.
-const CURRENT_BYTES_MAX: usize = 256;
-
-/// The path of the pointer file.
-pub fn current_path(dir: &Path) -> PathBuf {
-    dir.join("CURRENT")
-}
 
 /// The path of manifest `number`.
 pub fn manifest_path(dir: &Path, number: u64) -> PathBuf {
@@ -502,113 +498,6 @@ impl fmt::Debug for Manifest {
 
 fn file_header(database: u64, number: u64) -> FileHeader {
     FileHeader { role: Role::Manifest, flags: 0, number, database, capacity: 0 }
-}
-
-fn current_text(number: u64, bytes: u64) -> String {
-    let text = format!("MANIFEST-{number:06}\nbytes {bytes}\n");
-    let crc = crc32c::crc32c(text.as_bytes());
-    format!("{text}crc32c {crc:08x}\n")
-}
-
-/// The number of the manifest in use, and how many bytes of it must be there.
-fn read_current(fs: &dyn Fs, dir: &Path) -> Result<(u64, u64)> {
-    let path = current_path(dir);
-    let file = match fs.open_read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::NotADatabase {
-                path: dir.to_path_buf(),
-                why: "it has no CURRENT file".into(),
-            });
-        }
-        file => file.map_err(|error| Error::io("open", &path, error))?,
-    };
-    let bytes = file.len().map_err(|error| Error::io("read", &path, error))?;
-    let damaged = || Error::corruption(&path, 0, "the name of a manifest, its length, a CRC32C");
-    let length = usize::try_from(bytes).ok().filter(|length| *length <= CURRENT_BYTES_MAX);
-    let mut text = vec![0; length.ok_or_else(damaged)?];
-    file.read_exact_at(&mut text, 0).map_err(|error| Error::io("read", &path, error))?;
-    let parsed = std::str::from_utf8(&text).ok().and_then(|text| {
-        let mut lines = text.lines();
-        let number = lines.next()?.strip_prefix("MANIFEST-")?.parse().ok()?;
-        let bytes = lines.next()?.strip_prefix("bytes ")?.parse().ok()?;
-        // Checks the rest.
-        (current_text(number, bytes) == text || cfg!(fuzzing)).then_some((number, bytes))
-    });
-    parsed.ok_or_else(damaged)
-}
-
-/// Reads manifest `number` out of `file`.
-fn read(path: &Path, file: &dyn ReadAt, number: u64) -> Result<Contents> {
-    read_each(path, file, number, &mut |_, _| {})
-}
-
-/// The same, and shows every edit with its number.
-fn read_each(
-    path: &Path,
-    file: &dyn ReadAt,
-    number: u64,
-    visit: &mut dyn FnMut(u64, &Edit),
-) -> Result<Contents> {
-    let failed = |error| Error::io("read", path, error);
-    let mut bytes = [0; FILE_HEADER_BYTES];
-    match file.read_exact_at(&mut bytes, 0) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            return Err(Error::corruption(path, 0, "a manifest header of 64 bytes"));
-        }
-        read => read.map_err(failed)?,
-    }
-    let header = match FileHeader::decode(&bytes, Role::Manifest, number) {
-        Ok(header) => header,
-        Err(HeaderError::Unknown(what)) => {
-            return Err(Error::Unsupported { path: path.to_path_buf(), what });
-        }
-        Err(HeaderError::Damaged(offset, expected)) => {
-            return Err(Error::corruption(path, offset, expected));
-        }
-    };
-    let version = FileHeader::version(&bytes);
-    let mut contents =
-        Contents { database: header.database, number, edit: 0, end: 0, state: State::default() };
-    let mut reader = Reader::new(file, header.seed()).map_err(failed)?;
-    while let Some(record) = reader.next().map_err(failed)? {
-        let (offset, header) = (record.offset, record.header);
-        let damaged = |expected: String| Error::corruption(path, offset, expected);
-        let first = contents.edit == 0;
-        match header.kind {
-            RecordKind::Data if first || header.tag == contents.edit + 1 => {
-                contents.edit = header.tag;
-                let edit = decode(path, offset, (record.payload, version))?;
-                visit(header.tag, &edit);
-                contents.state.apply(&edit).map_err(damaged)?;
-            }
-            RecordKind::Vouch if header.tag == contents.edit => {}
-            _ => return Err(damaged(format!("edit {}", contents.edit + 1))),
-        }
-    }
-    contents.end = reader.offset();
-    let rest = reader.rest().map_err(failed)?;
-    if rest.is_damage() {
-        let expected = "an edit, since a later record proves that it was there";
-        return Err(Error::corruption(path, rest.at, expected));
-    }
-    if contents.edit == 0 {
-        return Err(Error::corruption(path, rest.at, "a first edit with the whole state"));
-    }
-    Ok(contents)
-}
-
-/// Reads an edit's payload, of a manifest of this version.
-fn decode(path: &Path, offset: u64, (payload, version): (&[u8], u32)) -> Result<Edit> {
-    Edit::decode(payload, version).map_err(|error| match error {
-        edit::EditError::Malformed(at, expected) => {
-            let at = offset + record::RECORD_HEADER_BYTES as u64 + at as u64;
-            Error::corruption(path, at, expected)
-        }
-        edit::EditError::UnknownTag(tag) => {
-            let what = format!("an edit has a field {tag} of a later build");
-            Error::Unsupported { path: path.to_path_buf(), what }
-        }
-    })
 }
 
 #[cfg(test)]
